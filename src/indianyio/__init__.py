@@ -1,0 +1,1 @@
+"""INDI drivers on structured concurrency, for asyncio and trio."""

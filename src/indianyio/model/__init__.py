@@ -1,0 +1,1 @@
+"""The meaning of INDI messages: vectors, members, events, snooping. No I/O, no clock."""

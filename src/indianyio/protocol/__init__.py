@@ -1,0 +1,1 @@
+"""The INDI wire format, bytes to messages and back. No I/O, no clock; usable alone."""
