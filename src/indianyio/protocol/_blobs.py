@@ -1,0 +1,141 @@
+"""BLOB content: base64 in and out, and the zlib stream of the ``.z`` formats (protocol.md 1.5).
+
+An image is tens of megabytes, so nothing here holds it more often than it must. Encoding goes slice by slice and
+returns the slices, never their sum. Decoding first takes the text for what most programs send, base64 without a
+line break, which needs no copy; only where that fails is white space taken out and padding put on.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+import zlib
+from pickle import PickleBuffer
+
+import pybase64
+
+__all__ = ["Base64Encoder", "decode_base64", "encode_base64", "inflate"]
+
+_LINE = 72
+"""Characters of base64 in a line, the only length libindi writes and counts on (protocol.md W32)."""
+
+# Bytes encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
+_LINE_BYTES = _LINE // 4 * 3
+_SLICE_BYTES = (1 << 20) // _LINE * _LINE_BYTES
+
+_WHITE_SPACE = b" \t\n\r\v\f"
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t\n\r\v\f]")
+
+
+def encode_base64(data: bytes | bytearray | memoryview, *, wrap: bool = False) -> list[bytes]:
+    """Encode BLOB content.
+
+    :param data: the bytes; a memoryview may have any format and layout, and is taken in C order.
+    :param wrap: put a newline after every 72 characters and at the end.
+    :return: slices of about 1 MiB, to be sent one after the other; none for no data.
+    """
+    view = _flat(data)
+    slices = (view[start : start + _SLICE_BYTES] for start in range(0, len(view), _SLICE_BYTES))
+    return [_wrapped(part) if wrap else pybase64.b64encode(part) for part in slices]
+
+
+def _wrapped(data: memoryview) -> bytes:
+    text = pybase64.b64encode(data)
+    lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
+    return b"\n".join([*lines, b""])
+
+
+def _flat(data: bytes | bytearray | memoryview) -> memoryview:
+    view = memoryview(data)
+    if not view.c_contiguous:
+        return memoryview(view.tobytes())
+    # memoryview.cast() refuses big-endian numbers, which FITS images are made of, and empty arrays.
+    return PickleBuffer(view).raw()
+
+
+def decode_base64(text: bytes | memoryview) -> bytes:
+    """Decode BLOB content, wrapped or not.
+
+    :param text: base64 with ASCII white space anywhere and with or without its padding.
+    :raises ValueError: it is anything else; the error tells what, and where.
+    """
+    flat = text if isinstance(text, bytes) else _flat(text)
+    try:
+        return pybase64.b64decode(flat, validate=True)
+    except binascii.Error:
+        return _decode_loose(flat)
+
+
+def _decode_loose(text: bytes | memoryview) -> bytes:
+    found = _NOT_BASE64.search(text)
+    if found is not None:
+        raise ValueError(f"base64 has the byte 0x{found[0][0]:02X} at offset {found.start()}")
+    digits = bytes(text).translate(None, _WHITE_SPACE)
+    padding = b"=" * (-len(digits) % 4)
+    try:
+        return pybase64.b64decode(digits + padding, validate=True)
+    except binascii.Error:
+        raise ValueError(_padding_fault(digits)) from None
+
+
+def _padding_fault(digits: bytes) -> str:
+    padding = digits.find(b"=")
+    if padding >= 0:
+        return f"base64 has misplaced padding after {padding} of {len(digits)} characters"
+    return f"base64 ends after {len(digits)} characters, in the middle of a byte"
+
+
+def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
+    """Inflate the content of a BLOB whose format ends in ``.z``.
+
+    Memory stays within ``size``, whatever the stream claims. Bytes after the end of the stream are ignored:
+    indiserver appends some to compressed BLOBs that came to it as descriptors (protocol.md W41).
+
+    :param data: the zlib stream.
+    :param size: how many bytes it must inflate to.
+    :param limit_bytes: how many bytes it may inflate to.
+    :raises ValueError: ``size`` is negative or beyond the limit, or this is no zlib stream of just that many bytes.
+    """
+    if not 0 <= size <= limit_bytes:
+        raise ValueError(f"a BLOB of {size} bytes cannot be inflated; at most {limit_bytes} are allowed")
+    inflater = zlib.decompressobj()
+    try:
+        # One byte more than is wanted tells a stream that is too long from one that is just right.
+        content = inflater.decompress(data, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"a compressed BLOB is damaged: {error}") from None
+    if len(content) > size:
+        raise ValueError(f"a compressed BLOB holds more than the {size} bytes it announced")
+    if not inflater.eof or len(content) < size:
+        raise ValueError(f"a compressed BLOB ends after {len(content)} of {size} bytes")
+    return content
+
+
+class Base64Encoder:
+    """Encode content that arrives in pieces, such as a file that is read slice by slice.
+
+    The results joined are the unwrapped base64 of the pieces joined.
+    """
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        # What is left of the pieces so far: base64 takes three bytes at a time.
+        self._rest = b""
+
+    def feed(self, piece: bytes | bytearray | memoryview) -> bytes:
+        """Take the next piece and return as much base64 as can be told by now.
+
+        :param piece: of any length, and may be changed once this has returned.
+        """
+        view = _flat(piece)
+        if self._rest:
+            view = memoryview(self._rest + view)
+        whole = len(view) // 3 * 3
+        self._rest = bytes(view[whole:])
+        return pybase64.b64encode(view[:whole])
+
+    def finish(self) -> bytes:
+        """Return the last, padded base64; the encoder is then as new."""
+        rest, self._rest = self._rest, b""
+        return pybase64.b64encode(rest)

@@ -1,0 +1,233 @@
+"""Numbers: INDI's texts to floats, and floats to texts for the wire and for people (protocol.md 1.3).
+
+*Reading* follows libindi's scanner: up to three unsigned C numbers with anything but digits between them are units,
+minutes and seconds, and only a minus in front of everything is a sign. *The wire* always gets plain decimals, for
+most readers know nothing else in a set. *People* get what the member's ``format`` says, which is either C's
+``printf`` for one double, close enough to Python's ``%``, or INDI's own ``m`` form. The latter is rounded once, to
+a whole number of its smallest division, and then split from the right, so that 59.99 minutes carry into the hours.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from indianyio.exceptions import NumberFormatError
+from indianyio.protocol._text import require_xml_text
+
+__all__ = ["format_number", "getfloat", "number_text", "parse_number", "require_number_format"]
+
+# What C's isspace() says; str.strip() alone would take blanks of other scripts too, which libindi does not.
+_WHITE_SPACE = " \t\n\r\v\f"
+
+# libindi's scanner copies a text into 128 bytes, the last of them a NUL.
+_LONGEST_TEXT = 127
+
+# The largest float up to which every whole number is a float.
+_LARGEST_EXACT_INT = 2**53
+
+# ---- reading -------------------------------------------------------------------------------------------------
+
+# A C double without its sign. The quantifiers are possessive and a 0x without digits is no 0, as in C's scanf.
+_MAGNITUDE = r"""
+    (?: 0x (?: [0-9a-f]++ \.?+ [0-9a-f]*+ | \. [0-9a-f]++ ) (?: p [-+]? [0-9]++ )?
+    | (?!0x) (?: [0-9]++ \.?+ [0-9]*+ | \. [0-9]++ ) (?: e [-+]? [0-9]++ )?
+    )
+"""
+_SEXAGESIMAL = re.compile(
+    rf"""
+    (?P<sign> [-+]? ) \x20*
+    (?P<units> {_MAGNITUDE} | inf (?: inity | (?!i) ) | nan )
+    (?: [^0-9]++ (?P<minutes> {_MAGNITUDE} )
+        (?: [^0-9]++ (?P<seconds> {_MAGNITUDE} ) )? )?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_PLAIN_DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+def getfloat(value: str | float) -> float:
+    """Return a number, or the text of a number, as a float.
+
+    :param value: a number, or a text as :func:`parse_number` reads it.
+    :raises TypeError: it is anything else, a :class:`bool` included.
+    :raises NumberFormatError: the text cannot be read, or the integer is too large for a float.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"a number must be a str, an int or a float, not {type(value).__name__}")
+    if isinstance(value, str):
+        return parse_number(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise NumberFormatError("an integer is too large for a float") from None
+
+
+def parse_number(text: str) -> float:
+    """Read a number as INDI's drivers do, sexagesimal or not (protocol.md 1.3).
+
+    Minutes and seconds may be 60 or more. Trailing text is ignored, as is all beyond 127 characters. Unlike
+    libindi, which deletes blanks, this takes a blank between two fields for a separator (``12 30 36`` is 12.51).
+
+    :param text: such as ``12.51``, ``-0:30``, ``12h30m36s``, ``1e-3``, ``0x10``, ``inf``.
+    :return: the number, which may be infinite or not a number.
+    :raises NumberFormatError: the text does not begin with a number.
+    """
+    trimmed = text.strip(_WHITE_SPACE)[:_LONGEST_TEXT]
+    negative = trimmed.startswith("-")
+    found = _SEXAGESIMAL.match(trimmed[1:].lstrip(_WHITE_SPACE) if negative else trimmed)
+    if found is None:
+        raise NumberFormatError(f"{_shortened(text)} is not a number")
+    units = _magnitude(found["units"])
+    if found["sign"] == "-":
+        units = -units
+    number = units + _magnitude(found["minutes"]) / 60 + _magnitude(found["seconds"]) / 3600
+    return -number if negative else number
+
+
+def _magnitude(field: str | None) -> float:
+    if field is None:
+        return 0.0
+    if field[:2] not in {"0x", "0X"}:
+        return float(field)
+    try:
+        return float.fromhex(field)
+    except OverflowError:
+        return math.inf  # what float("1e999") and C's strtod say
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+
+
+# ---- writing for the wire ------------------------------------------------------------------------------------
+
+
+def number_text(value: str | float) -> str:
+    """Return the text of a number for the wire: plain decimal, and read back it is exactly the same float.
+
+    :param value: a number, or its text. A text that is plain decimal already is kept as it is written, without
+        blanks around it; any other text that :func:`parse_number` reads is converted.
+    :raises TypeError: it is neither, or a :class:`bool`.
+    :raises ValueError: it is not finite, or a text of more than 127 characters, of which readers drop the rest.
+    :raises NumberFormatError: it cannot be read.
+    """
+    number = getfloat(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{_shortened(str(value))} is not a finite number")
+    if isinstance(value, str):
+        trimmed = value.strip(_WHITE_SPACE)
+        if len(trimmed) > _LONGEST_TEXT:
+            raise ValueError(f"{_shortened(trimmed)} has more than {_LONGEST_TEXT} characters")
+        return trimmed if _PLAIN_DECIMAL.fullmatch(trimmed) else repr(number)
+    if isinstance(value, int) and abs(value) <= _LARGEST_EXACT_INT:
+        return str(int(value))
+    return repr(number)
+
+
+# ---- writing for people --------------------------------------------------------------------------------------
+
+# libindi keeps a format in 64 bytes with its NUL, and a printed number in as many.
+_LONGEST_FORMAT_BYTES = 63
+_LONGEST_RESULT_BYTES = 64
+
+# Scanned like C's "%%%d.%d%c": numbers with their own sign, and whatever follows the m is not looked at. Three
+# digits are more than 64 bytes can use.
+_M_FORM = re.compile(r"%\s*(?P<width>[-+]?[0-9]{1,3})\.\s*(?P<fraction>[-+]?[0-9]{1,3})m", re.ASCII)
+_PRINTF = re.compile(
+    r"""
+    (?P<before> (?: [^%] | %% )* )
+    % (?P<flags> [-+\x20\#0']* ) (?P<size> [0-9]{0,3} (?: \. [0-9]{0,3} )? ) l{0,2} (?P<conversion> [eEfFgGdiu] )
+    (?P<after> (?: [^%] | %% )* )
+    """,
+    re.VERBOSE,
+)
+
+# What follows the whole units, by the number after the dot: its shape, and how many of each make one of the last.
+_SHAPES: dict[int, tuple[str, tuple[int, ...]]] = {
+    3: (":%02d", (60,)),
+    5: (":%02d.%d", (60, 10)),
+    6: (":%02d:%02d", (60, 60)),
+    8: (":%02d:%02d.%d", (60, 60, 10)),
+    9: (":%02d:%02d.%02d", (60, 60, 100)),
+}
+_ANY_OTHER_SHAPE = _SHAPES[3]
+
+
+def format_number(value: float, format_text: str) -> str:
+    """Print a number for people, as the ``format`` of its member says (protocol.md 1.3).
+
+    A format is C's ``printf`` for one double (``e``, ``f``, ``g`` with flags, width and precision, and text around
+    it) or ``%<w>.<f>m`` for sexagesimals; the empty one means ``%g``. Formats for integers are seen in the wild,
+    though C does not define them for a double: they print the nearest whole number.
+
+    :param value: the number; printf prints ``inf`` and ``nan``.
+    :param format_text: the format.
+    :return: at most 64 bytes; what is longer is cut, as libindi does.
+    :raises ValueError: the format is neither, is longer than 63 bytes, or it is of the ``m`` form and the value
+        is not finite or too large for it.
+    """
+    text = _printer(format_text)(value)
+    return text.encode()[:_LONGEST_RESULT_BYTES].decode(errors="ignore")
+
+
+def require_number_format(format_text: str, what: str) -> str:
+    """Return ``format_text`` if :func:`format_number` can print by it and the wire can carry it.
+
+    :param format_text: the ``format`` of a number member.
+    :param what: its name in the error.
+    :raises TypeError: it is not a :class:`str`.
+    :raises ValueError: it is no format of protocol.md 1.3, or longer than 63 bytes.
+    """
+    require_xml_text(format_text, what)
+    try:
+        _printer(format_text)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+    return format_text
+
+
+@lru_cache(maxsize=256)  # a program has a few dozen formats; a client that meets more only loses speed
+def _printer(format_text: str) -> Callable[[float], str]:
+    if len(format_text.encode(errors="replace")) > _LONGEST_FORMAT_BYTES:
+        raise ValueError(f"number format {_shortened(format_text)} is longer than {_LONGEST_FORMAT_BYTES} bytes")
+    found = _M_FORM.match(format_text)
+    if found is not None:
+        return partial(_print_sexagesimal, int(found["width"]), int(found["fraction"]))
+    found = _PRINTF.fullmatch(format_text or "%g")
+    if found is None:
+        raise ValueError(f"number format {format_text!r} is neither printf's for one double nor %<w>.<f>m")
+    # Grouping of thousands does nothing in the C locale, and Python has no such flag.
+    flags = found["flags"].replace("'", "")
+    return partial(_print_as_c, found["before"], flags, found["size"], found["conversion"], found["after"])
+
+
+def _print_as_c(before: str, flags: str, size: str, conversion: str, after: str, value: float) -> str:
+    printed: float = value
+    if not math.isfinite(value):
+        # Python would pad these with zeros, and has no integers like them.
+        flags = flags.replace("0", "")
+        conversion = "F" if conversion.isupper() else "f"
+    elif conversion in "diu":
+        printed = round(value)
+    return f"{before}%{flags}{size}{conversion}{after}" % printed
+
+
+def _print_sexagesimal(width: int, fraction: int, value: float) -> str:
+    shape, radices = _SHAPES.get(fraction, _ANY_OTHER_SHAPE)
+    divisions = abs(value) * math.prod(radices) + 0.5
+    if not math.isfinite(divisions):
+        raise ValueError(f"{value} cannot be printed as a sexagesimal")
+    rest = math.floor(divisions)
+    parts: list[int] = []
+    for radix in reversed(radices):
+        rest, part = divmod(rest, radix)
+        parts.append(part)
+    # The sign stands before the units even if they are 0, and even if all that is printed is 0.
+    units = f"-{rest}" if value < 0 else str(rest)
+    room = width - fraction
+    # C's "%*d" takes a negative width for a flag: to the left.
+    aligned = units.rjust(room) if room >= 0 else units.ljust(-room)
+    return aligned + shape % tuple(reversed(parts))

@@ -1,0 +1,106 @@
+"""Names and texts: what XML and INDI can carry, and how it is escaped.
+
+Escaping is a compromise between two readers. An XML parser wants ``&`` and ``<`` escaped and little else; libindi's
+own does not decode an entity that stands first in a text (protocol.md W9), and drops control characters from
+attributes (W5). So a text gets as few entities as XML allows, and white space in attributes becomes blanks before
+anybody drops it.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["escape_attribute", "escape_text", "replace_uncarried", "require_name", "require_xml_text"]
+
+# libindi keeps names in 64 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
+_LONGEST_NAME_BYTES = 63
+
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+_NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
+
+_SPECIAL_IN_TEXT = re.compile(r"[&<]|]]>")
+_TEXT_ENTITIES = {"&": "&amp;", "<": "&lt;", "]]>": "]]&gt;"}
+
+_SPECIAL_IN_ATTRIBUTE = re.compile(r'[&<>"\t\n\r]')
+_ATTRIBUTE_ENTITIES = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": " ", "\n": " ", "\r": " "}
+)
+
+
+def require_xml_text(value: object, what: str) -> str:
+    """Return ``value`` if XML 1.0 can carry it as text.
+
+    :param value: what is to become an attribute or a text.
+    :param what: its name in the error, such as ``"label"``.
+    :return: the same text.
+    :raises TypeError: it is not a :class:`str`.
+    :raises ValueError: it has a control character other than tab, line feed and carriage return, a surrogate,
+        U+FFFE or U+FFFF.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    found = _NOT_XML.search(value)
+    if found is not None:
+        raise ValueError(f"{what} has U+{ord(found[0]):04X} at position {found.start()}, which XML cannot carry")
+    return value
+
+
+def replace_uncarried(text: str) -> str:
+    """Return ``text`` with U+FFFD for each character that XML cannot carry.
+
+    For texts of which nobody is the author, such as those of other people's exceptions.
+    """
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def require_name(value: object, what: str) -> str:
+    """Return ``value`` if it can be the name of a device, a vector or a member everywhere in the INDI world.
+
+    :param value: the name.
+    :param what: what it names, for the error, such as ``"device name"``.
+    :return: the same name.
+    :raises TypeError: it is not a :class:`str`.
+    :raises ValueError: it is empty, longer than 63 bytes (protocol.md W15), has other characters than printable
+        ASCII, or begins or ends with a blank.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{what} is empty")
+    found = _NOT_PRINTABLE_ASCII.search(value)
+    if found is not None:
+        raise ValueError(
+            f"{what} has U+{ord(found[0]):04X} at position {found.start()}; only printable ASCII will do"
+        )
+    if len(value) > _LONGEST_NAME_BYTES:
+        raise ValueError(f"{what} {value[:20]!r}... has {len(value)} bytes; at most {_LONGEST_NAME_BYTES} will do")
+    if value != value.strip():
+        raise ValueError(f"{what} {value!r} begins or ends with a blank, which readers drop")
+    return value
+
+
+def escape_text(text: str) -> str:
+    """Return ``text`` as the content of an element.
+
+    Quotes stay raw, and so does ``>`` unless it would end a CDATA section: a leading entity would reach libindi
+    undecoded (protocol.md W9). For a leading ``&`` or ``<`` there is no help. White space at either end reaches
+    no libindi reader (W10), and XML readers take a carriage return for a line feed.
+
+    :param text: what :func:`require_xml_text` accepts.
+    """
+    if _SPECIAL_IN_TEXT.search(text) is None:
+        return text
+    return _SPECIAL_IN_TEXT.sub(lambda found: _TEXT_ENTITIES[found[0]], text)
+
+
+def escape_attribute(text: str) -> str:
+    """Return ``text`` as an attribute value between double quotes.
+
+    Each tab, line feed and carriage return becomes a blank: XML readers make it one, and libindi would glue the
+    words together (protocol.md W5).
+
+    :param text: what :func:`require_xml_text` accepts.
+    """
+    if _SPECIAL_IN_ATTRIBUTE.search(text) is None:
+        return text
+    return text.translate(_ATTRIBUTE_ENTITIES)
