@@ -1,0 +1,125 @@
+"""Start tags read as bytes: who is addressed, and where BLOB content lies, without parsing XML.
+
+Everything here answers as an XML parser would for well-formed input, and says something harmless for the rest,
+which the decoder refuses anyway. Attributes are read one after the other from the front, so that nothing inside
+a quoted value is mistaken for one. All patterns are possessive: none costs more than one look at each byte.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["REST_OF_HEAD", "BlobElement", "attached_count", "attribute", "blob_elements", "encoding_of"]
+
+REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*"|'[^'<]*')[^<>"']*+)*+>"""
+"""A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
+
+_ATTRIBUTE = re.compile(rb"""[ \t\r\n]+([^ \t\r\n=<>"'/]+)[ \t\r\n]*=[ \t\r\n]*(?:"([^"]*)"|'([^']*)')""")
+
+_REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_BASES = {2: 10, 3: 16}
+_HIGHEST_CODE_POINT = 0x10FFFF
+
+# XML readers give a blank for every line end and tab that stands in an attribute.
+_LINE_END = re.compile(rb"\r\n|[\t\r\n]")
+
+_MARKUP = re.compile(
+    rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
+    + REST_OF_HEAD
+    + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
+)
+_ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
+
+_SLICE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BlobElement:
+    """Where a oneBLOB lies.
+
+    :ivar attributes: where its attributes begin.
+    :ivar content: from where to where its text goes, or ``None`` if it has none or markup inside.
+    """
+
+    attributes: int
+    content: tuple[int, int] | None
+
+
+def attribute(data: bytes, position: int, name: bytes) -> str | None:
+    """Return an attribute of the start tag whose attributes begin at ``position``.
+
+    :param data: the element.
+    :param position: the index behind the tag's name.
+    :param name: the attribute looked for; of several with this name the first counts (protocol.md W6).
+    :return: its value with entities and line ends resolved, or ``None`` if it is not there.
+    """
+    while match := _ATTRIBUTE.match(data, position):
+        if match[1] == name:
+            return _value(data, match[2] if match[3] is None else match[3])
+        position = match.end()
+    return None
+
+
+def _value(data: bytes, raw: bytes) -> str:
+    text = _LINE_END.sub(b" ", raw).decode("ascii" if raw.isascii() else encoding_of(data))
+    return _REFERENCE.sub(_referenced, text) if "&" in text else text
+
+
+def _referenced(match: re.Match[str]) -> str:
+    if match[1]:
+        return _NAMED[match[1]]
+    kind = match.lastindex or 0
+    code_point = int(match[kind], _BASES[kind])
+    return chr(code_point) if code_point <= _HIGHEST_CODE_POINT else match[0]
+
+
+def encoding_of(data: bytes) -> str:
+    """Return how the bytes of one element are to be read (protocol.md W12).
+
+    :param data: the whole element: its parts are all read alike.
+    :return: ``"utf-8"`` if that is possible, else ``"latin-1"``, which always is.
+    """
+    if data.isascii():
+        return "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        # In slices, because as text an element may take four times its bytes.
+        for start in range(0, len(data), _SLICE_BYTES):
+            decoder.decode(data[start : start + _SLICE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def blob_elements(data: bytes) -> Iterator[BlobElement]:
+    """Yield every oneBLOB that an XML parser would see, in order, so not those in comments and the like.
+
+    :param data: a BLOB vector, or what is there of one.
+    """
+    position = 0
+    while match := _MARKUP.search(data, position):
+        position = match.end()
+        if match["blob"] is not None:
+            yield BlobElement(match.end("blob"), None if match["content"] is None else match.span("content"))
+            continue
+        ending = _ENDS[match.lastindex or 0]
+        position = data.find(ending, position)
+        if position < 0:
+            return
+
+
+def attached_count(data: bytes) -> int:
+    """Count the oneBLOB elements whose content travels as a descriptor (protocol.md W36).
+
+    :param data: a BLOB vector, or what is there of one.
+    :return: how many descriptors belong to it.
+    """
+    # Most BLOBs are inline, and this search is several times faster than looking at their tags.
+    if b"attached" not in data:
+        return 0
+    return sum(attribute(data, blob.attributes, b"attached") == "true" for blob in blob_elements(data))
