@@ -1,1 +1,132 @@
-"""The meaning of INDI messages: vectors, members, events, snooping. No I/O, no clock."""
+"""The meaning of INDI's messages, without any I/O: members, vectors, events, snooping, the outbox.
+
+Nothing here waits, opens, logs or reads a clock; moments are arguments.
+"""
+
+from __future__ import annotations
+
+from indianyio.model._blob_members import (
+    DEFAULT_BLOB_FORMAT,
+    BLOBFile,
+    BLOBMember,
+    BLOBValue,
+)
+from indianyio.model._events import (
+    Event,
+    SizeFormat,
+    ValuesEvent,
+    VectorEvent,
+)
+from indianyio.model._kinds import (
+    BLOBVectorModel,
+    LightVectorModel,
+    NumberVectorModel,
+    SwitchVectorModel,
+    TextVectorModel,
+    WordVectorModel,
+)
+from indianyio.model._members import (
+    LightMember,
+    Member,
+    SwitchMember,
+    TextMember,
+)
+from indianyio.model._new_events import (
+    NewEvent,
+    getProperties,
+    new_event,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
+)
+from indianyio.model._number_members import (
+    DEFAULT_FORMAT,
+    NumberMember,
+)
+from indianyio.model._outbox import (
+    Outbox,
+    Outgoing,
+)
+from indianyio.model._snoop_events import (
+    Message,
+    NumberLabel,
+    SnoopEvent,
+    SnoopMessage,
+    defBLOBVector,
+    defLightVector,
+    defNumberVector,
+    defSwitchVector,
+    defTextVector,
+    delProperty,
+    setBLOBVector,
+    setLightVector,
+    setNumberVector,
+    setSwitchVector,
+    setTextVector,
+    snoop_event,
+)
+from indianyio.model._snooping import (
+    AT_ONCE,
+    SHORTEST_TIMEOUT_SECONDS,
+    SnoopTable,
+)
+from indianyio.model._vectors import (
+    AnyVector,
+    Kind,
+    VectorModel,
+)
+
+__all__ = [
+    "AT_ONCE",
+    "DEFAULT_BLOB_FORMAT",
+    "DEFAULT_FORMAT",
+    "SHORTEST_TIMEOUT_SECONDS",
+    "AnyVector",
+    "BLOBFile",
+    "BLOBMember",
+    "BLOBValue",
+    "BLOBVectorModel",
+    "Event",
+    "Kind",
+    "LightMember",
+    "LightVectorModel",
+    "Member",
+    "Message",
+    "NewEvent",
+    "NumberLabel",
+    "NumberMember",
+    "NumberVectorModel",
+    "Outbox",
+    "Outgoing",
+    "SizeFormat",
+    "SnoopEvent",
+    "SnoopMessage",
+    "SnoopTable",
+    "SwitchMember",
+    "SwitchVectorModel",
+    "TextMember",
+    "TextVectorModel",
+    "ValuesEvent",
+    "VectorEvent",
+    "VectorModel",
+    "WordVectorModel",
+    "defBLOBVector",
+    "defLightVector",
+    "defNumberVector",
+    "defSwitchVector",
+    "defTextVector",
+    "delProperty",
+    "getProperties",
+    "newBLOBVector",
+    "newNumberVector",
+    "newSwitchVector",
+    "newTextVector",
+    "new_event",
+    "setBLOBVector",
+    "setLightVector",
+    "setNumberVector",
+    "setSwitchVector",
+    "setTextVector",
+    "snoop_event",
+]

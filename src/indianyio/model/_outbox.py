@@ -1,0 +1,116 @@
+"""What is on its way to one peer: messages as bytes, in order, counted.
+
+The bound is the caller's to keep, for only it knows what a full box means: a driver waits, and a message that
+must go out now (an answer to a write) is added all the same. The writer takes everything that is queued at once
+and sends it in few system calls: neighbouring small messages become one part. What has been taken is no longer
+counted, so with one writer at most twice the limit, and one message, is in memory.
+
+A message with descriptors stays alone, since they have to travel on its own first byte (protocol.md W37).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from indianyio.protocol._elements import Attachment
+
+__all__ = ["Outbox", "Outgoing"]
+
+# A system call costs about as much as copying this many bytes; larger messages are handed on uncopied.
+_SMALL_BYTES = 16 << 10
+# What indiserver and libindi read or write at once is no more (protocol.md 3.1); more in one part saves nothing.
+_JOINED_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message as bytes, or several joined.
+
+    :ivar parts: the bytes, in slices.
+    :ivar attachments: the descriptors that travel with the first byte; whoever holds this has to close them.
+    :ivar attached_bytes: what the attachments hold.
+    """
+
+    parts: tuple[bytes, ...]
+    attachments: tuple[Attachment, ...] = ()
+    attached_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the message, attachments included."""
+        return sum(map(len, self.parts)) + self.attached_bytes
+
+    def close(self) -> None:
+        """Close the attachments; closing twice does nothing."""
+        for attachment in self.attachments:
+            attachment.close()
+
+
+class Outbox:
+    """The queue of one peer.
+
+    :param limit_bytes: how many bytes make it full.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._queue: list[Outgoing] = []
+        self._queued_bytes = 0
+        self._discarding = False
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes are queued, attachments included."""
+        return self._queued_bytes
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit is reached; one message may have gone far beyond it."""
+        return self._queued_bytes >= self._limit_bytes
+
+    @property
+    def discarding(self) -> bool:
+        """Whether the peer has gone and everything is dropped."""
+        return self._discarding
+
+    def add(self, outgoing: Outgoing) -> None:
+        """Queue a message, full or not; its attachments are the box's from now on."""
+        if self._discarding:
+            outgoing.close()
+            return
+        self._queue.append(outgoing)
+        self._queued_bytes += outgoing.size
+
+    def take(self) -> list[Outgoing]:
+        """Return everything that is queued, in order, and leave the box empty; attachments are the caller's now."""
+        queue, self._queue = self._queue, []
+        self._queued_bytes = 0
+        return list(_joined(queue))
+
+    def clear(self) -> None:
+        """Drop everything that is queued, and close its attachments."""
+        for outgoing in self.take():
+            outgoing.close()
+
+    def discard(self) -> None:
+        """Drop everything, also what is added from now on: the peer has gone."""
+        self._discarding = True
+        self.clear()
+
+
+def _joined(queue: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    run: list[bytes] = []
+    run_bytes = 0
+    for outgoing in queue:
+        small = not outgoing.attachments and outgoing.size <= _SMALL_BYTES
+        if run and not (small and run_bytes + outgoing.size <= _JOINED_BYTES):
+            yield Outgoing((b"".join(run),))
+            run, run_bytes = [], 0
+        if small:
+            run.extend(outgoing.parts)
+            run_bytes += outgoing.size
+        else:
+            yield outgoing
+    if run:
+        yield Outgoing((b"".join(run),))

@@ -1,0 +1,320 @@
+"""What the five kinds of vectors have in common: names and values, and the messages they give rise to.
+
+A vector is a mapping from a member's name to its value. It makes messages and keeps the books: what has changed
+since it was last sent, and the message text that waits for the next send. It sends nothing and knows no clock,
+so the time is an argument. Every maker checks all its arguments before it changes anything; once it has
+returned, the message counts as sent.
+
+Nothing is sticky but state, timeout and values: a message text travels once, a BLOB's size too. The answer to a
+refused write is no send of the driver's, so it leaves the books as they are.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import ClassVar, Generic, TypeAlias, TypedDict, TypeVar, cast
+
+from indianyio._vocabulary import State
+from indianyio.exceptions import LocalProtocolError, UnknownMemberError
+from indianyio.model._attributes import VectorAttributes
+from indianyio.model._members import Member
+from indianyio.model._writes import WriteTarget, check_access, check_form
+from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
+from indianyio.protocol._text import require_xml_text
+from indianyio.protocol._timestamps import format_timestamp
+
+__all__ = ["AnyVector", "Heading", "Kind", "VectorModel"]
+
+MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
+ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+
+class Heading(TypedDict):
+    """The attributes that every message of a vector starts with."""
+
+    device: str
+    name: str
+    state: State
+    timestamp: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What makes a vector one of the five kinds.
+
+    :ivar vectortype: the name drivers know it by.
+    :ivar member: what it is made of.
+    :ivar new: the message that may write it; ``None`` if none may.
+    """
+
+    vectortype: str
+    member: type[Member[object]]
+    new: type[NewVector] | None
+
+
+class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co, ValueT_co]):
+    """A named group of members that a driver reports and a client may write.
+
+    Two vectors are equal only if they are the same object.
+
+    :ivar kind: what the vector is made of.
+    :param name: the vector's name in its device.
+    :param label: what people read.
+    :param group: the page on which clients show it.
+    :param perm: ``ro``, ``wo`` or ``rw``.
+    :param state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
+    :param members: at least one, all of the vector's kind, no two of one name.
+    :raises TypeError: an argument or a member is of the wrong type.
+    :raises ValueError: an argument has no legal value, or members are missing or of one name.
+    """
+
+    kind: ClassVar[Kind]
+
+    __hash__ = object.__hash__
+
+    def __init__(
+        self, name: str, label: str, group: str, perm: str, state: str, members: Iterable[MemberT_co]
+    ) -> None:
+        super().__init__(name, label, group, perm, state)
+        self._members = self._taken(members)
+
+    def _taken(self, members: Iterable[MemberT_co]) -> dict[str, MemberT_co]:
+        taken: dict[str, MemberT_co] = {}
+        for member in members:
+            if not isinstance(member, self.kind.member):
+                wanted = self.kind.member.__name__
+                raise TypeError(f"{self.vectortype} {self._name!r} is made of {wanted}, not of {member!r}")
+            if member.name in taken:
+                raise ValueError(f"vector {self._name!r} has two members with the name {member.name!r}")
+            taken[member.name] = member
+        if not taken:
+            raise ValueError(f"vector {self._name!r} needs at least one member")
+        return taken
+
+    @property
+    def vectortype(self) -> str:
+        """The kind of the vector, such as ``SwitchVector``."""
+        return self.kind.vectortype
+
+    def __repr__(self) -> str:
+        return f"<{self.vectortype} {self.devicename}.{self._name} {self._state}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    # -- members and values ------------------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> ValueT_co:
+        # That the members' type and the values' type fit is said where both are given, in the five kinds.
+        return cast("ValueT_co", self.member(name).membervalue)
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self.member(name).membervalue = value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def data(self) -> Mapping[str, MemberT_co]:
+        """The members by name; the mapping itself cannot be changed."""
+        return MappingProxyType(self._members)
+
+    def member(self, name: str) -> MemberT_co:
+        """Return the member, not its value.
+
+        :raises UnknownMemberError: there is none of that name; it is a :class:`KeyError`.
+        """
+        try:
+            return self._members[name]
+        except KeyError:
+            raise UnknownMemberError(self.devicename, self._name, name, tuple(self._members)) from None
+
+    def members(self) -> list[MemberT_co]:
+        """Return the members in the order of their definition."""
+        return list(self._members.values())
+
+    def update(self, values: Mapping[str, object] | Iterable[tuple[str, object]] = (), /, **more: object) -> None:
+        """Assign several values, as :meth:`dict.update` does, all of them or none.
+
+        :raises UnknownMemberError: a name is no member's.
+        :raises TypeError: a value is of the wrong type.
+        :raises ValueError: a value is one that its member cannot have.
+        """
+        wanted = [(self.member(name), value) for name, value in dict(values, **more).items()]
+        checked = [(member, member.check(value)) for member, value in wanted]
+        for member, value in checked:
+            member.membervalue = value
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def define(
+        self,
+        *,
+        timestamp: datetime,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+    ) -> DefVector:
+        """Return the definition; what has changed still counts as changed.
+
+        A client that knows the vector already ignores a second definition as a whole (protocol.md W25), so this
+        may answer one client's getProperties and must not cost the others the update that is due.
+
+        :param timestamp: the time of the send, UTC if it is naive.
+        :param message: a text for people; if empty the one that is waiting in ``message``.
+        :param timeout: a new timeout in seconds, which stays.
+        :param state: a new state, which stays.
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        heading = self._heading(timestamp, message, timeout, state)
+        self._message = ""
+        return self._definition(heading)
+
+    @abstractmethod
+    def set_members(
+        self,
+        names: Iterable[str],
+        *,
+        timestamp: datetime,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+    ) -> SetVector:
+        """Return an update of the named members; without names one that carries only the state.
+
+        :raises UnknownMemberError: a name is no member's; nothing has changed then.
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+
+    def delete(self, *, timestamp: datetime, message: str = "") -> DelProperty:
+        """Disable the vector and return the message that deletes it at the clients.
+
+        All of it counts as changed from then on, since nobody knows any of it.
+
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        heading = self._heading(timestamp, message, None, None)
+        self._message = ""
+        self.enable = False
+        self.changed = True
+        for member in self._members.values():
+            member.changed = True
+        return DelProperty(
+            device=heading["device"],
+            name=self._name,
+            timestamp=heading["timestamp"],
+            message=heading["message"],
+        )
+
+    # -- clients' writes ---------------------------------------------------------------------------------------
+
+    def check_write(self, new: NewVector) -> None:
+        """Refuse a write that breaks a rule of this vector; nothing changes in either case.
+
+        With ``validate`` false only what cannot be made an event of is refused.
+
+        :raises WriteRefusedError: the write is refused, as a whole; the text is for the client.
+        """
+        target = WriteTarget(self.devicename, self._name, self._label or self._name, self.kind.new)
+        check_form(target, new)
+        self._check_readable(target, new)
+        if self.validate:
+            check_access(target, self._perm, self._members, new)
+            self._check_values(target, new)
+
+    def refuse(self, reason: str, *, timestamp: datetime) -> SetVector:
+        """Return the answer to a refused write: state Alert, ``reason`` as message, the values as they are.
+
+        The client that wrote shows the values it asked for and waits in state Busy, so the answer repeats all
+        values (no BLOBs: those are large, and nobody was shown one). The vector itself becomes Alert too, except
+        while it is Busy: then an operation of the driver's is running, its end will set the state, and a
+        client's mistake must not make it look failed. In both cases the vector counts as changed, so that the
+        next update of what has changed goes out and every client sees the true state again. Members that were
+        still to be reported, and a message that is waiting, stay so.
+
+        :param reason: a text for the client; what XML cannot carry in it is replaced, so that an answer is
+            always possible.
+        :raises LocalProtocolError: the vector belongs to no device.
+        """
+        answer = Heading(
+            device=self._device(),
+            name=self._name,
+            state=State.ALERT,
+            timestamp=format_timestamp(timestamp),
+            message=_mended(reason),
+        )
+        if self._state is not State.BUSY:
+            self._state = State.ALERT
+        self.changed = True
+        return self._answer(answer)
+
+    # -- what the kinds provide --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _definition(self, heading: Heading) -> DefVector:
+        """Return the definition with all members."""
+
+    @abstractmethod
+    def _answer(self, heading: Heading) -> SetVector:
+        """Return an update with what a client is shown after a refused write."""
+
+    def _check_readable(self, target: WriteTarget, new: NewVector) -> None:
+        """Refuse members which no event could be made of."""
+
+    def _check_values(self, target: WriteTarget, new: NewVector) -> None:
+        """Refuse members which break a rule of the kind."""
+
+    # -- bookkeeping -------------------------------------------------------------------------------------------
+
+    def _heading(
+        self,
+        timestamp: datetime,
+        message: str,
+        timeout: str | float | None,
+        state: str | None,
+    ) -> Heading:
+        """Check the arguments of a send, then store those that stay and return what the message starts with."""
+        device = self._device()
+        stamp = format_timestamp(timestamp)
+        text = require_xml_text(message, self._what("message")) or self._message
+        new_timeout = self._timeout if timeout is None else self._checked_timeout(timeout)
+        new_state = self._state if state is None else self._checked_state(state)
+        self.changed = self.changed or (new_timeout, new_state) != (self._timeout, self._state)
+        self._timeout, self._state = new_timeout, new_state
+        return Heading(device=device, name=self._name, state=self._state, timestamp=stamp, message=text or None)
+
+    def _sent(self, members: Iterable[Member[object]]) -> None:
+        for member in members:
+            member.sent()
+        self.changed = False
+        self._message = ""
+
+    def _device(self) -> str:
+        if not self.devicename:
+            raise LocalProtocolError(f"vector {self._name!r} belongs to no device yet, so it cannot be sent")
+        return self.devicename
+
+
+AnyVector: TypeAlias = VectorModel[Member[object], object]
+
+
+def _mended(reason: str) -> str:
+    """Return ``reason`` with a question mark for each character that XML cannot carry."""
+    try:
+        return require_xml_text(reason, "the reason")
+    except ValueError:
+        return "".join(character if character.isprintable() else "?" for character in reason)
