@@ -1,0 +1,21 @@
+"""Byte streams that carry INDI: standard input and output, sockets, pairs in memory; and attached BLOBs."""
+
+from indianyio._transports._attachments import SharedMemory, attachments_supported
+from indianyio._transports._base import RECEIVE_BYTES, ByteStream, Received
+from indianyio._transports._memory import MemoryStream, memory_pair
+from indianyio._transports._sockets import SocketStream
+from indianyio._transports._stdio import describe_stdio, open_stdio, stdio_is_terminal
+
+__all__ = [
+    "RECEIVE_BYTES",
+    "ByteStream",
+    "MemoryStream",
+    "Received",
+    "SharedMemory",
+    "SocketStream",
+    "attachments_supported",
+    "describe_stdio",
+    "memory_pair",
+    "open_stdio",
+    "stdio_is_terminal",
+]
