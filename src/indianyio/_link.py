@@ -1,0 +1,227 @@
+"""One peer: what it sends comes out as frames, what it shall get goes through an outbox to one writer.
+
+A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :meth:`Link.write` in task groups of
+its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox, which is bounded
+in bytes: :meth:`Link.send` waits for room, :meth:`Link.offer` says whether there was any. A message is one entry of
+the outbox, so nothing can come between its bytes (faults.md D8).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+from indianyio._transports import ByteStream
+from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
+from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
+from indianyio.model import Outbox, Outgoing
+from indianyio.protocol import Attachment, Frame, Framer, Unusable, WireMessage, decode
+
+__all__ = ["FrameHandler", "Link"]
+
+logger = logging.getLogger(__name__)
+wire_logger = logging.getLogger("indianyio.wire")
+
+# Descriptors that arrived and that no message has claimed yet. Senders put a descriptor beside the first byte of
+# its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
+_UNCLAIMED = 4 * MAX_DESCRIPTORS
+
+# How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
+_SHOWN_BYTES = 4096
+
+FrameHandler: TypeAlias = Callable[[Frame], None]
+
+
+class Link:
+    """One peer's connection, from the first byte to the last.
+
+    :param stream: the bytes; the link never closes it.
+    :param limits: what the peer may make us hold.
+    :param outbox_bytes: how much may wait for the peer before :meth:`send` waits. What the writer has in hand and
+        one message that was begun below the limit come on top.
+    :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
+    """
+
+    def __init__(self, stream: ByteStream, *, limits: Limits, outbox_bytes: int, debug: bool = False) -> None:
+        self.name = stream.name
+        self.carries_attachments = stream.carries_attachments
+        self.limits = limits
+        self._stream = stream
+        self._framer = Framer(limits)
+        self._arrived: deque[Attachment] = deque()
+        self._outbox = Outbox(outbox_bytes)
+        self._turn = anyio.Lock()
+        self._filled = anyio.Event()
+        self._drained = anyio.Event()
+        self._closed = False
+        self._debug = debug
+
+    # -- what arrives ------------------------------------------------------------------------------------------
+
+    async def read(self, handle: FrameHandler) -> str:
+        """Hand every frame to ``handle``, in order, until the peer stops sending.
+
+        A frame's attachments are closed when ``handle`` returns. What cannot be used is logged and skipped. A peer
+        that exceeds a limit is not read any further.
+
+        :param handle: called with each frame; must not wait.
+        :return: why the reading ended, in words for a log line.
+        """
+        try:
+            while self._framer.failure is None:
+                received = await self._stream.receive()
+                self._arrived.extend(received.attachments)
+                if not received.data:
+                    self._report_rest()
+                    return "the peer closed the stream"
+                for item in self._framer.feed(received.data):
+                    self._dispatch(item, handle)
+                if len(self._arrived) > _UNCLAIMED:
+                    raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
+            raise self._framer.failure
+        except RemoteProtocolError as error:
+            logger.error("%s: giving up on this peer: %s", self.name, error)
+            return f"the peer broke the protocol: {error}"
+        except ConnectionLostError as error:
+            return f"the connection was lost: {error}"
+        finally:
+            _close_all(self._arrived)
+
+    def decode(self, frame: Frame) -> WireMessage | None:
+        """Return what a frame says, or ``None`` after logging why it cannot be used.
+
+        :raises RemoteProtocolError: it is beyond a limit; let it pass through :meth:`read`, which ends.
+        """
+        message = decode(frame, self.limits)
+        if isinstance(message, Unusable):
+            self._framer.count_unusable(message)
+            self._report(message)
+            return None
+        self._framer.count_good()
+        return message
+
+    def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
+        if isinstance(item, Unusable):
+            self._claim(item.attached)
+            self._report(item)
+            return
+        attachments = self._claim(item.attached)
+        item.attachments = tuple(attachments)
+        if self._debug:
+            wire_logger.debug("%s -> %s", self.name, _shown(item.data))
+        try:
+            handle(item)
+        finally:
+            _close_all(attachments)
+
+    def _claim(self, count: int) -> deque[Attachment]:
+        """Take the descriptors of one message: the n-th attached BLOB owns the n-th received (protocol.md W36)."""
+        return deque(self._arrived.popleft() for _ in range(min(count, len(self._arrived))))
+
+    def _report(self, dropped: Unusable) -> None:
+        logger.warning("%s: dropped %d bytes: %s: %r", self.name, dropped.size, dropped.reason, dropped.excerpt)
+
+    def _report_rest(self) -> None:
+        for dropped in self._framer.close():
+            self._report(dropped)
+
+    # -- what is sent ------------------------------------------------------------------------------------------
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Put one message into the outbox, waiting while that is full.
+
+        Messages of one task keep their order, and tasks that wait are served in the order in which they came. A
+        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. That
+        gives the other tasks their turn, or a loop of sends would never let the work end.
+
+        Cancelled, it has put in the message whole or not at all; it puts in nothing for a task that was cancelled
+        before, as an exposure is whose Abort came in its last moment. The attachments of a message that it did not
+        put in remain the caller's.
+        """
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if self._closed or self._outbox.discarding:
+            outgoing.close()
+            await anyio.lowlevel.checkpoint()
+        elif not self.offer(outgoing):
+            async with self._turn:
+                while self._outbox.full and not self._outbox.discarding:
+                    await self._drained.wait()
+                self._put(outgoing)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether :meth:`send` would not wait: there is room, and nobody is waiting for some."""
+        return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
+
+    def offer(self, outgoing: Outgoing) -> bool:
+        """Put one message into the outbox if that takes no waiting.
+
+        :return: whether the message was taken.
+        """
+        if self.has_room:
+            self._put(outgoing)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Accept nothing more; :meth:`write` sends what there is and returns."""
+        self._closed = True
+        self._filled.set()
+
+    async def write(self) -> str:
+        """Send what is put into the outbox until :meth:`close` was called and all is sent, or the peer has gone.
+
+        Cancelled in the middle of a message it leaves the stream unusable for sending.
+
+        :return: why the writing ended, in words for a log line.
+        """
+        try:
+            while True:
+                for outgoing in self._outbox.take():
+                    await self._write_one(outgoing)
+                self._drained.set()
+                self._drained = anyio.Event()
+                if self._outbox.queued_bytes:
+                    continue
+                if self._closed:
+                    return "everything was sent"
+                await self._filled.wait()
+                self._filled = anyio.Event()
+        except ConnectionLostError as error:
+            return f"the peer stopped reading: {error}"
+        finally:
+            self._outbox.discard()
+            self._drained.set()
+
+    def _put(self, outgoing: Outgoing) -> None:
+        if self._closed:
+            outgoing.close()
+            return
+        if self._debug:
+            wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
+        self._outbox.add(outgoing)
+        self._filled.set()
+
+    async def _write_one(self, outgoing: Outgoing) -> None:
+        attachments = outgoing.attachments
+        try:
+            for part in outgoing.parts:
+                await self._stream.send(part, attachments)
+                attachments = ()
+        finally:
+            outgoing.close()
+
+
+def _close_all(attachments: deque[Attachment]) -> None:
+    while attachments:
+        attachments.popleft().close()
+
+
+def _shown(data: bytes) -> str:
+    text = data[:_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
+    return text if len(data) <= _SHOWN_BYTES else f"{text} ... ({len(data)} bytes)"

@@ -1,0 +1,146 @@
+"""From the value of a BLOB member to what travels: base64, or shared memory beside the XML.
+
+A value is a buffer, a path, or a file object, plain or asynchronous. It is read slice by slice into one of two
+sinks, so a file is never held whole, and a buffer only as the base64 that is sent. What may take long (files, and
+buffers of more than a few slices) happens in a worker thread: the event loop goes on (faults.md S15).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import BinaryIO, Protocol, TypeAlias, cast
+
+import anyio
+import anyio.to_thread
+
+from indianyio._transports import SharedMemory
+from indianyio.model import BLOBMember
+from indianyio.protocol import Base64Encoder, OneBLOB
+
+__all__ = ["Content", "load"]
+
+# Large enough that a 50 MB image takes few turns, small enough that a slice and its base64 fit a processor's cache.
+_SLICE_BYTES = 768 * 1024
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A BLOB ready to travel: its element and, unless it has an attachment, its base64."""
+
+    element: OneBLOB
+    base64: tuple[bytes, ...] = ()
+
+
+class _Sink(Protocol):
+    """Where a value is read into."""
+
+    def write(self, piece: Buffer) -> None: ...
+
+    def finish(self, member: BLOBMember) -> Content: ...
+
+
+class _Base64:
+    """A value as base64 text."""
+
+    def __init__(self) -> None:
+        self._encoder = Base64Encoder()
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def write(self, piece: Buffer) -> None:
+        self._length += len(piece)
+        self._pieces.append(self._encoder.feed(piece))
+
+    def finish(self, member: BLOBMember) -> Content:
+        self._pieces.append(self._encoder.finish())
+        return Content(member.content(self._length), tuple(self._pieces))
+
+
+class _Shared:
+    """A value as shared memory, whose descriptor travels beside the XML (protocol.md 1.6)."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+        self._length = 0
+
+    def write(self, piece: Buffer) -> None:
+        self._length += len(piece)
+        self._memory.write(piece)
+
+    def finish(self, member: BLOBMember) -> Content:
+        self._memory.seal()
+        return Content(member.content(self._length, attachment=self._memory))
+
+
+async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Content:
+    """Read a member's value.
+
+    Cancelled while a worker thread reads a slow file, it ends when that file's reading does.
+
+    :param attach: put it into shared memory rather than into base64.
+    :param cleanup: closes the shared memory unless its caller hands that on.
+    :raises ValueError: the member has no value, or its file is empty or was opened for text.
+    :raises OSError: the file cannot be read.
+    """
+    sink: _Sink = _Base64()
+    if attach:
+        memory = SharedMemory.create(member.name)
+        cleanup.callback(memory.close)
+        sink = _Shared(memory)
+    value = member.membervalue
+    if isinstance(value, bytes | bytearray | memoryview):
+        await _pour_buffer(memoryview(value).cast("B"), sink)
+    elif isinstance(value, str | os.PathLike):
+        await anyio.to_thread.run_sync(_pour_path, value, sink)
+    elif value is None:
+        raise ValueError(f"BLOB member {member.name!r} has no value to send; assign one first")
+    else:
+        await _pour_file(value, sink)
+    return sink.finish(member)
+
+
+async def _pour_buffer(view: memoryview, sink: _Sink) -> None:
+    pieces = (view[start : start + _SLICE_BYTES] for start in range(0, len(view), _SLICE_BYTES))
+    if len(view) > 4 * _SLICE_BYTES:
+        await anyio.to_thread.run_sync(_pour, pieces, sink)
+    else:
+        _pour(pieces, sink)
+
+
+def _pour_path(path: str | os.PathLike[str], sink: _Sink) -> None:
+    with open(path, "rb") as file:
+        _pour(_slices(file), sink)
+
+
+async def _pour_file(file: object, sink: _Sink) -> None:
+    """Read a file object from its beginning; whether it is asynchronous shows in what its methods return."""
+    readable = cast("BinaryIO", file)
+    rewound: object = readable.seek(0)
+    if not isawaitable(rewound):
+        await anyio.to_thread.run_sync(_pour, _slices(readable), sink)
+        return
+    await rewound
+    while piece := _require_bytes(await readable.read(_SLICE_BYTES)):  # type: ignore[misc]
+        sink.write(piece)
+
+
+def _slices(file: BinaryIO) -> Iterator[Buffer]:
+    while piece := _require_bytes(file.read(_SLICE_BYTES)):
+        yield piece
+
+
+def _pour(pieces: Iterator[Buffer], sink: _Sink) -> None:
+    for piece in pieces:
+        sink.write(piece)
+
+
+def _require_bytes(piece: object) -> Buffer:
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return piece
+    raise ValueError(f"a BLOB's file must be opened in binary mode; reading it gave {type(piece).__name__}")

@@ -1,0 +1,348 @@
+"""The driver: what an instrument's author subclasses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import ClassVar, Final
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskStatus
+
+from indianyio._transports import ByteStream, open_stdio
+from indianyio._vocabulary import Limits, State
+from indianyio.driver._background import Background, BackgroundWork
+from indianyio.driver._device import Device
+from indianyio.driver._flag import Flag
+from indianyio.driver._run import DriverRun
+from indianyio.driver._vectors import AnyVector, BLOBVector, timestamp_or_now
+from indianyio.model import AT_ONCE, BLOBMember, NewEvent, SnoopEvent, SnoopTable
+from indianyio.protocol import (
+    GetProperties,
+    Message,
+    OneBLOB,
+    SetBLOBVector,
+    WireMessage,
+    format_timestamp,
+    getfloat,
+    replace_uncarried,
+    require_xml_text,
+)
+
+__all__ = ["IPyDriver"]
+
+logger = logging.getLogger(__name__)
+
+
+class IPyDriver(Mapping[str, Device]):
+    """A driver of one or more devices, as a mapping of devices by name; to be subclassed.
+
+    Override :meth:`hardware` to operate the instrument, :meth:`rxevent` to carry out what clients ask for,
+    :meth:`snoopevent` to hear other drivers and :meth:`leave` to make the instrument safe. Then
+    ``python -m indianyio.run mydriver:MyDriver`` runs it on standard input and output, where an INDI server speaks.
+
+    :param devices: the devices, of different names.
+    :param driverdata: whatever the driver's own methods need, an object that talks to the hardware for instance.
+    :raises TypeError: a device is not a :class:`Device`.
+    :raises ValueError: two devices have the same name, or one has a driver already.
+
+    :ivar driverdata: the keyword arguments.
+    :ivar auto_send_def: whether getProperties is answered with the definitions; if not, ``rxevent`` gets a
+        ``getProperties`` event for each vector and must send its definition.
+    :ivar debug_enable: whether this driver's XML is logged at DEBUG, on the logger ``indianyio.wire``.
+    :ivar snoops: what is snooped.
+    :ivar shutdownrequested: set when the run is to end, with ``wait()`` and ``is_set()``.
+    :ivar stopped: set when the run has ended.
+    """
+
+    grace: float = 5.0
+    """Seconds that each step on the way out may take: the end of the work, ``leave()``, and the last bytes."""
+
+    ping_timeout: float = 5.0
+    """Seconds to wait until the server has taken a BLOB before the next one is sent all the same."""
+
+    limits: ClassVar[Limits] = Limits()
+    """What the peer may make the driver hold."""
+
+    indi_number_to_float = staticmethod(getfloat)
+
+    def __init__(self, *devices: Device, **driverdata: object) -> None:
+        self.driverdata = driverdata
+        self.auto_send_def = True
+        self.debug_enable = False
+        self.snoops = SnoopTable()
+        self.background = Background()
+        self.shutdownrequested: Final = Flag()
+        self.stopped: Final = Flag()
+        self.data: dict[str, Device] = {}
+        self._claimed = False
+        self._run: DriverRun | None = None
+        self._asked_to_stop: str | None = None
+        for device in devices:
+            self._check(device)
+            self.data[device.devicename] = device
+        for device in devices:
+            device.driver = self
+
+    def _check(self, device: Device) -> None:
+        if not isinstance(device, Device):
+            raise TypeError(f"a driver takes devices, not {device!r}")
+        if device.devicename in self.data:
+            raise ValueError(f"there are two devices of the name {device.devicename!r}; rename one")
+        if device.driver is not None:
+            raise ValueError(f"device {device.devicename!r} belongs to a driver already")
+
+    # -- to be overridden --------------------------------------------------------------------------------------
+
+    async def hardware(self) -> None:
+        """Operate the instrument; started with the run, and cancelled when that ends.
+
+        An error that leaves it ends the driver, which should not pretend to have an instrument.
+        """
+
+    async def rxevent(self, event: NewEvent) -> None:
+        """Carry out what a client asks for.
+
+        Called for one vector's events in the order of their arrival, one after the other; for different vectors at
+        the same time, so an Abort does not wait for the slew it is to stop. What arrives here was checked: the
+        vector may be written, the members exist, numbers are within their limits and switches obey the rule (unless
+        ``vector.validate`` is false). Cancelled when the run ends.
+
+        :param event: what is asked for; see :meth:`rxerror` for what an error does that leaves this method.
+        """
+
+    async def rxerror(self, event: NewEvent, exc: Exception) -> None:
+        """Deal with an error that left :meth:`rxevent`: log it, and answer Alert with its text.
+
+        The driver goes on. Override it to do something else.
+        """
+        logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
+        text = replace_uncarried(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+        vector = self[event.devicename][event.vectorname]
+        # A BLOB's content is not what the client waits for.
+        names = () if isinstance(vector, BLOBVector) else list(vector)
+        await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
+
+    async def snoopevent(self, event: SnoopEvent) -> None:
+        """Hear what another driver said.
+
+        Called like :meth:`rxevent`, in order for each snooped vector. An error that leaves it is logged.
+        """
+
+    async def leave(self) -> None:
+        """Make the instrument safe: park it, close its shutter, send its last states.
+
+        Called at the end of every run, whatever ended it, when :meth:`hardware` and all handlers have ended (or did
+        not obey their cancellation for ``grace`` seconds). It can still send. It may take ``grace`` seconds and is
+        cancelled then.
+        """
+
+    # -- the run -----------------------------------------------------------------------------------------------
+
+    async def asyncrun(
+        self, stream: ByteStream | None = None, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run the driver until its peer has gone, :meth:`shutdown` is called, or it fails; may be called again.
+
+        Made for a task group as well: ``await nursery.start(driver.asyncrun)`` returns when the driver is ready.
+
+        Cancelled, it ends in order: the work ends, :meth:`leave` runs, what is unsent is sent. Each of these takes
+        at most ``grace`` seconds. Work that hangs in a thread cannot be ended; then ``leave`` runs nevertheless,
+        but this call returns only when the thread does.
+
+        :param stream: the way to the peer, closed in the end; standard input and output if absent.
+        :raises RuntimeError: the driver is running already.
+        :raises OSError: standard input or output cannot be used.
+        :raises ExceptionGroup: what left ``hardware()``, background work or ``leave()``; nothing else does.
+        """
+        if self._claimed:
+            raise RuntimeError("this driver is running already; one instance serves one peer at a time")
+        self._claimed = True
+        try:
+            async with open_stdio() if stream is None else _closing(stream) as wire:
+                await self._serve(wire, task_status)
+        finally:
+            self._claimed = False
+
+    async def _serve(self, stream: ByteStream, task_status: TaskStatus[None]) -> None:
+        self._run = run = DriverRun(self, stream)
+        self.stopped.clear()
+        if self._asked_to_stop is None:
+            self.shutdownrequested.clear()
+        else:
+            run.end(self._asked_to_stop)
+        try:
+            await run.serve(task_status)
+        finally:
+            self._run = None
+            self._asked_to_stop = None
+            self.stopped.set()
+
+    def shutdown(self, reason: str = "shutdown() was called") -> None:
+        """Let the run end in order; before a run: let the next one end at once.
+
+        May be called from anywhere, handlers and other threads included, and any number of times.
+
+        :param reason: why, for people who debug.
+        """
+        if self._run is None:
+            self._asked_to_stop = reason
+            self.shutdownrequested.set()
+        else:
+            self._run.end(reason)
+
+    @property
+    def stop(self) -> bool:
+        """Whether the run is to end."""
+        return self.shutdownrequested.is_set()
+
+    def add_background(self, work: BackgroundWork, *args: object) -> None:
+        """Have ``work`` run beside :meth:`hardware`, in this run and in every later one.
+
+        An error that leaves it ends the driver.
+
+        :param work: an async function, called with ``args``; or a coroutine object, which runs once.
+        :raises TypeError: it is neither.
+        """
+        self.background.add(work, *args)
+
+    def refuse_waiting(self, vector: AnyVector, reason: str = "Error: superseded") -> int:
+        """Refuse the writes to a vector that still wait for :meth:`rxevent`.
+
+        For an Abort: a slew that waits behind the slew being handled must not begin after it. (Handlers that only
+        note a target and leave the moving to :meth:`hardware` never have writes waiting.)
+
+        :param vector: the vector that was written to.
+        :param reason: what the client is told, with an Alert.
+        :return: how many writes were refused.
+        """
+        if self._run is None or self._run.inbox is None:
+            return 0
+        return self._run.inbox.refuse_waiting(vector, reason)
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    async def send_message(self, message: str = "", timestamp: datetime | None = None) -> None:
+        """Send a line for people that names no device, and so reaches everybody.
+
+        :param timestamp: when this holds; naive times are UTC; now if absent.
+        :raises ValueError: the message cannot be written as XML.
+        """
+        text = require_xml_text(message, "the message")
+        stamp = format_timestamp(timestamp_or_now(timestamp))
+        await self.deliver(Message(timestamp=stamp, message=text))
+
+    async def deliver(self, message: WireMessage) -> None:
+        """Send any message; while no run is active there is nobody to send it to, and nothing happens.
+
+        Waits while the outbox is full. Cancelled, it has sent the message whole or not at all.
+        """
+        if self._run is None:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._run.deliver(message)
+
+    async def deliver_blobs(
+        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector]
+    ) -> None:
+        """Send the contents of BLOB members, once the server has taken the BLOBs before.
+
+        See :meth:`BLOBVector.send_setVectorMembers`, which is what drivers use.
+
+        :param members: the members, all of one vector.
+        :param update: makes the message when the contents are read and it is their turn.
+        """
+        if self._run is None:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._run.blobs.send(members, update)
+
+    # -- snooping ----------------------------------------------------------------------------------------------
+
+    def snoop(self, devicename: str, vectorname: str, timeout: float = 30) -> None:
+        """Hear what a vector of another driver's device says, in :meth:`snoopevent`, from now on.
+
+        It is asked for at once, and again whenever nothing was heard of it for ``timeout`` seconds.
+
+        :param timeout: seconds, at least 5.
+        :raises ValueError: the device is the driver's own, or the time-out is too short.
+        :raises TypeError: the time-out is not a number.
+        """
+        self._require_foreign(devicename)
+        self.snoops.watch(devicename, vectorname, timeout, AT_ONCE)
+        if self._run is not None:
+            self._run.snoops_changed()
+
+    async def send_getProperties(self, devicename: str | None = None, vectorname: str | None = None) -> None:
+        """Ask once for a vector, a device or everything of other drivers, and hear it from now on.
+
+        :raises ValueError: the device is the driver's own, or a vector is given without its device.
+        """
+        if devicename is None:
+            if vectorname is not None:
+                raise ValueError(
+                    f"which device has the vector {vectorname!r}? A vector is asked for with its device"
+                )
+            self.snoops.watch_all()
+        else:
+            self._require_foreign(devicename)
+            if vectorname is None:
+                self.snoops.watch_device(devicename)
+            else:
+                self.snoops.watch_vector(devicename, vectorname)
+        await self.deliver(GetProperties(device=devicename, name=vectorname))
+
+    def _require_foreign(self, devicename: str) -> None:
+        if devicename in self.data:
+            raise ValueError(f"{devicename!r} is a device of this driver; it can only snoop devices of others")
+
+    @property
+    def snoopall(self) -> bool:
+        """Whether everything of other drivers is snooped."""
+        return self.snoops.snoopall
+
+    @property
+    def snoopdevices(self) -> set[str]:
+        """The devices of which everything is snooped."""
+        return self.snoops.snoopdevices
+
+    @property
+    def snoopvectors(self) -> dict[tuple[str, str], float | None]:
+        """The vectors that are snooped, with the seconds after which they are asked for again, if they are."""
+        return self.snoops.snoopvectors
+
+    # -- the mapping -------------------------------------------------------------------------------------------
+
+    def devices(self) -> list[Device]:
+        """Return the devices."""
+        return list(self.data.values())
+
+    def __getitem__(self, devicename: str) -> Device:
+        return self.data[devicename]
+
+    def __setitem__(self, devicename: str, device: Device) -> None:
+        raise KeyError("devices are given when the driver is made; none can be set later")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    # Two drivers are the same only if they are one object; a mapping would compare what is in them.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(map(repr, self.data)) or 'no device'}>"
+
+
+@asynccontextmanager
+async def _closing(stream: ByteStream) -> AsyncIterator[ByteStream]:
+    try:
+        yield stream
+    finally:
+        await stream.aclose()

@@ -1,0 +1,196 @@
+"""What a driver does with each message: decided at once, by the task that reads, and never waiting.
+
+Requests for definitions are answered here. Writes are checked, and handed to the lane of their vector or refused.
+What other drivers say goes to the lane of what is snooped. Nothing here calls the user's code.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import anyio
+
+from indianyio._link import Link
+from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._lanes import Lanes
+from indianyio.driver._replies import Replies
+from indianyio.driver._vectors import AnyVector
+from indianyio.exceptions import WriteRefusedError
+from indianyio.model import NewEvent, SnoopEvent, SnoopMessage, getProperties, new_event, snoop_event
+from indianyio.protocol import (
+    Frame,
+    GetProperties,
+    Message,
+    NewVector,
+    PingReply,
+    PingRequest,
+    WireMessage,
+    format_timestamp,
+)
+
+if TYPE_CHECKING:
+    from indianyio.driver._driver import IPyDriver
+
+__all__ = ["Inbox"]
+
+logger = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Where a driver's messages arrive.
+
+    :param driver: whose devices are asked for and written to.
+    :param link: the peer that sends them.
+    :param replies: takes the answers.
+    :param writes: takes the writes that are to be handled.
+    :param snooped: takes what other drivers said.
+    :param blobs: is told of ping replies.
+    """
+
+    def __init__(
+        self,
+        driver: IPyDriver,
+        link: Link,
+        replies: Replies,
+        *,
+        writes: Lanes[NewEvent],
+        snooped: Lanes[SnoopEvent],
+        blobs: BLOBSender,
+    ) -> None:
+        self._driver = driver
+        self._link = link
+        self._replies = replies
+        self._writes = writes
+        self._snooped = snooped
+        self._blobs = blobs
+
+    def receive(self, frame: Frame) -> None:
+        """Deal with one message."""
+        self._HANDLERS.get(frame.tag, Inbox._overhear)(self, frame)
+
+    def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
+        """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""
+        waiting = self._writes.take_waiting(vector)
+        if waiting:
+            self._refuse(vector, reason)
+        return len(waiting)
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def _define(self, frame: Frame) -> None:
+        request = cast("GetProperties | None", self._link.decode(frame))
+        if request is None:
+            return
+        for vector in self._asked_for(request):
+            if self._driver.auto_send_def:
+                self._replies.answer(("define", vector), self._definition(vector))
+            else:
+                event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
+                if not self._writes.put(vector, event, len(frame.data)):
+                    logger.warning("%s: rxevent is behind: a getProperties is dropped", self._link.name)
+
+    def _asked_for(self, request: GetProperties) -> Iterator[AnyVector]:
+        # A device that begins with "*" is how a server asks another server for everything (protocol.md 2.9).
+        everything = not request.device or request.device.startswith("*")
+        for device in self._driver.devices():
+            if everything or device.devicename == request.device:
+                for vector in device.properties():
+                    if vector.is_enabled and (not request.name or vector.name == request.name):
+                        yield vector
+
+    @staticmethod
+    def _definition(vector: AnyVector) -> Callable[[], WireMessage | None]:
+        def make() -> WireMessage | None:
+            # By the time there is room the vector may have been deleted.
+            return vector.define(timestamp=datetime.now(UTC)) if vector.is_enabled else None
+
+        return make
+
+    def _ping(self, frame: Frame) -> None:
+        request = cast("PingRequest | None", self._link.decode(frame))
+        if request is not None:
+            uid = request.uid
+            self._replies.answer(("ping", uid), lambda: PingReply(uid=uid))
+
+    def _pinged(self, frame: Frame) -> None:
+        reply = cast("PingReply | None", self._link.decode(frame))
+        if reply is not None:
+            self._blobs.reply(reply.uid)
+
+    def _ignore(self, frame: Frame) -> None:
+        """Take note of a message that says nothing to a driver: enableBLOB is between servers and clients."""
+        self._link.decode(frame)
+
+    # -- writes ------------------------------------------------------------------------------------------------
+
+    def _write(self, frame: Frame) -> None:
+        write = cast("NewVector | None", self._link.decode(frame))
+        if write is None or write.device not in self._driver:
+            return
+        device = self._driver[write.device]
+        if write.name not in device:
+            self._answer_unknown(write)
+            return
+        vector = device[write.name]
+        if not vector.is_enabled:
+            logger.info("%s: a write to %s.%s, which is disabled", self._link.name, write.device, write.name)
+            return
+        try:
+            vector.check_write(write)
+            event = new_event(
+                write, vector=vector, data=frame.data, now=datetime.now(UTC), limits=self._link.limits
+            )
+        except (WriteRefusedError, ValueError) as error:
+            self._refuse(vector, str(error))
+            return
+        if not self._writes.put(vector, event, len(frame.data)):
+            self._refuse(vector, f"Error: too many requests wait for {vector.label} ({vector.name}) already.")
+
+    def _refuse(self, vector: AnyVector, reason: str) -> None:
+        logger.warning("%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
+        refusal = vector.refuse(reason, timestamp=datetime.now(UTC))
+        self._replies.answer(("refuse", vector), lambda: refusal)
+
+    def _answer_unknown(self, write: NewVector) -> None:
+        logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, write.device, write.name)
+        text = f"[WARNING] there is no property {write.name}"
+        answer = Message(device=write.device, timestamp=format_timestamp(datetime.now(UTC)), message=text)
+        self._replies.answer(("unknown", write.device), lambda: answer)
+
+    # -- snooping ----------------------------------------------------------------------------------------------
+
+    def _overhear(self, frame: Frame) -> None:
+        """Hand on what another driver says, if anybody asked for it."""
+        table = self._driver.snoops
+        if not table.wants(frame.device, frame.name):
+            return
+        message = cast("SnoopMessage | None", self._link.decode(frame))
+        if message is None:
+            return
+        table.heard(frame.device, frame.name, anyio.current_time())
+        try:
+            event = snoop_event(message, data=frame.data, now=datetime.now(UTC), limits=self._link.limits)
+        except ValueError as error:
+            logger.warning("%s: snooped %s.%s: %s", self._link.name, frame.device, frame.name, error)
+            return
+        key = (event.devicename, event.vectorname)
+        size = len(frame.data)
+        while not self._snooped.put(key, event, size):
+            # The newest word of a weather station counts; nobody waits for an answer to the oldest.
+            self._snooped.drop_oldest(key)
+            logger.warning("%s: snoopevent is behind: an event of %s.%s is dropped", self._link.name, *key)
+
+    _HANDLERS: ClassVar[dict[str, Callable[[Inbox, Frame], None]]] = {
+        "getProperties": _define,
+        "newTextVector": _write,
+        "newNumberVector": _write,
+        "newSwitchVector": _write,
+        "newBLOBVector": _write,
+        "pingRequest": _ping,
+        "pingReply": _pinged,
+        "enableBLOB": _ignore,
+    }
+    """What is done with each tag; all others are overheard."""

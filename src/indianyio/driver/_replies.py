@@ -1,0 +1,57 @@
+"""The answers of the reader, which must never wait.
+
+Definitions, refusals and pings are answered by the task that reads, at once, so that no answer waits behind a
+handler. While the peer reads nothing and its outbox is full, the answers wait here, at most one for each thing
+there is to say: a definition asked for a thousand times is sent once, as it is then. So the reader goes on to the
+next command, an Abort perhaps, and memory does not grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import anyio
+
+from indianyio._link import Link
+from indianyio.model import Outgoing
+from indianyio.protocol import WireMessage, encode_parts
+
+__all__ = ["Replies"]
+
+
+class Replies:
+    """What is still to be answered to one peer.
+
+    :param link: the peer.
+    :param limit: how many different answers may wait; the oldest ones are kept.
+    """
+
+    def __init__(self, link: Link, *, limit: int = 10_000) -> None:
+        self._link = link
+        self._limit = limit
+        self._pending: dict[Hashable, Callable[[], WireMessage | None]] = {}
+        self._added = anyio.Event()
+
+    def answer(self, key: Hashable, make: Callable[[], WireMessage | None]) -> None:
+        """Send what ``make`` returns, now if there is room, else as soon as there is.
+
+        :param key: what is answered; a later answer to the same takes the place of one that still waits.
+        :param make: called once, when the answer is sent; returns ``None`` if by then there is nothing to say.
+        """
+        if not self._pending and self._link.has_room:
+            message = make()
+            if message is not None:
+                self._link.offer(Outgoing(tuple(encode_parts(message))))
+        elif key in self._pending or len(self._pending) < self._limit:
+            self._pending[key] = make
+            self._added.set()
+
+    async def run(self) -> None:
+        """Send the answers that had to wait; runs until it is cancelled."""
+        while True:
+            await self._added.wait()
+            self._added = anyio.Event()
+            while self._pending:
+                message = self._pending.pop(next(iter(self._pending)))()
+                if message is not None:
+                    await self._link.send(Outgoing(tuple(encode_parts(message))))

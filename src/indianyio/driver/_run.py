@@ -1,0 +1,203 @@
+"""One run of a driver: which task lives in which group, and what ends when.
+
+The writer lives in the outer group, the work (reader, handlers, hardware, snooping) in the inner one, whose cancel
+scope is the one and only stop signal. When the work is over, by whatever cause, a third task makes the instrument
+safe: it calls ``leave()``, which can still send, then closes the outbox, and the writer drains that and returns.
+Writer and farewell are shielded, so they happen even when the run is cancelled from outside, and each has a
+deadline, so they cannot keep the program.
+
+The farewell does not sit in a ``finally`` behind the work, because work can hang: a call into a vendor's library
+in a thread cannot be cancelled. The farewell waits one grace period for the work to end, and then makes the
+instrument safe without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+from anyio import CancelScope, create_task_group
+from anyio.abc import TaskStatus
+
+from indianyio._link import Link
+from indianyio._transports import ByteStream
+from indianyio.driver._background import Background, Job
+from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._inbox import Inbox
+from indianyio.driver._lanes import Lanes
+from indianyio.driver._replies import Replies
+from indianyio.model import NewEvent, Outgoing, SnoopEvent
+from indianyio.protocol import WireMessage, encode, encode_parts
+
+if TYPE_CHECKING:
+    from indianyio.driver._driver import IPyDriver
+
+__all__ = ["DriverRun"]
+
+logger = logging.getLogger(__name__)
+
+# Waiting events of a lane: more than anybody clicks while a slew is handled, few enough to refuse the rest soon.
+_LANE_EVENTS = 32
+
+# What may wait for a peer that does not read: a few hundred messages, then hardware() waits too.
+_OUTBOX_BYTES = 1 << 20
+
+
+class DriverRun:
+    """A driver at work for one peer; made for each run, inside the event loop.
+
+    :param driver: the driver.
+    :param stream: the way to its peer; closed by whoever made it.
+    """
+
+    def __init__(self, driver: IPyDriver, stream: ByteStream) -> None:
+        self._driver = driver
+        self._link = Link(stream, limits=driver.limits, outbox_bytes=_OUTBOX_BYTES, debug=driver.debug_enable)
+        self._work = CancelScope()
+        self._flushing = CancelScope(shield=True)
+        self._parting = CancelScope(shield=True)
+        self._over = anyio.Event()
+        self._work_ended = anyio.Event()
+        self._snoops_changed = anyio.Event()
+        self._loop_token = anyio.lowlevel.current_token()
+        self._loop_thread = threading.get_ident()
+        self.blobs = BLOBSender(self._link, reply_seconds=driver.ping_timeout)
+        self.inbox: Inbox | None = None
+        self._replies = Replies(self._link)
+
+    # -- for the driver ----------------------------------------------------------------------------------------
+
+    async def serve(self, task_status: TaskStatus[None]) -> None:
+        """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails."""
+        async with create_task_group() as owner:
+            owner.start_soon(self._write)
+            owner.start_soon(self._part)
+            try:
+                with self._work:
+                    await self._run_work(task_status)
+            finally:
+                self._over.set()
+                self._work_ended.set()
+
+    def end(self, reason: str) -> None:
+        """Let the work end; may be called from any thread, and again."""
+        if threading.get_ident() == self._loop_thread:
+            self._end(reason)
+        else:
+            anyio.from_thread.run_sync(self._end, reason, token=self._loop_token)
+
+    def _end(self, reason: str) -> None:
+        self._driver.shutdownrequested.set()
+        self._work.cancel(reason)
+
+    async def deliver(self, message: WireMessage) -> None:
+        """Send one message, waiting while the outbox is full."""
+        await self._link.send(Outgoing(tuple(encode_parts(message))))
+
+    def snoops_changed(self) -> None:
+        """Look at the table of snoops again: its next deadline may have come nearer."""
+        self._snoops_changed.set()
+
+    # -- the tasks ---------------------------------------------------------------------------------------------
+
+    async def _run_work(self, task_status: TaskStatus[None]) -> None:
+        backgrounds = [self._driver.background, *(device.background for device in self._driver.devices())]
+        try:
+            if self._work.cancel_called:
+                # shutdown() came first: the hardware is not even touched.
+                task_status.started()
+            else:
+                await self._work_until_over(backgrounds, task_status)
+        finally:
+            for background in backgrounds:
+                background.end()
+
+    async def _work_until_over(self, backgrounds: Sequence[Background], task_status: TaskStatus[None]) -> None:
+        async with create_task_group() as work:
+
+            def spawn(job: Job) -> None:
+                work.start_soon(job)
+
+            try:
+                spawn(self._replies.run)
+                spawn(self._ask_for_snoops)
+                spawn(self._driver.hardware)
+                for background in backgrounds:
+                    background.begin(spawn)
+                self.inbox = self._make_inbox(spawn)
+                work.start_soon(self._read, self.inbox)
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                # Here, and not behind the group: its tasks may be slow to end, or never end.
+                self._over.set()
+
+    def _make_inbox(self, spawn: Callable[[Job], None]) -> Inbox:
+        limits = self._driver.limits
+        writes: Lanes[NewEvent] = Lanes(
+            spawn, self._handle, limit_events=_LANE_EVENTS, limit_bytes=limits.blob_bytes
+        )
+        snooped: Lanes[SnoopEvent] = Lanes(
+            spawn, self._handle_snooped, limit_events=_LANE_EVENTS, limit_bytes=limits.blob_bytes
+        )
+        return Inbox(self._driver, self._link, self._replies, writes=writes, snooped=snooped, blobs=self.blobs)
+
+    async def _read(self, inbox: Inbox) -> None:
+        self.end(await self._link.read(inbox.receive))
+
+    async def _write(self) -> None:
+        with self._flushing:
+            reason = await self._link.write()
+            self.end(reason)
+
+    async def _part(self) -> None:
+        """Make the instrument safe, and let the writer go, once the work is over."""
+        driver = self._driver
+        with self._parting:
+            await self._over.wait()
+            driver.shutdownrequested.set()
+            with anyio.move_on_after(driver.grace):
+                await self._work_ended.wait()
+            if not self._work_ended.is_set():
+                logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
+            try:
+                with anyio.move_on_after(driver.grace) as leaving:
+                    await driver.leave()
+                if leaving.cancelled_caught:
+                    logger.error("%s: leave() took more than %g s and was cut off", self._link.name, driver.grace)
+            finally:
+                self._flushing.deadline = anyio.current_time() + driver.grace
+                self._link.close()
+
+    async def _ask_for_snoops(self) -> None:
+        """Ask for what is snooped, at first and whenever nothing was heard of it for too long."""
+        table = self._driver.snoops
+        table.restart()
+        while True:
+            for request in table.due(anyio.current_time()):
+                await self._link.send(Outgoing((encode(request),)))
+            deadline = table.next_deadline()
+            with CancelScope(deadline=float("inf") if deadline is None else deadline):
+                await self._snoops_changed.wait()
+                self._snoops_changed = anyio.Event()
+
+    async def _handle(self, event: NewEvent) -> None:
+        """Call rxevent; its failure belongs to this event alone (faults.md D4)."""
+        try:
+            await self._driver.rxevent(event)
+        except Exception as error:  # noqa: BLE001 - the fault boundary of user code
+            try:
+                await self._driver.rxerror(event, error)
+            except Exception:
+                logger.exception("rxerror failed for %s.%s", event.devicename, event.vectorname)
+
+    async def _handle_snooped(self, event: SnoopEvent) -> None:
+        try:
+            await self._driver.snoopevent(event)
+        except Exception:
+            logger.exception("snoopevent failed for %s.%s", event.devicename, event.vectorname)

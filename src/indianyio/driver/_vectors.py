@@ -1,0 +1,302 @@
+"""The vectors of a driver: the model's vectors, which can be sent.
+
+Every ``send_…`` method decides at the call what the message says and then waits, if it must, for room in the
+outbox. What it was told is checked first, so a wrong argument raises and changes nothing. While the vector or its
+device is disabled nothing is sent but deletions; while no run is active there is nobody to tell, and whoever comes
+later asks for the definitions.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+import anyio.lowlevel
+
+from indianyio._vocabulary import State
+from indianyio.model import (
+    BLOBMember,
+    BLOBValue,
+    BLOBVectorModel,
+    LightMember,
+    LightVectorModel,
+    Member,
+    NumberMember,
+    NumberVectorModel,
+    SwitchMember,
+    SwitchVectorModel,
+    TextMember,
+    TextVectorModel,
+    VectorModel,
+    WordVectorModel,
+)
+from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage
+
+if TYPE_CHECKING:
+    from indianyio.driver._device import Device
+    from indianyio.driver._driver import IPyDriver
+
+__all__ = [
+    "AnyVector",
+    "BLOBVector",
+    "LightVector",
+    "NumberVector",
+    "SwitchVector",
+    "TextVector",
+    "Vector",
+    "timestamp_or_now",
+]
+
+
+MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
+ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+
+def timestamp_or_now(timestamp: datetime | None) -> datetime:
+    """Return what a message shall be stamped with: the given moment, else this one."""
+    return datetime.now(UTC) if timestamp is None else timestamp
+
+
+class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co]):
+    """What all kinds of vector have in common: a device, and messages to send.
+
+    :ivar device: the device that has this vector; ``None`` until one takes it.
+    """
+
+    device: Device | None = None
+
+    @property
+    def driver(self) -> IPyDriver | None:
+        """The driver of the vector's device; ``None`` until there is one."""
+        return None if self.device is None else self.device.driver
+
+    @abstractmethod
+    async def send_setVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        allvalues: bool = True,
+    ) -> None:
+        """Send the values and the state.
+
+        :param message: a line for people, to travel with this one message.
+        :param timestamp: when this holds; naive times are UTC; now if absent.
+        :param timeout: seconds within which a write is expected to take effect, kept from now on.
+        :param state: the state from now on.
+        :param allvalues: whether to send every member, or only those that changed since they were last sent; then
+            nothing at all is sent where neither a member nor anything else of the vector has changed.
+        :raises ValueError: an argument is outside its range or cannot be written as XML.
+        :raises TypeError: an argument is of a wrong type.
+        """
+
+    @abstractmethod
+    async def send_setVectorMembers(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        members: Iterable[str] = (),
+    ) -> None:
+        """Send the state and the named members only; with no names only the state.
+
+        :param members: names of members; the other parameters are those of :meth:`send_setVector`.
+        :raises UnknownMemberError: the vector has no member of such a name.
+        :raises ValueError: an argument is outside its range or cannot be written as XML.
+        :raises TypeError: an argument is of a wrong type.
+        """
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether both the vector and its device are enabled."""
+        return self.enable and (self.device is None or self.device.enable)
+
+    async def send_defVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+    ) -> None:
+        """Send the definition: everything about the vector and its members.
+
+        :param message: a line for people, to travel with this one message.
+        :param timestamp: when this holds; naive times are UTC; now if absent.
+        :param timeout: seconds within which a write is expected to take effect, kept from now on; 0 is unknown.
+        :param state: the state from now on.
+        :raises ValueError: an argument is outside its range or cannot be written as XML.
+        :raises TypeError: an argument is of a wrong type.
+        """
+        definition = None
+        if self.is_enabled:
+            moment = timestamp_or_now(timestamp)
+            definition = self.define(timestamp=moment, message=message, timeout=timeout, state=state)
+        await self._deliver(definition)
+
+    async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
+        """Tell that the vector is gone, and disable it.
+
+        To bring it back set ``enable`` and send its definition.
+
+        :raises ValueError: the message cannot be written as XML.
+        """
+        await self._deliver(self.delete(timestamp=timestamp_or_now(timestamp), message=message))
+
+    async def _deliver(self, message: WireMessage | None) -> None:
+        """Send a message; where there is none or nobody to send it to, give the other tasks their turn."""
+        if message is None or self.driver is None:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self.driver.deliver(message)
+
+
+AnyVector: TypeAlias = Vector[Member[object], object]
+"""A vector of any kind."""
+
+
+class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
+    """Vectors whose values are words: every kind but BLOBs."""
+
+    async def send_setVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        allvalues: bool = True,
+    ) -> None:
+        update = None
+        if self.is_enabled:
+            make = self.set_all if allvalues else self.set_changed
+            update = make(timestamp=timestamp_or_now(timestamp), message=message, timeout=timeout, state=state)
+        await self._deliver(update)
+
+    async def send_setVectorMembers(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        members: Iterable[str] = (),
+    ) -> None:
+        update = None
+        if self.is_enabled:
+            moment = timestamp_or_now(timestamp)
+            update = self.set_members(members, timestamp=moment, message=message, timeout=timeout, state=state)
+        await self._deliver(update)
+
+
+class SwitchVector(_SendsValues[SwitchMember], SwitchVectorModel):
+    """Switches, On or Off, under a rule that says how many may be On.
+
+    :param name: the vector's name: printable ASCII, at most 63 characters.
+    :param label: what people read.
+    :param group: under which heading people find it.
+    :param perm: ``"ro"``, ``"wo"`` or ``"rw"``.
+    :param rule: ``"OneOfMany"``, ``"AtMostOne"`` or ``"AnyOfMany"``; a write that breaks it is refused.
+    :param state: ``"Idle"``, ``"Ok"``, ``"Busy"`` or ``"Alert"``.
+    :param switchmembers: at least one :class:`SwitchMember`, of different names.
+    :raises TypeError: a member is of another kind.
+    :raises ValueError: a name, a word or a text is not one that INDI can carry.
+    """
+
+
+class LightVector(_SendsValues[LightMember], LightVectorModel):
+    """Lights, each showing one of the four states; nobody can write them.
+
+    :param lightmembers: at least one :class:`LightMember`; the other parameters are those of :class:`SwitchVector`.
+    """
+
+
+class TextVector(_SendsValues[TextMember], TextVectorModel):
+    """Texts.
+
+    :param textmembers: at least one :class:`TextMember`; the other parameters are those of :class:`SwitchVector`.
+    """
+
+
+class NumberVector(_SendsValues[NumberMember], NumberVectorModel):
+    """Numbers, each with its limits and the way to print it.
+
+    A write is refused unless each number is finite and within its member's limits (where ``min < max``).
+
+    :param numbermembers: at least one :class:`NumberMember`; the other parameters are those of
+        :class:`SwitchVector`.
+    """
+
+
+class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
+    """Binary contents of any size and format, images for instance.
+
+    :param blobmembers: at least one :class:`BLOBMember`; the other parameters are those of :class:`SwitchVector`.
+    """
+
+    async def send_setVector(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        allvalues: bool = True,
+    ) -> None:
+        """Send the contents of all members that have one, or of those whose content was assigned since.
+
+        See :meth:`send_setVectorMembers`, which is what images are usually sent with.
+
+        :param allvalues: whether to send every content, or only what is new; then nothing at all is sent where
+            nothing of the vector has changed.
+        """
+        names = [member.name for member in self.members() if member.membervalue is not None]
+        if not allvalues:
+            names = [name for name in names if self.member(name).changed]
+            if not (names or message or self.changed or state not in (None, self.state)):
+                await self._deliver(None)
+                return
+        await self.send_setVectorMembers(message, timestamp, timeout, state, names)
+
+    async def send_setVectorMembers(
+        self,
+        message: str = "",
+        timestamp: datetime | None = None,
+        timeout: float | str | None = None,
+        state: State | str | None = None,
+        members: Iterable[str] = (),
+    ) -> None:
+        """Send the contents of the named members, whole; with no names only the state.
+
+        The content is what the member's value is or, where that is a path or a file object, what can be read from
+        it: in a worker thread, from the file's beginning, leaving a file object open. BLOBs are sent one at a time:
+        this waits until the server has taken the one before (a ping, protocol.md 3.6; not for ever where a server
+        does not answer), so a camera is never far ahead of its server.
+
+        Cancelled, it has put in the message whole or not at all.
+
+        :param message: a line for people, to travel with this one message.
+        :param timestamp: when this holds; naive times are UTC; now if absent.
+        :param timeout: seconds within which a write is expected to take effect, kept from now on.
+        :param state: the state from now on.
+        :param members: names of members that have a value.
+        :raises UnknownMemberError: the vector has no member of such a name.
+        :raises ValueError: a named member has no value, an argument is outside its range, or a file object was
+            opened for text.
+        :raises OSError: a file cannot be read.
+        """
+        names = list(members)
+        chosen = [self.member(name) for name in names]
+        moment = timestamp_or_now(timestamp)
+        if chosen and self.is_enabled and self.driver is not None:
+
+            def update(contents: Sequence[OneBLOB]) -> SetBLOBVector:
+                return self.set_content(contents, timestamp=moment, message=message, timeout=timeout, state=state)
+
+            await self.driver.deliver_blobs(chosen, update)
+        elif chosen or not self.is_enabled:
+            await self._deliver(None)
+        else:
+            await self._deliver(
+                self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
+            )

@@ -1,0 +1,175 @@
+"""Whatever arrives at a driver: no exception escapes, and the next good message is answered."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indianyio import SnoopEvent
+from indianyio.protocol import PingReply
+from indianyio.testing import Peer, running
+from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
+
+CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
+TOKENS = [
+    b"<", b">", b"/", b"&", b"&amp;", b"'", b'"', b"=", b"<!--", b"-->", b"<![CDATA[", b"]]>",
+    b"<?xml version='1.0'?>", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"\x00", b"\xff", b"\xe9", b"</newNumberVector>", b"<newNumberVector ",
+    b"<oneNumber", b"<oneBLOB size='-1' format='.z' attached='true'>", b"device=", b"nan", b"1e999", b"enclen='9'",
+]  # fmt: skip
+
+
+class Curious(Gadget):
+    """Snoops everything, so that everything is decoded, and looks at all that it gets."""
+
+    async def snoopevent(self, event: SnoopEvent) -> None:
+        assert event.devicename is None or isinstance(event.devicename, str)
+
+
+async def is_answered(*inputs: bytes) -> None:
+    """Feed each input to one driver and see that it still answers afterwards."""
+    driver = Curious()
+    async with running(driver) as peer:
+        await driver.send_getProperties()
+        for number, data in enumerate(inputs):
+            await peer.send(data)
+            await peer.send(f'<pingRequest uid="{number}"/>')
+            await answer(peer, str(number))
+
+
+async def answer(peer: Peer, uid: str) -> None:
+    while (await peer.expect(PingReply)).uid != uid:
+        pass
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=500), backend=st.sampled_from(["asyncio", "trio"]))
+def test_any_bytes(data: bytes, backend: str) -> None:
+    anyio.run(is_answered, data, backend=backend)
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=st.lists(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=8)), max_size=30))
+def test_any_tokens(parts: list[bytes]) -> None:
+    anyio.run(is_answered, b"".join(parts), backend="trio")
+
+
+@functools.cache
+def material() -> bytes:
+    """Return everything that was recorded, with the names of the driver under test in it here and there."""
+    recorded = b"".join(path.read_bytes() for path in CAPTURES)
+    ours = (new_number(5) + new_abort() + f'<getProperties version="1.7" device="{DEVICE}"/>').encode()
+    return recorded + (ours + b"\n") * 200
+
+
+def mutated(chance: random.Random) -> bytes:
+    """Return a window of the material with a few things wrong in it."""
+    source = material()
+    start = chance.randrange(len(source))
+    data = bytearray(source[start : start + chance.randrange(1, 1500)])
+    for _ in range(chance.randrange(1, 6)):
+        at = chance.randrange(len(data) + 1)
+        size = chance.randrange(1, 40)
+        match chance.randrange(4):
+            case 0:
+                data[at : at + size] = b""
+            case 1:
+                data[at:at] = chance.choice(TOKENS)
+            case 2:
+                data[at:at] = data[at : at + size]
+            case _:
+                data[at : at + 1] = bytes([chance.randrange(256)])
+    return bytes(data)
+
+
+def fuzz(seed: int, cases: int) -> None:
+    """Send so many mutations, a hundred to a driver."""
+    chance = random.Random(seed)
+    for batch in range(cases // 100):
+        inputs = [mutated(chance) for _ in range(100)]
+        anyio.run(is_answered, *inputs, backend="asyncio" if batch % 2 else "trio")
+
+
+def test_mutated_captures() -> None:
+    fuzz(seed=1, cases=2000)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_mutated_captures_100_000() -> None:
+    fuzz(seed=2, cases=100_000)
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("cut", [1, 4096])
+def test_a_driver_hears_every_recorded_stream(path: Path, cut: int) -> None:
+    recorded = path.read_bytes()
+
+    async def hear() -> None:
+        driver = Gadget()
+        async with running(driver, cut=cut) as peer:
+            await driver.send_getProperties()
+            await peer.send(recorded)
+            await peer.send('<pingRequest uid="end"/>')
+            await answer(peer, "end")
+            await anyio.wait_all_tasks_blocked()
+        assert len(driver.snooped) > 5
+
+    anyio.run(hear)
+
+
+def test_a_peer_of_nothing_but_garbage_is_given_up_on(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the run in order, with the reason in the log, and memory does not grow."""
+
+    async def main() -> None:
+        driver = Gadget()
+        async with running(driver) as peer:
+            with anyio.fail_after(30):
+                while not driver.stop:
+                    await peer.send(b"garbage " * 1000)
+                    await anyio.lowlevel.checkpoint()
+        assert driver.left == 1
+
+    anyio.run(main, backend="trio")
+    assert "giving up" in caplog.text
+
+
+def test_a_message_without_end_is_given_up_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        driver = Gadget()
+        async with running(driver) as peer:
+            await peer.send(b'<newTextVector device="a" name="b"><oneText name="c">')
+            while not driver.stop:
+                await peer.send(b"x" * 60_000)
+                await anyio.lowlevel.checkpoint()
+        assert driver.left == 1
+
+    anyio.run(main)
+    assert "longer than" in caplog.text
+
+
+LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">
+<!ENTITY lol2 "&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;&lol;">]>
+<newTextVector device="Gadget" name="TEXT"><oneText name="word">&lol2;</oneText></newTextVector>"""
+EXTERNAL = b"""<!DOCTYPE a [<!ENTITY passwd SYSTEM "file:///etc/passwd">]>
+<newTextVector device="Gadget" name="TEXT"><oneText name="word">&passwd;</oneText></newTextVector>"""
+
+
+@pytest.mark.parametrize("attack", [LAUGHS, EXTERNAL], ids=["billion laughs", "external entity"])
+def test_entities_are_refused(attack: bytes) -> None:
+    async def main() -> None:
+        driver = Gadget()
+        async with running(driver) as peer:
+            await peer.send(attack)
+            await peer.send('<pingRequest uid="after"/>')
+            await answer(peer, "after")
+            await anyio.wait_all_tasks_blocked()
+        assert driver.events == []
+
+    anyio.run(main)
