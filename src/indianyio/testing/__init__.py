@@ -1,0 +1,25 @@
+"""A kit for testing drivers: the other end of the wire, in one process, with any clock.
+
+:func:`running` runs a driver over a pair of streams in memory and yields a :class:`Peer`, which is to the driver
+what a client behind a server is. Nothing here has a timeout: use ``anyio.fail_after``, or a virtual clock, with
+which ten minutes of exposure pass in milliseconds::
+
+    @pytest.fixture
+    def anyio_backend():
+        return ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})
+
+    @pytest.mark.anyio
+    async def test_a_target_is_confirmed():
+        async with running(Thermostat()) as peer:
+            await peer.get_properties()
+            await peer.expect(DefNumberVector, name="targetvector")
+            await peer.write("Thermostat", "targetvector", target=18.5)
+            await peer.expect(SetNumberVector, name="targetvector", state="Ok", target=18.5)
+
+The message classes are those of :mod:`indianyio.protocol`.
+"""
+
+from indianyio.testing._peer import Peer, Value, member_values
+from indianyio.testing._running import running
+
+__all__ = ["Peer", "Value", "member_values", "running"]
