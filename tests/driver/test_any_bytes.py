@@ -20,7 +20,8 @@ from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
 TOKENS = [
     b"<", b">", b"/", b"&", b"&amp;", b"'", b'"', b"=", b"<!--", b"-->", b"<![CDATA[", b"]]>",
-    b"<?xml version='1.0'?>", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"\x00", b"\xff", b"\xe9", b"</newNumberVector>", b"<newNumberVector ",
+    b"<?xml version='1.0'?>",
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"\x00", b"\xff", b"\xe9", b"</newNumberVector>", b"<newNumberVector ",
     b"<oneNumber", b"<oneBLOB size='-1' format='.z' attached='true'>", b"device=", b"nan", b"1e999", b"enclen='9'",
 ]  # fmt: skip
 
