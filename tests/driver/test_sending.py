@@ -15,7 +15,7 @@ import trio.testing
 
 from indianyio import Device, IPyDriver, TextMember, TextVector
 from indianyio._transports import memory_pair
-from indianyio.exceptions import UnknownMemberError, UnknownVectorError
+from indianyio.exceptions import UnknownDeviceError, UnknownMemberError, UnknownVectorError
 from indianyio.protocol import (
     DelProperty,
     Message,
@@ -77,8 +77,10 @@ async def test_mistakes_are_raised_where_they_are_made() -> None:
             await driver.send_message("bell\x07")
         with pytest.raises(TypeError):
             await driver.number.send_setVector(timestamp="now")  # type: ignore[arg-type]
-        with pytest.raises(UnknownVectorError):
+        with pytest.raises(UnknownVectorError, match="it has 'TEXT'"):
             driver[DEVICE]["NOSUCH"]
+        with pytest.raises(UnknownDeviceError, match="there is 'Gadget'"):
+            driver["Another"]
         assert peer.received == []
 
 

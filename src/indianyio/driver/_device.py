@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from indianyio.driver._background import Background, BackgroundWork
+from indianyio.driver._directory import Directory
 from indianyio.driver._vectors import AnyVector, Vector, timestamp_or_now
 from indianyio.exceptions import UnknownVectorError
 from indianyio.protocol import DelProperty, Message, format_timestamp, getfloat, require_name, require_xml_text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Device"]
 
 
-class Device(Mapping[str, AnyVector]):
+class Device(Directory[AnyVector]):
     """A device, as a mapping of its vectors by name.
 
     :param devicename: printable ASCII, at most 63 characters.
@@ -36,12 +37,12 @@ class Device(Mapping[str, AnyVector]):
     indi_number_to_float = staticmethod(getfloat)
 
     def __init__(self, devicename: str, properties: Iterable[AnyVector], **devicedata: object) -> None:
+        super().__init__()
         self.devicename = require_name(devicename, "the device's name")
         self.devicedata = devicedata
         self.driver: IPyDriver | None = None
         self.enable = True
         self.background = Background()
-        self.data: dict[str, AnyVector] = {}
         vectors = list(properties)
         for vector in vectors:
             self._check(vector)
@@ -58,24 +59,8 @@ class Device(Mapping[str, AnyVector]):
         if vector.device is not None:
             raise ValueError(f"vector {vector.name!r} belongs to device {vector.devicename!r} already")
 
-    def __getitem__(self, vectorname: str) -> AnyVector:
-        try:
-            return self.data[vectorname]
-        except KeyError:
-            raise UnknownVectorError(self.devicename, vectorname, tuple(self.data)) from None
-
-    def __setitem__(self, vectorname: str, vector: AnyVector) -> None:
-        raise KeyError("vectors are given when the device is made; none can be set later")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    # Two devices are the same only if they are one object; a mapping would compare what is in them.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def _unknown(self, name: str) -> KeyError:
+        return UnknownVectorError(self.devicename, name, tuple(self.data))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename!r}>"

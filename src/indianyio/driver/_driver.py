@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import ClassVar, Final
@@ -16,9 +16,11 @@ from indianyio._transports import ByteStream, open_stdio
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device
+from indianyio.driver._directory import Directory
 from indianyio.driver._flag import Flag
 from indianyio.driver._run import DriverRun
 from indianyio.driver._vectors import AnyVector, BLOBVector, timestamp_or_now
+from indianyio.exceptions import UnknownDeviceError
 from indianyio.model import AT_ONCE, BLOBMember, NewEvent, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
@@ -37,7 +39,7 @@ __all__ = ["IPyDriver"]
 logger = logging.getLogger(__name__)
 
 
-class IPyDriver(Mapping[str, Device]):
+class IPyDriver(Directory[Device]):
     """A driver of one or more devices, as a mapping of devices by name; to be subclassed.
 
     Override :meth:`hardware` to operate the instrument, :meth:`rxevent` to carry out what clients ask for,
@@ -70,6 +72,7 @@ class IPyDriver(Mapping[str, Device]):
     indi_number_to_float = staticmethod(getfloat)
 
     def __init__(self, *devices: Device, **driverdata: object) -> None:
+        super().__init__()
         self.driverdata = driverdata
         self.auto_send_def = True
         self.debug_enable = False
@@ -77,7 +80,6 @@ class IPyDriver(Mapping[str, Device]):
         self.background = Background()
         self.shutdownrequested: Final = Flag()
         self.stopped: Final = Flag()
-        self.data: dict[str, Device] = {}
         self._claimed = False
         self._run: DriverRun | None = None
         self._asked_to_stop: str | None = None
@@ -320,21 +322,8 @@ class IPyDriver(Mapping[str, Device]):
         """Return the devices."""
         return list(self.data.values())
 
-    def __getitem__(self, devicename: str) -> Device:
-        return self.data[devicename]
-
-    def __setitem__(self, devicename: str, device: Device) -> None:
-        raise KeyError("devices are given when the driver is made; none can be set later")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    # Two drivers are the same only if they are one object; a mapping would compare what is in them.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def _unknown(self, name: str) -> KeyError:
+        return UnknownDeviceError(name, tuple(self.data))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(map(repr, self.data)) or 'no device'}>"
