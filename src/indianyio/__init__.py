@@ -6,13 +6,20 @@ Subclass :class:`IPyDriver`, give it a :class:`Device` with vectors, and run it 
 
 from indianyio._vocabulary import BLOBHandling, Light, Limits, Permission, Rule, State, Switch
 from indianyio.driver import (
+    AnyVector,
     BLOBVector,
     Device,
     IPyDriver,
     LightVector,
+    NewEvent,
     NumberVector,
     SwitchVector,
     TextVector,
+    getProperties,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
 )
 from indianyio.exceptions import (
     ConnectionLostError,
@@ -31,7 +38,6 @@ from indianyio.model import (
     BLOBMember,
     LightMember,
     Message,
-    NewEvent,
     NumberMember,
     SnoopEvent,
     SwitchMember,
@@ -42,11 +48,6 @@ from indianyio.model import (
     defSwitchVector,
     defTextVector,
     delProperty,
-    getProperties,
-    newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
     setBLOBVector,
     setLightVector,
     setNumberVector,
@@ -58,6 +59,7 @@ from indianyio.protocol import getfloat
 __version__ = version = "0.1.0"
 
 __all__ = [
+    "AnyVector",
     "BLOBHandling",
     "BLOBMember",
     "BLOBVector",

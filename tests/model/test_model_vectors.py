@@ -146,7 +146,7 @@ def test_assignment_is_validated() -> None:
 
 
 def test_update_assigns_all_or_nothing() -> None:
-    vector = switches()
+    vector = switches(rule="AnyOfMany")
     vector.update({"a": "Off"}, b="On")
     vector.update([("c", "On")])
     assert dict(vector) == {"a": "Off", "b": "On", "c": "On"}
@@ -575,3 +575,21 @@ def test_whatever_a_vector_makes_can_be_encoded(make: Callable[[], AnyVector]) -
         vector.delete(timestamp=NOW),
     ]
     assert all(encode(message).startswith(f"<{message.tag} ".encode()) for message in made)
+
+
+@pytest.mark.parametrize(
+    ("rule", "left_on"),
+    [(Rule.ONE_OF_MANY, ["b"]), (Rule.AT_MOST_ONE, ["b"]), (Rule.ANY_OF_MANY, ["a", "b"])],
+)
+def test_one_switch_on_switches_the_others_off_where_the_rule_says_so(rule: Rule, left_on: list[str]) -> None:
+    vector = switches(rule=rule)
+    vector.set_all(timestamp=NOW)
+    vector["b"] = "On"
+    assert [name for name, value in vector.items() if value == "On"] == left_on
+    update = vector.set_changed(timestamp=NOW)
+    assert isinstance(update, SetSwitchVector)
+    assert [(one.name, one.value) for one in update.members] == (
+        [("b", "On")] if rule is Rule.ANY_OF_MANY else [("a", "Off"), ("b", "On")]
+    )
+    vector.update(b="Off", a="On")
+    assert [name for name, value in vector.items() if value == "On"] == ["a"]

@@ -14,7 +14,8 @@ from indianyio.protocol import DelProperty, Message, format_timestamp, getfloat,
 
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver
-    from indianyio.model import NewEvent, SnoopEvent
+    from indianyio.driver._events import NewEvent
+    from indianyio.model import SnoopEvent
 
 __all__ = ["Device"]
 

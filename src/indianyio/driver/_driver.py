@@ -17,11 +17,12 @@ from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device
 from indianyio.driver._directory import Directory
+from indianyio.driver._events import NewEvent
 from indianyio.driver._flag import Flag
 from indianyio.driver._run import DriverRun
 from indianyio.driver._vectors import AnyVector, BLOBVector, timestamp_or_now
 from indianyio.exceptions import UnknownDeviceError
-from indianyio.model import AT_ONCE, BLOBMember, NewEvent, SnoopEvent, SnoopTable
+from indianyio.model import AT_ONCE, BLOBMember, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
     Message,
@@ -144,7 +145,7 @@ class IPyDriver(Directory[Device]):
 
     # -- the run -----------------------------------------------------------------------------------------------
 
-    async def asyncrun(
+    async def asyncrun(  # noqa: ASYNC128 - the run calls it
         self, stream: ByteStream | None = None, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Run the driver until its peer has gone, :meth:`shutdown` is called, or it fails; may be called again.
@@ -165,11 +166,11 @@ class IPyDriver(Directory[Device]):
         self._claimed = True
         try:
             async with open_stdio() if stream is None else _closing(stream) as wire:
-                await self._serve(wire, task_status)
+                await self._serve(wire, task_status.started)
         finally:
             self._claimed = False
 
-    async def _serve(self, stream: ByteStream, task_status: TaskStatus[None]) -> None:
+    async def _serve(self, stream: ByteStream, started: Callable[[], None]) -> None:
         self._run = run = DriverRun(self, stream)
         self.stopped.clear()
         if self._asked_to_stop is None:
@@ -177,7 +178,7 @@ class IPyDriver(Directory[Device]):
         else:
             run.end(self._asked_to_stop)
         try:
-            await run.serve(task_status)
+            await run.serve(started)
         finally:
             self._run = None
             self._asked_to_stop = None

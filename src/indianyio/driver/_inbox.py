@@ -15,11 +15,12 @@ import anyio
 
 from indianyio._link import Link
 from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._events import NewEvent, getProperties, new_event
 from indianyio.driver._lanes import Lanes
 from indianyio.driver._replies import Replies
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import WriteRefusedError
-from indianyio.model import NewEvent, SnoopEvent, SnoopMessage, getProperties, new_event, snoop_event
+from indianyio.model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio.protocol import (
     Frame,
     GetProperties,

@@ -22,16 +22,16 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 from anyio import CancelScope, create_task_group
-from anyio.abc import TaskStatus
 
 from indianyio._link import Link
 from indianyio._transports import ByteStream
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._events import NewEvent
 from indianyio.driver._inbox import Inbox
 from indianyio.driver._lanes import Lanes
 from indianyio.driver._replies import Replies
-from indianyio.model import NewEvent, Outgoing, SnoopEvent
+from indianyio.model import Outgoing, SnoopEvent
 from indianyio.protocol import WireMessage, encode, encode_parts
 
 if TYPE_CHECKING:
@@ -72,14 +72,17 @@ class DriverRun:
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
-    async def serve(self, task_status: TaskStatus[None]) -> None:
-        """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails."""
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails.
+
+        :param started: called when the driver is ready.
+        """
         async with create_task_group() as owner:
             owner.start_soon(self._write)
             owner.start_soon(self._part)
             try:
                 with self._work:
-                    await self._run_work(task_status)
+                    await self._run_work(started)
             finally:
                 self._over.set()
                 self._work_ended.set()
@@ -105,19 +108,19 @@ class DriverRun:
 
     # -- the tasks ---------------------------------------------------------------------------------------------
 
-    async def _run_work(self, task_status: TaskStatus[None]) -> None:
+    async def _run_work(self, started: Callable[[], None]) -> None:
         backgrounds = [self._driver.background, *(device.background for device in self._driver.devices())]
         try:
             if self._work.cancel_called:
                 # shutdown() came first: the hardware is not even touched.
-                task_status.started()
+                started()
             else:
-                await self._work_until_over(backgrounds, task_status)
+                await self._work_until_over(backgrounds, started)
         finally:
             for background in backgrounds:
                 background.end()
 
-    async def _work_until_over(self, backgrounds: Sequence[Background], task_status: TaskStatus[None]) -> None:
+    async def _work_until_over(self, backgrounds: Sequence[Background], started: Callable[[], None]) -> None:
         async with create_task_group() as work:
 
             def spawn(job: Job) -> None:
@@ -131,7 +134,7 @@ class DriverRun:
                     background.begin(spawn)
                 self.inbox = self._make_inbox(spawn)
                 work.start_soon(self._read, self.inbox)
-                task_status.started()
+                started()
                 await anyio.sleep_forever()
             finally:
                 # Here, and not behind the group: its tasks may be slow to end, or never end.

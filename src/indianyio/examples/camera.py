@@ -4,7 +4,7 @@ It needs ``pip install 'indianyio[fits]'``. Under indiserver, whose limit for sl
 be larger than an image::
 
     python -m indianyio.run --make-executable camera indianyio.examples.camera:Camera
-    indiserver -m 500 ./camera
+    indiserver -m 500 "$PWD/camera"
 
 or by itself, talking INDI on standard input and output::
 

@@ -12,10 +12,13 @@ from indianyio.model._blob_members import (
     BLOBValue,
 )
 from indianyio.model._events import (
+    DEFAULT_LIMITS,
     Event,
     SizeFormat,
     ValuesEvent,
     VectorEvent,
+    event_table,
+    read_blobs,
 )
 from indianyio.model._kinds import (
     BLOBVectorModel,
@@ -30,15 +33,6 @@ from indianyio.model._members import (
     Member,
     SwitchMember,
     TextMember,
-)
-from indianyio.model._new_events import (
-    NewEvent,
-    getProperties,
-    new_event,
-    newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
 )
 from indianyio.model._number_members import (
     DEFAULT_FORMAT,
@@ -81,6 +75,7 @@ __all__ = [
     "AT_ONCE",
     "DEFAULT_BLOB_FORMAT",
     "DEFAULT_FORMAT",
+    "DEFAULT_LIMITS",
     "SHORTEST_TIMEOUT_SECONDS",
     "AnyVector",
     "BLOBFile",
@@ -93,7 +88,6 @@ __all__ = [
     "LightVectorModel",
     "Member",
     "Message",
-    "NewEvent",
     "NumberLabel",
     "NumberMember",
     "NumberVectorModel",
@@ -117,12 +111,8 @@ __all__ = [
     "defSwitchVector",
     "defTextVector",
     "delProperty",
-    "getProperties",
-    "newBLOBVector",
-    "newNumberVector",
-    "newSwitchVector",
-    "newTextVector",
-    "new_event",
+    "event_table",
+    "read_blobs",
     "setBLOBVector",
     "setLightVector",
     "setNumberVector",

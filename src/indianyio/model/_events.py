@@ -21,7 +21,7 @@ from indianyio.protocol._decoder import parse_element
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._timestamps import parse_timestamp
 
-__all__ = ["DEFAULT_LIMITS", "Event", "SizeFormat", "ValuesEvent", "VectorEvent", "read_blobs", "table"]
+__all__ = ["DEFAULT_LIMITS", "Event", "SizeFormat", "ValuesEvent", "VectorEvent", "event_table", "read_blobs"]
 
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 EventT = TypeVar("EventT", bound="Event")
@@ -103,7 +103,7 @@ class ValuesEvent(VectorEvent, Mapping[str, ValueT_co], Generic[ValueT_co]):
         return len(self._values)
 
 
-def table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
+def event_table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
     """Return the classes of events by the tag of the message that each is a view of."""
     return {cls.tag: cls for cls in classes}
 

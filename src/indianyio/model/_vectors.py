@@ -151,10 +151,11 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         :raises TypeError: a value is of the wrong type.
         :raises ValueError: a value is one that its member cannot have.
         """
-        wanted = [(self.member(name), value) for name, value in dict(values, **more).items()]
-        checked = [(member, member.check(value)) for member, value in wanted]
-        for member, value in checked:
-            member.membervalue = value
+        wanted = dict(values, **more)
+        for name, value in wanted.items():
+            self.member(name).check(value)
+        for name, value in wanted.items():
+            self[name] = value
 
     # -- messages ----------------------------------------------------------------------------------------------
 
