@@ -196,7 +196,7 @@ class Camera(IPyDriver):
             ver_bin=int(self.binning.getfloatvalue("VER_BIN")),
         )
 
-    def _read_out(self, shot: Shot, started: datetime, seed: int) -> memoryview:
+    def _read_out(self, shot: Shot, started: datetime, seed: int) -> bytes:
         cards: dict[str, tuple[str | int | float, str]] = {
             "INSTRUME": (DEVICE, "camera"),
             "DATE-OBS": (started.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC, start"),
