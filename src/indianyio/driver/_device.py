@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._directory import Directory
-from indianyio.driver._vectors import AnyVector, Vector, timestamp_or_now
+from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
 from indianyio.protocol import DelProperty, Message, format_timestamp, getfloat, require_name, require_xml_text
 
@@ -43,7 +44,7 @@ class Device(Directory[AnyVector]):
         self.devicedata = devicedata
         self.driver: IPyDriver | None = None
         self.enable = True
-        self.background = Background()
+        self._background = Background()
         vectors = list(properties)
         for vector in vectors:
             self._check(vector)
@@ -77,7 +78,7 @@ class Device(Directory[AnyVector]):
 
     def add_background(self, work: BackgroundWork, *args: object) -> None:
         """Have ``work`` run beside the driver; see :meth:`IPyDriver.add_background`."""
-        self.background.add(work, *args)
+        self._background.add(work, *args)
 
     def shutdown(self) -> None:
         """Ask the device's driver to stop."""
@@ -92,8 +93,8 @@ class Device(Directory[AnyVector]):
         """
         text = require_xml_text(message, "the message")
         stamp = format_timestamp(timestamp_or_now(timestamp))
-        if self.enable and self.driver is not None:
-            await self.driver.deliver(Message(device=self.devicename, timestamp=stamp, message=text))
+        told = Message(device=self.devicename, timestamp=stamp, message=text) if self.enable else None
+        await send(self.driver, told)
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell that the whole device is gone, and disable it.
@@ -105,8 +106,7 @@ class Device(Directory[AnyVector]):
         text = require_xml_text(message, "the message") or None
         stamp = format_timestamp(timestamp_or_now(timestamp))
         self.enable = False
-        if self.driver is not None:
-            await self.driver.deliver(DelProperty(device=self.devicename, timestamp=stamp, message=text))
+        await send(self.driver, DelProperty(device=self.devicename, timestamp=stamp, message=text))
 
     async def devhardware(self, *args: object, **kwargs: object) -> None:
         """Operate this device's hardware; to be overridden, and started by the driver's own code.

@@ -100,6 +100,8 @@ class Camera(IPyDriver):
             case newNumberVector(vectorname="CCD_EXPOSURE"):
                 self._start_exposing(event.getfloatvalue("CCD_EXPOSURE_VALUE"))
             case newSwitchVector(vectorname="CCD_ABORT_EXPOSURE"):
+                # Before anything else: a send may wait for a server that does not read.
+                self._cancel_exposure("the exposure was aborted")
                 await self.abort.send_setVector(state="Ok")
                 await self._stop_exposing()
             case newNumberVector(vectorname="CCD_FRAME"):
