@@ -62,7 +62,13 @@ class DriverRun:
 
     def __init__(self, driver: IPyDriver, stream: ByteStream) -> None:
         self._driver = driver
-        self._link = Link(stream, limits=driver.wire_limits, outbox_bytes=_OUTBOX_BYTES, debug=driver.debug_enable)
+        self._link = Link(
+            stream,
+            limits=driver.wire_limits,
+            forgiving=True,
+            outbox_bytes=_OUTBOX_BYTES,
+            debug=driver.debug_enable,
+        )
         self._work = CancelScope()
         self._flushing = CancelScope(shield=True)
         self._parting = CancelScope(shield=True)
