@@ -19,7 +19,14 @@ from indianyio._transports import SharedMemory, memory_pair
 from indianyio.driver import NewEvent
 from indianyio.examples.mount import Mount
 from indianyio.model import SnoopEvent
-from indianyio.protocol import DefNumberVector, DelProperty, PingReply, SetBLOBVector, SetNumberVector
+from indianyio.protocol import (
+    DefNumberVector,
+    DelProperty,
+    PingReply,
+    SetBLOBVector,
+    SetNumberVector,
+    SetSwitchVector,
+)
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
 
@@ -278,14 +285,14 @@ async def test_a_loop_of_sends_delays_no_abort() -> None:
 
     async def on_write(driver: Gadget, event: NewEvent) -> None:
         aborted_after.append(sent)
+        await driver.abort.send_setVector(state="Ok")
 
     driver = Gadget(work=work, on_write=on_write)
     near, far = memory_pair()
     async with anyio.create_task_group() as tasks:
         await near.send(new_abort().encode())
         await tasks.start(driver.asyncrun, far)
-        while not aborted_after:
-            await near.receive()
+        await Peer(near).expect(SetSwitchVector, state="Ok")
         await near.aclose()
     assert aborted_after[0] < 1000
 
