@@ -1,4 +1,4 @@
-"""The meaning of INDI's messages, without any I/O: members, vectors, events, snooping, the outbox.
+"""The meaning of INDI's messages, without any I/O: members, vectors, events, snooping, the outbox, the routing.
 
 Nothing here waits, opens, logs or reads a clock; moments are arguments.
 """
@@ -11,11 +11,22 @@ from indianyio.model._blob_members import (
     BLOBMember,
     BLOBValue,
 )
+from indianyio.model._deliveries import (
+    Delivery,
+    Routed,
+)
 from indianyio.model._events import (
     Event,
     SizeFormat,
     ValuesEvent,
     VectorEvent,
+)
+from indianyio.model._fanout import (
+    DROP_STREAM_BYTES,
+    OUTBOX_BYTES,
+    PeerOutbox,
+    PeerStatistics,
+    Verdict,
 )
 from indianyio.model._kinds import (
     BLOBVectorModel,
@@ -48,6 +59,9 @@ from indianyio.model._outbox import (
     Outbox,
     Outgoing,
 )
+from indianyio.model._relay import Relay
+from indianyio.model._routes import PeerKind
+from indianyio.model._routing import Router
 from indianyio.model._snoop_events import (
     Message,
     NumberLabel,
@@ -81,12 +95,15 @@ __all__ = [
     "AT_ONCE",
     "DEFAULT_BLOB_FORMAT",
     "DEFAULT_FORMAT",
+    "DROP_STREAM_BYTES",
+    "OUTBOX_BYTES",
     "SHORTEST_TIMEOUT_SECONDS",
     "AnyVector",
     "BLOBFile",
     "BLOBMember",
     "BLOBValue",
     "BLOBVectorModel",
+    "Delivery",
     "Event",
     "Kind",
     "LightMember",
@@ -99,6 +116,12 @@ __all__ = [
     "NumberVectorModel",
     "Outbox",
     "Outgoing",
+    "PeerKind",
+    "PeerOutbox",
+    "PeerStatistics",
+    "Relay",
+    "Routed",
+    "Router",
     "SizeFormat",
     "SnoopEvent",
     "SnoopMessage",
@@ -110,6 +133,7 @@ __all__ = [
     "ValuesEvent",
     "VectorEvent",
     "VectorModel",
+    "Verdict",
     "WordVectorModel",
     "defBLOBVector",
     "defLightVector",
