@@ -6,13 +6,20 @@ Subclass :class:`IPyDriver`, give it a :class:`Device` with vectors, and run it 
 
 from indianyio._vocabulary import BLOBHandling, Light, Limits, Permission, Rule, State, Switch
 from indianyio.driver import (
+    AnyVector,
     BLOBVector,
     Device,
     IPyDriver,
     LightVector,
+    NewEvent,
     NumberVector,
     SwitchVector,
     TextVector,
+    getProperties,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
 )
 from indianyio.exceptions import (
     ConnectionLostError,
@@ -22,6 +29,7 @@ from indianyio.exceptions import (
     NumberFormatError,
     ProtocolError,
     RemoteProtocolError,
+    UnknownDeviceError,
     UnknownMemberError,
     UnknownVectorError,
     WriteRefusedError,
@@ -30,7 +38,6 @@ from indianyio.model import (
     BLOBMember,
     LightMember,
     Message,
-    NewEvent,
     NumberMember,
     SnoopEvent,
     SwitchMember,
@@ -41,11 +48,6 @@ from indianyio.model import (
     defSwitchVector,
     defTextVector,
     delProperty,
-    getProperties,
-    newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
     setBLOBVector,
     setLightVector,
     setNumberVector,
@@ -57,6 +59,7 @@ from indianyio.protocol import getfloat
 __version__ = version = "0.1.0"
 
 __all__ = [
+    "AnyVector",
     "BLOBHandling",
     "BLOBMember",
     "BLOBVector",
@@ -86,6 +89,7 @@ __all__ = [
     "SwitchVector",
     "TextMember",
     "TextVector",
+    "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
     "WriteRefusedError",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import anyio
@@ -20,7 +20,19 @@ from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.model import Outbox, Outgoing
-from indianyio.protocol import Attachment, Frame, Framer, Unusable, WireMessage, decode
+from indianyio.protocol import (
+    Attachment,
+    Frame,
+    Framer,
+    PingRequest,
+    SetBLOBVector,
+    Unusable,
+    WireMessage,
+    decode,
+    encode,
+    encode_blob_parts,
+    encode_parts,
+)
 
 __all__ = ["FrameHandler", "Link"]
 
@@ -33,6 +45,9 @@ _UNCLAIMED = 4 * MAX_DESCRIPTORS
 
 # How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
 _SHOWN_BYTES = 4096
+
+# How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
+_TURN_BYTES = 16 << 10
 
 FrameHandler: TypeAlias = Callable[[Frame], None]
 
@@ -58,6 +73,9 @@ class Link:
         self._turn = anyio.Lock()
         self._filled = anyio.Event()
         self._drained = anyio.Event()
+        self._outbox_bytes = outbox_bytes
+        self._unyielded_bytes = 0
+        self._hurried = False
         self._closed = False
         self._debug = debug
 
@@ -66,8 +84,8 @@ class Link:
     async def read(self, handle: FrameHandler) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
 
-        A frame's attachments are closed when ``handle`` returns. What cannot be used is logged and skipped. A peer
-        that exceeds a limit is not read any further.
+        A frame's attachments are closed when ``handle`` returns, unless it took them off the frame. What cannot be
+        used is logged and skipped. A peer that exceeds a limit is not read any further.
 
         :param handle: called with each frame; must not wait.
         :return: why the reading ended, in words for a log line.
@@ -107,17 +125,16 @@ class Link:
 
     def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
-            self._claim(item.attached)
+            _close_all(self._claim(item.attached))
             self._report(item)
             return
-        attachments = self._claim(item.attached)
-        item.attachments = tuple(attachments)
+        item.attachments = tuple(self._claim(item.attached))
         if self._debug:
             wire_logger.debug("%s -> %s", self.name, _shown(item.data))
         try:
             handle(item)
         finally:
-            _close_all(attachments)
+            _close_all(deque(item.attachments))
 
     def _claim(self, count: int) -> deque[Attachment]:
         """Take the descriptors of one message: the n-th attached BLOB owns the n-th received (protocol.md W36)."""
@@ -132,41 +149,73 @@ class Link:
 
     # -- what is sent ------------------------------------------------------------------------------------------
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, message: WireMessage) -> None:
         """Put one message into the outbox, waiting while that is full.
 
         Messages of one task keep their order, and tasks that wait are served in the order in which they came. A
-        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. That
-        gives the other tasks their turn, or a loop of sends would never let the work end.
+        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. The
+        other tasks have their turn every few messages, so that a loop of sends delays no Abort.
 
         Cancelled, it has put in the message whole or not at all; it puts in nothing for a task that was cancelled
-        before, as an exposure is whose Abort came in its last moment. The attachments of a message that it did not
-        put in remain the caller's.
+        before, as an exposure is whose Abort came in its last moment.
+
+        :raises ValueError: XML cannot carry a text of it.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if self._closed or self._outbox.discarding:
-            outgoing.close()
-            await anyio.lowlevel.checkpoint()
-        elif not self.offer(outgoing):
-            async with self._turn:
-                while self._outbox.full and not self._outbox.discarding:
-                    await self._drained.wait()
-                self._put(outgoing)
+        await self._send(Outgoing(tuple(encode_parts(message))))
+
+    async def send_made(self, make: Callable[[], WireMessage | None]) -> None:
+        """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
+
+        So the message says what holds when it is sent, however long that takes.
+
+        :param make: returns ``None`` if by then there is nothing to say.
+        """
+        async with self._turn:
+            await self._room()
+            message = make()
+            if message is not None:
+                self._put(Outgoing(tuple(encode_parts(message))))
+
+    async def send_blobs(
+        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
+    ) -> None:
+        """Put a BLOB vector and the ping behind it into the outbox, as :meth:`send` does, with nothing between.
+
+        :param update: the BLOBs. Their attachments are the link's to close once this has returned; until then, and
+            when it is cancelled, they are the caller's.
+        :param base64: the contents of those that have no attachment, by member, in slices.
+        :param ping: asks the peer whether it has taken them.
+        """
+        attached = [one for one in update.members if one.attachment is not None]
+        outgoing = Outgoing(
+            (*encode_blob_parts(update, base64), encode(ping)),
+            tuple(one.attachment for one in attached if one.attachment is not None),
+            sum(int(one.len or 0) for one in attached),
+        )
+        await self._send(outgoing)
 
     @property
     def has_room(self) -> bool:
         """Whether :meth:`send` would not wait: there is room, and nobody is waiting for some."""
         return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
 
-    def offer(self, outgoing: Outgoing) -> bool:
+    def offer(self, message: WireMessage) -> bool:
         """Put one message into the outbox if that takes no waiting.
 
         :return: whether the message was taken.
         """
         if self.has_room:
-            self._put(outgoing)
+            self._put(Outgoing(tuple(encode_parts(message))))
             return True
         return False
+
+    def hurry(self) -> None:
+        """Let no send wait any more, for the time that is left belongs to the instrument.
+
+        The outbox takes twice its size then, and drops what comes beyond: its peer has not been reading for long.
+        """
+        self._hurried = True
+        self._drained.set()
 
     def close(self) -> None:
         """Accept nothing more; :meth:`write` sends what there is and returns."""
@@ -198,14 +247,41 @@ class Link:
             self._outbox.discard()
             self._drained.set()
 
+    async def _send(self, outgoing: Outgoing) -> None:
+        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
+            self._unyielded_bytes = 0
+            await anyio.lowlevel.checkpoint()
+        else:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        if self.has_room or self._hurried:
+            self._put(outgoing)
+        else:
+            async with self._turn:
+                await self._room()
+                self._put(outgoing)
+
+    async def _room(self) -> None:
+        while self._outbox.full and not (self._outbox.discarding or self._hurried):
+            await self._drained.wait()
+
     def _put(self, outgoing: Outgoing) -> None:
-        if self._closed:
+        if self._deaf:
+            outgoing.close()
+            return
+        if self._hurried and self._outbox.queued_bytes >= 2 * self._outbox_bytes:
+            logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
             outgoing.close()
             return
         if self._debug:
             wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
+        self._unyielded_bytes += outgoing.size
         self._outbox.add(outgoing)
         self._filled.set()
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether whatever is sent is dropped, because nobody is there to read it."""
+        return self._closed or self._outbox.discarding
 
     async def _write_one(self, outgoing: Outgoing) -> None:
         attachments = outgoing.attachments

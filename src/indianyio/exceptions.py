@@ -15,6 +15,7 @@ __all__ = [
     "NumberFormatError",
     "ProtocolError",
     "RemoteProtocolError",
+    "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
     "WriteRefusedError",
@@ -55,6 +56,17 @@ class _NamedLookupError(INDIError, KeyError):
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which makes a sentence unreadable.
         return str(self.args[0]) if self.args else ""
+
+
+class UnknownDeviceError(_NamedLookupError):
+    """A driver has no such device.
+
+    :ivar device: the name it does not have.
+    """
+
+    def __init__(self, device: str, known: tuple[str, ...] = ()) -> None:
+        super().__init__(f"there is no device {device!r}; there is {_listed(known)}")
+        self.device = device
 
 
 class UnknownVectorError(_NamedLookupError):

@@ -21,7 +21,8 @@ from indianyio import (
     TextMember,
     TextVector,
 )
-from indianyio.model import NewEvent, SnoopEvent
+from indianyio.driver import NewEvent
+from indianyio.model import SnoopEvent
 
 DEVICE = "Gadget"
 

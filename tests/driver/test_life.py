@@ -14,8 +14,8 @@ import trio
 import trio.testing
 
 from indianyio._transports import MemoryStream, memory_pair
+from indianyio.driver import NewEvent
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import NewEvent
 from indianyio.protocol import DefTextVector, SetLightVector, SetNumberVector
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_number

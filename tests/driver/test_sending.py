@@ -15,7 +15,7 @@ import trio.testing
 
 from indianyio import Device, IPyDriver, TextMember, TextVector
 from indianyio._transports import memory_pair
-from indianyio.exceptions import UnknownMemberError, UnknownVectorError
+from indianyio.exceptions import UnknownDeviceError, UnknownMemberError, UnknownVectorError
 from indianyio.protocol import (
     DelProperty,
     Message,
@@ -77,8 +77,10 @@ async def test_mistakes_are_raised_where_they_are_made() -> None:
             await driver.send_message("bell\x07")
         with pytest.raises(TypeError):
             await driver.number.send_setVector(timestamp="now")  # type: ignore[arg-type]
-        with pytest.raises(UnknownVectorError):
+        with pytest.raises(UnknownVectorError, match="it has 'TEXT'"):
             driver[DEVICE]["NOSUCH"]
+        with pytest.raises(UnknownDeviceError, match="there is 'Gadget'"):
+            driver["Another"]
         assert peer.received == []
 
 
@@ -254,9 +256,10 @@ async def test_two_blobs_in_one_vector_both_travel() -> None:
         ]
 
 
-async def test_a_blob_that_cannot_be_read_is_raised_and_costs_only_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("attached", [False, True])
+async def test_a_blob_that_cannot_be_read_is_raised_and_costs_only_itself(tmp_path: Path, attached: bool) -> None:
     driver = Gadget()
-    async with running(driver) as peer:
+    async with running(driver, carries_attachments=attached) as peer:
         driver.image["a"] = tmp_path / "missing.fits"
         with pytest.raises(FileNotFoundError):
             await driver.image.send_setVectorMembers(members=["a"])
@@ -264,10 +267,29 @@ async def test_a_blob_that_cannot_be_read_is_raised_and_costs_only_itself(tmp_pa
             driver.image["a"] = io.StringIO("text")
         with pytest.raises(ValueError, match="no value"):
             await driver.image.send_setVectorMembers(members=["b"])
+        empty = tmp_path / "empty.fits"
+        empty.touch()
+        driver.image["a"] = empty
+        with pytest.raises(ValueError, match="empty"):
+            await driver.image.send_setVectorMembers(members=["a"])
         driver.image["a"] = b"good"
         await driver.image.send_setVectorMembers(members=["a"])
         await peer.expect(SetBLOBVector)
         assert not [message for message in peer.received if isinstance(message, SetBLOBVector)][1:]
+
+
+@on_virtual_time
+async def test_a_cancelled_blob_is_not_waited_for() -> None:
+    driver = Gadget()
+    driver.image["a"] = b"picture"
+    async with running(driver) as peer:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await driver.image.send_setVectorMembers(members=["a"])
+        start = anyio.current_time()
+        await driver.image.send_setVectorMembers(members=["a"])
+        assert anyio.current_time() == start
+        await peer.expect(SetBLOBVector)
 
 
 async def test_a_blob_state_alone_is_sent() -> None:

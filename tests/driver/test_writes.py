@@ -10,7 +10,8 @@ import pytest
 import trio.testing
 
 from indianyio import IPyDriver, newBLOBVector, newNumberVector, newSwitchVector
-from indianyio.model import NewEvent, ValuesEvent
+from indianyio.driver import NewEvent
+from indianyio.model import ValuesEvent
 from indianyio.protocol import DefNumberVector, DefTextVector, Message, PingReply, SetNumberVector, SetTextVector
 from indianyio.testing import Peer, member_values, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
@@ -272,7 +273,7 @@ async def test_a_full_lane_answers_alert() -> None:
 
 async def test_get_properties_may_be_left_to_rxevent() -> None:
     async def on_write(driver: Gadget, event: NewEvent) -> None:
-        await event.vector.send_defVector(message="by hand")  # type: ignore[attr-defined]
+        await event.vector.send_defVector(message="by hand")
 
     driver = Gadget(on_write=on_write)
     driver.auto_send_def = False

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from indianyio import model
+from indianyio import driver, model
 from indianyio._vocabulary import Limits, Permission, Rule, State
+from indianyio.driver import AnyVector, NewEvent
+from indianyio.driver._events import new_event
 from indianyio.exceptions import NumberFormatError, UnknownMemberError
-from indianyio.model import AnyVector, NewEvent, SnoopEvent, SnoopMessage, new_event, snoop_event
+from indianyio.model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio.protocol._elements import (
     DefBLOB,
     DefLight,
@@ -83,7 +85,7 @@ def one_blob(**fields: object) -> OneBLOB:
 def test_a_request_for_definitions() -> None:
     vector = texts()
     event = written(GetProperties(), vector)
-    assert isinstance(event, model.getProperties)
+    assert isinstance(event, driver.getProperties)
     assert (event.devicename, event.vectorname, event.vector) == ("Dome", "tx", vector)
     assert event.timestamp is NOW
 
@@ -92,7 +94,7 @@ def test_new_switches() -> None:
     vector = switches()
     members = (OneSwitch(name="b", value=" On\n"), OneSwitch(name="a", value="Off"))
     event = written(NewSwitchVector(device="Dome", name="sw", timestamp=STAMP, members=members), vector)
-    assert isinstance(event, model.newSwitchVector)
+    assert isinstance(event, driver.newSwitchVector)
     assert dict(event) == {"b": "On", "a": "Off"}
     assert (event.devicename, event.vectorname) == ("Dome", "sw")
     assert event.vector is vector
@@ -103,7 +105,7 @@ def test_new_switches() -> None:
 def test_new_texts_keep_their_blanks() -> None:
     members = (OneText(name="a", value=" x "), OneText(name="b"))
     event = written(NewTextVector(device="Dome", name="tx", members=members), texts())
-    assert isinstance(event, model.newTextVector)
+    assert isinstance(event, driver.newTextVector)
     assert dict(event) == {"a": " x ", "b": ""}
     assert event.timestamp is NOW
 
@@ -111,7 +113,7 @@ def test_new_texts_keep_their_blanks() -> None:
 def test_new_numbers_are_texts_that_can_be_read() -> None:
     members = (OneNumber(name="a", value=" -0:30 "), OneNumber(name="b", value="banana"))
     event = written(NewNumberVector(device="Dome", name="nu", members=members), numbers())
-    assert isinstance(event, model.newNumberVector)
+    assert isinstance(event, driver.newNumberVector)
     assert dict(event) == {"a": "-0:30", "b": "banana"}
     assert event.getfloatvalue("a") == -0.5
     assert event.getformattedvalue("a") == " -0:30"
@@ -124,7 +126,7 @@ def test_new_numbers_are_texts_that_can_be_read() -> None:
 def test_new_blobs() -> None:
     blob = one_blob(size="5", format=".fits", data=memoryview(b"image"))
     event = written(NewBLOBVector(device="Dome", name="bl", members=(blob,)), blobs("rw"))
-    assert isinstance(event, model.newBLOBVector)
+    assert isinstance(event, driver.newBLOBVector)
     assert dict(event) == {"a": b"image"}
     assert type(event["a"]) is bytes
     assert event.sizeformat == {"a": (5, ".fits")}
@@ -134,7 +136,7 @@ def test_a_new_blob_of_no_bytes_is_delivered() -> None:
     event = written(
         NewBLOBVector(device="Dome", name="bl", members=(one_blob(size="0", format=".z"),)), blobs("rw")
     )
-    assert isinstance(event, model.newBLOBVector)
+    assert isinstance(event, driver.newBLOBVector)
     assert dict(event) == {"a": b""}
 
 
@@ -142,7 +144,7 @@ def test_a_new_blob_of_no_bytes_is_delivered() -> None:
 def test_compressed_blobs_are_inflated(blobformat: str, left: str) -> None:
     blob = one_blob(size="1000", format=blobformat, data=zlib.compress(b"x" * 1000))
     event = written(NewBLOBVector(device="Dome", name="bl", members=(blob,)), blobs("rw"))
-    assert isinstance(event, model.newBLOBVector)
+    assert isinstance(event, driver.newBLOBVector)
     assert event["a"] == b"x" * 1000
     assert event.sizeformat == {"a": (1000, left)}
 
@@ -190,7 +192,7 @@ def test_attached_blobs_are_read_and_left_open(size: str, length: str | None) ->
 def test_d28_an_event_refuses_assignment_with_a_key_error() -> None:
     message = NewTextVector(device="Dome", name="tx", members=(OneText(name="a", value="x"),))
     event = written(message, texts())
-    assert isinstance(event, model.newTextVector)
+    assert isinstance(event, driver.newTextVector)
     with pytest.raises(KeyError):
         event["a"] = "y"
     assert event["a"] == "x"
@@ -225,9 +227,10 @@ def test_the_root_is_parsed_when_it_is_asked_for() -> None:
 
 
 def test_d2_every_message_a_driver_may_get_has_an_event() -> None:
-    from indianyio.model import _new_events, _snoop_events
+    from indianyio.driver import _events
+    from indianyio.model import _snoop_events
 
-    tags = {*_new_events._EVENTS, *_snoop_events._EVENTS}
+    tags = {*_events._EVENTS, *_snoop_events._EVENTS}
     assert set(MESSAGES) - tags == {"enableBLOB", "pingRequest", "pingReply"}
     assert _snoop_events._EVENTS["message"] is model.Message
     assert _snoop_events._EVENTS["setBLOBVector"] is model.setBLOBVector

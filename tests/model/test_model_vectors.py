@@ -146,7 +146,7 @@ def test_assignment_is_validated() -> None:
 
 
 def test_update_assigns_all_or_nothing() -> None:
-    vector = switches()
+    vector = switches(rule="AnyOfMany")
     vector.update({"a": "Off"}, b="On")
     vector.update([("c", "On")])
     assert dict(vector) == {"a": "Off", "b": "On", "c": "On"}
@@ -389,7 +389,7 @@ def test_a_vector_without_device_sends_nothing(make: Callable[[], AnyVector]) ->
     with pytest.raises(LocalProtocolError, match="belongs to no device"):
         vector.define(timestamp=NOW, state="Busy")
     with pytest.raises(LocalProtocolError, match="belongs to no device"):
-        vector.refuse("no", timestamp=NOW)
+        vector.refusal("no", timestamp=NOW)
     assert vector.state != "Busy"
 
 
@@ -525,7 +525,8 @@ def test_the_answer_to_a_refused_write_repeats_all_values() -> None:
     vector = texts()
     vector.set_all(timestamp=NOW)
     vector["a"] = "hardware"
-    assert vector.refuse("no", timestamp=NOW) == SetTextVector(
+    vector.note_refusal()
+    assert vector.refusal("no", timestamp=NOW) == SetTextVector(
         device="Dome",
         name="tx",
         state=State.ALERT,
@@ -543,26 +544,51 @@ def test_the_answer_to_a_refused_write_repeats_all_values() -> None:
 def test_a_refused_write_does_not_disturb_a_running_operation() -> None:
     vector = texts()
     vector.set_all(timestamp=NOW, state="Busy")
-    assert vector.refuse("no", timestamp=NOW).state is State.ALERT
+    vector.note_refusal()
+    assert vector.refusal("no", timestamp=NOW).state is State.ALERT
     assert vector.state is State.BUSY
     update = vector.set_changed(timestamp=NOW)
     assert update is not None
     assert (update.state, update.members) == (State.BUSY, ())
 
 
+def test_an_update_after_a_late_refusal_goes_out() -> None:
+    """The refusal is sent when there is room; an update sent in between must be told again."""
+    vector = texts()
+    vector.note_refusal()
+    vector.set_all(timestamp=NOW, state="Ok")
+    vector.refusal("no", timestamp=NOW)
+    update = vector.set_changed(timestamp=NOW)
+    assert update is not None
+    assert update.state is State.OK
+
+
+def test_an_update_that_was_not_sent_is_sent_again() -> None:
+    vector = texts()
+    vector.set_all(timestamp=NOW)
+    vector["a"] = "new"
+    update = vector.set_changed(timestamp=NOW, message="once", state="Ok")
+    assert update is not None
+    assert vector.set_changed(timestamp=NOW) is None
+    vector.unsent(update)
+    assert vector.set_changed(timestamp=NOW) == update
+
+
 def test_a_refusal_leaves_a_waiting_message_alone() -> None:
     vector = texts()
     vector.message = "later"
-    assert vector.refuse("no", timestamp=NOW).message == "no"
+    assert vector.refusal("no", timestamp=NOW).message == "no"
     assert vector.set_all(timestamp=NOW).message == "later"
 
 
 def test_a_refusal_of_blobs_has_none() -> None:
-    assert blobs("rw").refuse("no", timestamp=NOW).members == ()
+    assert blobs("rw").refusal("no", timestamp=NOW).members == ()
 
 
 def test_a_reason_can_always_be_sent() -> None:
-    assert texts().refuse("broken \x1b[31mred\x00\ud800", timestamp=NOW).message == "broken ?[31mred??"
+    assert (
+        texts().refusal("broken \x1b[31mred\x00\ud800", timestamp=NOW).message == "broken \ufffd[31mred\ufffd\ufffd"
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -571,7 +597,25 @@ def test_whatever_a_vector_makes_can_be_encoded(make: Callable[[], AnyVector]) -
     made = [
         vector.define(timestamp=NOW),
         vector.set_members([], timestamp=NOW),
-        vector.refuse("no", timestamp=NOW),
+        vector.refusal("no", timestamp=NOW),
         vector.delete(timestamp=NOW),
     ]
     assert all(encode(message).startswith(f"<{message.tag} ".encode()) for message in made)
+
+
+@pytest.mark.parametrize(
+    ("rule", "left_on"),
+    [(Rule.ONE_OF_MANY, ["b"]), (Rule.AT_MOST_ONE, ["b"]), (Rule.ANY_OF_MANY, ["a", "b"])],
+)
+def test_one_switch_on_switches_the_others_off_where_the_rule_says_so(rule: Rule, left_on: list[str]) -> None:
+    vector = switches(rule=rule)
+    vector.set_all(timestamp=NOW)
+    vector["b"] = "On"
+    assert [name for name, value in vector.items() if value == "On"] == left_on
+    update = vector.set_changed(timestamp=NOW)
+    assert isinstance(update, SetSwitchVector)
+    assert [(one.name, one.value) for one in update.members] == (
+        [("b", "On")] if rule is Rule.ANY_OF_MANY else [("a", "Off"), ("b", "On")]
+    )
+    vector.update(b="Off", a="On")
+    assert [name for name, value in vector.items() if value == "On"] == ["a"]

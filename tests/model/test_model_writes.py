@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from indianyio import NumberVector
 from indianyio._vocabulary import State
 from indianyio.exceptions import WriteRefusedError
-from indianyio.model import AnyVector, NumberMember, NumberVectorModel
+from indianyio.model import AnyVector, NumberMember
 from indianyio.protocol._elements import OneBLOB, OneNumber, OneSwitch, OneText
 from indianyio.protocol._messages import (
     NewBLOBVector,
@@ -37,9 +38,9 @@ def new_blobs(**sizes: str | None) -> NewBLOBVector:
     return NewBLOBVector(device="Dome", name="bl", members=members)
 
 
-def limited(least: str, most: str) -> NumberVectorModel:
+def limited(least: str, most: str) -> NumberVector:
     members = [NumberMember("a", min=least, max=most), NumberMember("b")]
-    return of_device(NumberVectorModel("nu", "Position", "Main", "rw", "Ok", members))
+    return of_device(NumberVector("nu", "Position", "Main", "rw", "Ok", members))
 
 
 ACCEPTED: list[tuple[AnyVector, NewVector]] = [

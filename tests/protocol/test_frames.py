@@ -237,6 +237,7 @@ WITHIN = {
     "dropped in a row": b"<message>" * 3 + GOOD + b"<message>" * 3 + GOOD,
     "white space": b" \n" * 300,
     "declarations": b"<?xml version='1.0'?>\n" * 30,
+    "long declaration": b"<?xml version='1.0' encoding='UTF-8' standalone='yes'" + b" " * 60 + b"?>",
 }
 
 

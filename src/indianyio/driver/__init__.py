@@ -2,6 +2,14 @@
 
 from indianyio.driver._device import Device
 from indianyio.driver._driver import IPyDriver
+from indianyio.driver._events import (
+    NewEvent,
+    getProperties,
+    newBLOBVector,
+    newNumberVector,
+    newSwitchVector,
+    newTextVector,
+)
 from indianyio.driver._flag import Flag
 from indianyio.driver._vectors import (
     AnyVector,
@@ -20,8 +28,14 @@ __all__ = [
     "Flag",
     "IPyDriver",
     "LightVector",
+    "NewEvent",
     "NumberVector",
     "SwitchVector",
     "TextVector",
     "Vector",
+    "getProperties",
+    "newBLOBVector",
+    "newNumberVector",
+    "newSwitchVector",
+    "newTextVector",
 ]

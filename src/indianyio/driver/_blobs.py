@@ -14,9 +14,9 @@ import anyio
 
 from indianyio._link import Link
 from indianyio._vocabulary import MAX_DESCRIPTORS
-from indianyio.driver._contents import Content, load
-from indianyio.model import BLOBMember, Outgoing
-from indianyio.protocol import OneBLOB, PingRequest, SetBLOBVector, encode, encode_blob_parts
+from indianyio.driver._contents import load
+from indianyio.model import BLOBMember
+from indianyio.protocol import OneBLOB, PingRequest, SetBLOBVector
 
 __all__ = ["BLOBSender"]
 
@@ -39,9 +39,13 @@ class BLOBSender:
         self._peer_answers: bool | None = None
 
     async def send(
-        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector]
+        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector | None]
     ) -> None:
-        """Send the members' contents; see :meth:`BLOBVector.send_setVectorMembers`."""
+        """Send the members' contents; see :meth:`BLOBVector.send_setVectorMembers`.
+
+        :param members: the members, all of one vector.
+        :param update: makes the message once the contents are read and it is their turn; ``None`` is not sent.
+        """
         async with self._turn:
             with ExitStack() as cleanup:
                 contents = [
@@ -50,8 +54,15 @@ class BLOBSender:
                 ]
                 await self._taken()
                 message = update([content.element for content in contents])
+                if message is None:
+                    return
                 base64 = {content.element.name: content.base64 for content in contents if content.base64}
-                await self._link.send(self._outgoing(encode_blob_parts(message, base64), contents))
+                ping = self._next_ping()
+                try:
+                    await self._link.send_blobs(message, base64, ping)
+                except BaseException:
+                    self._reply = None  # nothing was sent, so there is no answer to wait for
+                    raise
                 cleanup.pop_all()
 
     def reply(self, uid: str | None) -> None:
@@ -67,16 +78,10 @@ class BLOBSender:
     def _attaches(self, number: int) -> bool:
         return self._link.carries_attachments and number < MAX_DESCRIPTORS
 
-    def _outgoing(self, parts: list[bytes], contents: Sequence[Content]) -> Outgoing:
-        """Make one message of the vector and its ping, so that nothing comes between them."""
+    def _next_ping(self) -> PingRequest:
         self._count += 1
         self._reply = anyio.Event()
-        attached = [content.element for content in contents if content.element.attachment is not None]
-        return Outgoing(
-            (*parts, encode(PingRequest(uid=self._uid))),
-            tuple(element.attachment for element in attached if element.attachment is not None),
-            sum(int(element.len or 0) for element in attached),
-        )
+        return PingRequest(uid=self._uid)
 
     async def _taken(self) -> None:
         """Wait until the server has taken the BLOB before."""

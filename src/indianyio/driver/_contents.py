@@ -8,10 +8,11 @@ buffers of more than a few slices) happens in a worker thread: the event loop go
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutinefunction
 from typing import BinaryIO, Protocol, TypeAlias, cast
 
 import anyio
@@ -40,6 +41,8 @@ class Content:
 class _Sink(Protocol):
     """Where a value is read into."""
 
+    length: int
+
     def write(self, piece: Buffer) -> None: ...
 
     def finish(self, member: BLOBMember) -> Content: ...
@@ -51,15 +54,15 @@ class _Base64:
     def __init__(self) -> None:
         self._encoder = Base64Encoder()
         self._pieces: list[bytes] = []
-        self._length = 0
+        self.length = 0
 
     def write(self, piece: Buffer) -> None:
-        self._length += len(piece)
+        self.length += len(piece)
         self._pieces.append(self._encoder.feed(piece))
 
     def finish(self, member: BLOBMember) -> Content:
         self._pieces.append(self._encoder.finish())
-        return Content(member.content(self._length), tuple(self._pieces))
+        return Content(member.content(self.length), tuple(self._pieces))
 
 
 class _Shared:
@@ -67,15 +70,15 @@ class _Shared:
 
     def __init__(self, memory: SharedMemory) -> None:
         self._memory = memory
-        self._length = 0
+        self.length = 0
 
     def write(self, piece: Buffer) -> None:
-        self._length += len(piece)
+        self.length += len(piece)
         self._memory.write(piece)
 
     def finish(self, member: BLOBMember) -> Content:
         self._memory.seal()
-        return Content(member.content(self._length, attachment=self._memory))
+        return Content(member.content(self.length, attachment=self._memory))
 
 
 async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Content:
@@ -95,13 +98,16 @@ async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Conte
         sink = _Shared(memory)
     value = member.membervalue
     if isinstance(value, bytes | bytearray | memoryview):
-        await _pour_buffer(memoryview(value).cast("B"), sink)
+        view = memoryview(value)
+        await _pour_buffer(view.cast("B") if view.c_contiguous else memoryview(view.tobytes()), sink)
     elif isinstance(value, str | os.PathLike):
         await anyio.to_thread.run_sync(_pour_path, value, sink)
     elif value is None:
         raise ValueError(f"BLOB member {member.name!r} has no value to send; assign one first")
     else:
         await _pour_file(value, sink)
+    if not sink.length:
+        raise ValueError(f"BLOB member {member.name!r} has nothing to send: its file is empty")
     return sink.finish(member)
 
 
@@ -115,23 +121,31 @@ async def _pour_buffer(view: memoryview, sink: _Sink) -> None:
 
 def _pour_path(path: str | os.PathLike[str], sink: _Sink) -> None:
     with open(path, "rb") as file:
-        _pour(_slices(file), sink)
+        # No further than it reaches now: somebody may be writing it as fast as it is read.
+        status = os.fstat(file.fileno())
+        _pour(_slices(file, status.st_size if stat.S_ISREG(status.st_mode) else None), sink)
 
 
 async def _pour_file(file: object, sink: _Sink) -> None:
-    """Read a file object from its beginning; whether it is asynchronous shows in what its methods return."""
+    """Read a file object, from its beginning if it can be rewound; asynchronous ones return awaitables."""
     readable = cast("BinaryIO", file)
-    rewound: object = readable.seek(0)
-    if not isawaitable(rewound):
+    is_async = iscoroutinefunction(readable.read)
+    if hasattr(file, "seek"):
+        rewound: object = readable.seek(0)
+        if isawaitable(rewound):
+            is_async = True
+            await rewound
+    if not is_async:
         await anyio.to_thread.run_sync(_pour, _slices(readable), sink)
         return
-    await rewound
     while piece := _require_bytes(await readable.read(_SLICE_BYTES)):  # type: ignore[misc]
         sink.write(piece)
 
 
-def _slices(file: BinaryIO) -> Iterator[Buffer]:
-    while piece := _require_bytes(file.read(_SLICE_BYTES)):
+def _slices(file: BinaryIO, size: int | None = None) -> Iterator[Buffer]:
+    left = float("inf") if size is None else size
+    while piece := _require_bytes(file.read(int(min(_SLICE_BYTES, left)))):
+        left -= len(piece)
         yield piece
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from indianyio.driver._background import Background, BackgroundWork
-from indianyio.driver._vectors import AnyVector, Vector, timestamp_or_now
+from indianyio.driver._directory import Directory
+from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
 from indianyio.protocol import DelProperty, Message, format_timestamp, getfloat, require_name, require_xml_text
 
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver
-    from indianyio.model import NewEvent, SnoopEvent
+    from indianyio.driver._events import NewEvent
+    from indianyio.model import SnoopEvent
 
 __all__ = ["Device"]
 
 
-class Device(Mapping[str, AnyVector]):
+class Device(Directory[AnyVector]):
     """A device, as a mapping of its vectors by name.
 
     :param devicename: printable ASCII, at most 63 characters.
@@ -36,12 +39,12 @@ class Device(Mapping[str, AnyVector]):
     indi_number_to_float = staticmethod(getfloat)
 
     def __init__(self, devicename: str, properties: Iterable[AnyVector], **devicedata: object) -> None:
+        super().__init__()
         self.devicename = require_name(devicename, "the device's name")
         self.devicedata = devicedata
         self.driver: IPyDriver | None = None
         self.enable = True
-        self.background = Background()
-        self.data: dict[str, AnyVector] = {}
+        self._background = Background()
         vectors = list(properties)
         for vector in vectors:
             self._check(vector)
@@ -58,24 +61,8 @@ class Device(Mapping[str, AnyVector]):
         if vector.device is not None:
             raise ValueError(f"vector {vector.name!r} belongs to device {vector.devicename!r} already")
 
-    def __getitem__(self, vectorname: str) -> AnyVector:
-        try:
-            return self.data[vectorname]
-        except KeyError:
-            raise UnknownVectorError(self.devicename, vectorname, tuple(self.data)) from None
-
-    def __setitem__(self, vectorname: str, vector: AnyVector) -> None:
-        raise KeyError("vectors are given when the device is made; none can be set later")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    # Two devices are the same only if they are one object; a mapping would compare what is in them.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def _unknown(self, name: str) -> KeyError:
+        return UnknownVectorError(self.devicename, name, tuple(self.data))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename!r}>"
@@ -91,7 +78,7 @@ class Device(Mapping[str, AnyVector]):
 
     def add_background(self, work: BackgroundWork, *args: object) -> None:
         """Have ``work`` run beside the driver; see :meth:`IPyDriver.add_background`."""
-        self.background.add(work, *args)
+        self._background.add(work, *args)
 
     def shutdown(self) -> None:
         """Ask the device's driver to stop."""
@@ -106,8 +93,8 @@ class Device(Mapping[str, AnyVector]):
         """
         text = require_xml_text(message, "the message")
         stamp = format_timestamp(timestamp_or_now(timestamp))
-        if self.enable and self.driver is not None:
-            await self.driver.deliver(Message(device=self.devicename, timestamp=stamp, message=text))
+        told = Message(device=self.devicename, timestamp=stamp, message=text) if self.enable else None
+        await send(self.driver, told)
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell that the whole device is gone, and disable it.
@@ -119,8 +106,7 @@ class Device(Mapping[str, AnyVector]):
         text = require_xml_text(message, "the message") or None
         stamp = format_timestamp(timestamp_or_now(timestamp))
         self.enable = False
-        if self.driver is not None:
-            await self.driver.deliver(DelProperty(device=self.devicename, timestamp=stamp, message=text))
+        await send(self.driver, DelProperty(device=self.devicename, timestamp=stamp, message=text))
 
     async def devhardware(self, *args: object, **kwargs: object) -> None:
         """Operate this device's hardware; to be overridden, and started by the driver's own code.

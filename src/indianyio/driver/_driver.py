@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import ClassVar, Final
@@ -16,16 +16,17 @@ from indianyio._transports import ByteStream, open_stdio
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device
+from indianyio.driver._directory import Directory
+from indianyio.driver._events import NewEvent
 from indianyio.driver._flag import Flag
 from indianyio.driver._run import DriverRun
-from indianyio.driver._vectors import AnyVector, BLOBVector, timestamp_or_now
-from indianyio.model import AT_ONCE, BLOBMember, NewEvent, SnoopEvent, SnoopTable
+from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._vectors import AnyVector, BLOBVector
+from indianyio.exceptions import UnknownDeviceError
+from indianyio.model import AT_ONCE, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
     Message,
-    OneBLOB,
-    SetBLOBVector,
-    WireMessage,
     format_timestamp,
     getfloat,
     replace_uncarried,
@@ -37,7 +38,7 @@ __all__ = ["IPyDriver"]
 logger = logging.getLogger(__name__)
 
 
-class IPyDriver(Mapping[str, Device]):
+class IPyDriver(Directory[Device]):
     """A driver of one or more devices, as a mapping of devices by name; to be subclassed.
 
     Override :meth:`hardware` to operate the instrument, :meth:`rxevent` to carry out what clients ask for,
@@ -53,7 +54,6 @@ class IPyDriver(Mapping[str, Device]):
     :ivar auto_send_def: whether getProperties is answered with the definitions; if not, ``rxevent`` gets a
         ``getProperties`` event for each vector and must send its definition.
     :ivar debug_enable: whether this driver's XML is logged at DEBUG, on the logger ``indianyio.wire``.
-    :ivar snoops: what is snooped.
     :ivar shutdownrequested: set when the run is to end, with ``wait()`` and ``is_set()``.
     :ivar stopped: set when the run has ended.
     """
@@ -64,22 +64,22 @@ class IPyDriver(Mapping[str, Device]):
     ping_timeout: float = 5.0
     """Seconds to wait until the server has taken a BLOB before the next one is sent all the same."""
 
-    limits: ClassVar[Limits] = Limits()
+    wire_limits: ClassVar[Limits] = Limits()
     """What the peer may make the driver hold."""
 
     indi_number_to_float = staticmethod(getfloat)
 
     def __init__(self, *devices: Device, **driverdata: object) -> None:
+        super().__init__()
         self.driverdata = driverdata
         self.auto_send_def = True
         self.debug_enable = False
-        self.snoops = SnoopTable()
-        self.background = Background()
+        self._snoops = SnoopTable()
+        self._background = Background()
         self.shutdownrequested: Final = Flag()
         self.stopped: Final = Flag()
-        self.data: dict[str, Device] = {}
         self._claimed = False
-        self._run: DriverRun | None = None
+        self._present_run: DriverRun | None = None
         self._asked_to_stop: str | None = None
         for device in devices:
             self._check(device)
@@ -107,7 +107,9 @@ class IPyDriver(Mapping[str, Device]):
         """Carry out what a client asks for.
 
         Called for one vector's events in the order of their arrival, one after the other; for different vectors at
-        the same time, so an Abort does not wait for the slew it is to stop. What arrives here was checked: the
+        the same time, so an Abort does not wait for the slew it is to stop. So act first and report afterwards: a
+        send may wait for a peer that does not read. And keep it short: what depends on the order of two vectors (a
+        mode and then a position) is only in order while no handler lags behind. What arrives here was checked: the
         vector may be written, the members exist, numbers are within their limits and switches obey the rule (unless
         ``vector.validate`` is false). Cancelled when the run ends.
 
@@ -142,7 +144,7 @@ class IPyDriver(Mapping[str, Device]):
 
     # -- the run -----------------------------------------------------------------------------------------------
 
-    async def asyncrun(
+    async def asyncrun(  # noqa: ASYNC128 - the run calls it
         self, stream: ByteStream | None = None, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
     ) -> None:
         """Run the driver until its peer has gone, :meth:`shutdown` is called, or it fails; may be called again.
@@ -163,23 +165,23 @@ class IPyDriver(Mapping[str, Device]):
         self._claimed = True
         try:
             async with open_stdio() if stream is None else _closing(stream) as wire:
-                await self._serve(wire, task_status)
+                await self._serve(wire, task_status.started)
         finally:
             self._claimed = False
+            self.stopped.set()
 
-    async def _serve(self, stream: ByteStream, task_status: TaskStatus[None]) -> None:
-        self._run = run = DriverRun(self, stream)
+    async def _serve(self, stream: ByteStream, started: Callable[[], None]) -> None:
+        self._present_run = run = DriverRun(self, stream)
         self.stopped.clear()
         if self._asked_to_stop is None:
             self.shutdownrequested.clear()
         else:
             run.end(self._asked_to_stop)
         try:
-            await run.serve(task_status)
+            await run.serve(started)
         finally:
-            self._run = None
+            self._present_run = None
             self._asked_to_stop = None
-            self.stopped.set()
 
     def shutdown(self, reason: str = "shutdown() was called") -> None:
         """Let the run end in order; before a run: let the next one end at once.
@@ -188,16 +190,21 @@ class IPyDriver(Mapping[str, Device]):
 
         :param reason: why, for people who debug.
         """
-        if self._run is None:
+        if self._present_run is None:
             self._asked_to_stop = reason
             self.shutdownrequested.set()
         else:
-            self._run.end(reason)
+            self._present_run.end(reason)
 
     @property
     def stop(self) -> bool:
         """Whether the run is to end."""
         return self.shutdownrequested.is_set()
+
+    @property
+    def _stop(self) -> bool:
+        # The spelling that loops of the family's older drivers look at.
+        return self.stop
 
     def add_background(self, work: BackgroundWork, *args: object) -> None:
         """Have ``work`` run beside :meth:`hardware`, in this run and in every later one.
@@ -207,7 +214,7 @@ class IPyDriver(Mapping[str, Device]):
         :param work: an async function, called with ``args``; or a coroutine object, which runs once.
         :raises TypeError: it is neither.
         """
-        self.background.add(work, *args)
+        self._background.add(work, *args)
 
     def refuse_waiting(self, vector: AnyVector, reason: str = "Error: superseded") -> int:
         """Refuse the writes to a vector that still wait for :meth:`rxevent`.
@@ -219,9 +226,9 @@ class IPyDriver(Mapping[str, Device]):
         :param reason: what the client is told, with an Alert.
         :return: how many writes were refused.
         """
-        if self._run is None or self._run.inbox is None:
+        if self._present_run is None or self._present_run.inbox is None:
             return 0
-        return self._run.inbox.refuse_waiting(vector, reason)
+        return self._present_run.inbox.refuse_waiting(vector, reason)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -233,32 +240,7 @@ class IPyDriver(Mapping[str, Device]):
         """
         text = require_xml_text(message, "the message")
         stamp = format_timestamp(timestamp_or_now(timestamp))
-        await self.deliver(Message(timestamp=stamp, message=text))
-
-    async def deliver(self, message: WireMessage) -> None:
-        """Send any message; while no run is active there is nobody to send it to, and nothing happens.
-
-        Waits while the outbox is full. Cancelled, it has sent the message whole or not at all.
-        """
-        if self._run is None:
-            await anyio.lowlevel.checkpoint()
-        else:
-            await self._run.deliver(message)
-
-    async def deliver_blobs(
-        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector]
-    ) -> None:
-        """Send the contents of BLOB members, once the server has taken the BLOBs before.
-
-        See :meth:`BLOBVector.send_setVectorMembers`, which is what drivers use.
-
-        :param members: the members, all of one vector.
-        :param update: makes the message when the contents are read and it is their turn.
-        """
-        if self._run is None:
-            await anyio.lowlevel.checkpoint()
-        else:
-            await self._run.blobs.send(members, update)
+        await send(self, Message(timestamp=stamp, message=text))
 
     # -- snooping ----------------------------------------------------------------------------------------------
 
@@ -272,9 +254,9 @@ class IPyDriver(Mapping[str, Device]):
         :raises TypeError: the time-out is not a number.
         """
         self._require_foreign(devicename)
-        self.snoops.watch(devicename, vectorname, timeout, AT_ONCE)
-        if self._run is not None:
-            self._run.snoops_changed()
+        self._snoops.watch(devicename, vectorname, timeout, AT_ONCE)
+        if self._present_run is not None:
+            self._present_run.snoops_changed()
 
     async def send_getProperties(self, devicename: str | None = None, vectorname: str | None = None) -> None:
         """Ask once for a vector, a device or everything of other drivers, and hear it from now on.
@@ -286,14 +268,14 @@ class IPyDriver(Mapping[str, Device]):
                 raise ValueError(
                     f"which device has the vector {vectorname!r}? A vector is asked for with its device"
                 )
-            self.snoops.watch_all()
+            self._snoops.watch_all()
         else:
             self._require_foreign(devicename)
             if vectorname is None:
-                self.snoops.watch_device(devicename)
+                self._snoops.watch_device(devicename)
             else:
-                self.snoops.watch_vector(devicename, vectorname)
-        await self.deliver(GetProperties(device=devicename, name=vectorname))
+                self._snoops.watch_vector(devicename, vectorname)
+        await send(self, GetProperties(device=devicename, name=vectorname))
 
     def _require_foreign(self, devicename: str) -> None:
         if devicename in self.data:
@@ -302,17 +284,17 @@ class IPyDriver(Mapping[str, Device]):
     @property
     def snoopall(self) -> bool:
         """Whether everything of other drivers is snooped."""
-        return self.snoops.snoopall
+        return self._snoops.snoopall
 
     @property
     def snoopdevices(self) -> set[str]:
         """The devices of which everything is snooped."""
-        return self.snoops.snoopdevices
+        return self._snoops.snoopdevices
 
     @property
     def snoopvectors(self) -> dict[tuple[str, str], float | None]:
         """The vectors that are snooped, with the seconds after which they are asked for again, if they are."""
-        return self.snoops.snoopvectors
+        return self._snoops.snoopvectors
 
     # -- the mapping -------------------------------------------------------------------------------------------
 
@@ -320,21 +302,8 @@ class IPyDriver(Mapping[str, Device]):
         """Return the devices."""
         return list(self.data.values())
 
-    def __getitem__(self, devicename: str) -> Device:
-        return self.data[devicename]
-
-    def __setitem__(self, devicename: str, device: Device) -> None:
-        raise KeyError("devices are given when the driver is made; none can be set later")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    # Two drivers are the same only if they are one object; a mapping would compare what is in them.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def _unknown(self, name: str) -> KeyError:
+        return UnknownDeviceError(name, tuple(self.data))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(map(repr, self.data)) or 'no device'}>"

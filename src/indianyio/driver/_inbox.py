@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import anyio
 
 from indianyio._link import Link
+from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._events import NewEvent, getProperties, new_event
 from indianyio.driver._lanes import Lanes
 from indianyio.driver._replies import Replies
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import WriteRefusedError
-from indianyio.model import NewEvent, SnoopEvent, SnoopMessage, getProperties, new_event, snoop_event
+from indianyio.model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio.protocol import (
     Frame,
     GetProperties,
@@ -34,9 +37,25 @@ from indianyio.protocol import (
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "Write"]
 
 logger = logging.getLogger(__name__)
+
+# libindi keeps 64 characters of a uid; what is much longer is no ping of anybody's.
+_LONGEST_UID = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write that has passed its vector's rules and waits for rxevent."""
+
+    vector: AnyVector
+    arrival: Arrival[NewEvent]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds."""
+        return self.arrival.size
 
 
 class Inbox:
@@ -56,8 +75,8 @@ class Inbox:
         link: Link,
         replies: Replies,
         *,
-        writes: Lanes[NewEvent],
-        snooped: Lanes[SnoopEvent],
+        writes: Lanes[Write],
+        snooped: Lanes[Arrival[SnoopEvent]],
         blobs: BLOBSender,
     ) -> None:
         self._driver = driver
@@ -75,8 +94,18 @@ class Inbox:
         """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""
         waiting = self._writes.take_waiting(vector)
         if waiting:
-            self._refuse(vector, reason)
+            self.refuse(vector, reason)
         return len(waiting)
+
+    def refuse(self, vector: AnyVector, reason: str) -> None:
+        """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
+        logger.warning("%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
+        vector.note_refusal()
+
+        def make() -> WireMessage | None:
+            return vector.refusal(reason, timestamp=datetime.now(UTC)) if vector.is_enabled else None
+
+        self._replies.answer(("refuse", vector), make)
 
     # -- requests ----------------------------------------------------------------------------------------------
 
@@ -88,9 +117,12 @@ class Inbox:
             if self._driver.auto_send_def:
                 self._replies.answer(("define", vector), self._definition(vector))
             else:
-                event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
-                if not self._writes.put(vector, event, len(frame.data)):
-                    logger.warning("%s: rxevent is behind: a getProperties is dropped", self._link.name)
+                self._hand_on_request(vector, request, frame)
+
+    def _hand_on_request(self, vector: AnyVector, request: GetProperties, frame: Frame) -> None:
+        event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
+        if not self._writes.put(vector, Write(vector, Arrival(lambda: event, len(frame.data)))):
+            logger.warning("%s: rxevent is behind: a getProperties is dropped", self._link.name)
 
     def _asked_for(self, request: GetProperties) -> Iterator[AnyVector]:
         # A device that begins with "*" is how a server asks another server for everything (protocol.md 2.9).
@@ -111,7 +143,7 @@ class Inbox:
 
     def _ping(self, frame: Frame) -> None:
         request = cast("PingRequest | None", self._link.decode(frame))
-        if request is not None:
+        if request is not None and len(request.uid or "") <= _LONGEST_UID:
             uid = request.uid
             self._replies.answer(("ping", uid), lambda: PingReply(uid=uid))
 
@@ -140,19 +172,18 @@ class Inbox:
             return
         try:
             vector.check_write(write)
-            event = new_event(
-                write, vector=vector, data=frame.data, now=datetime.now(UTC), limits=self._link.limits
-            )
-        except (WriteRefusedError, ValueError) as error:
-            self._refuse(vector, str(error))
-            return
-        if not self._writes.put(vector, event, len(frame.data)):
-            self._refuse(vector, f"Error: too many requests wait for {vector.label} ({vector.name}) already.")
+        except WriteRefusedError as error:
+            self.refuse(vector, str(error))
+        else:
+            self._hand_on(vector, write, frame)
 
-    def _refuse(self, vector: AnyVector, reason: str) -> None:
-        logger.warning("%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
-        refusal = vector.refuse(reason, timestamp=datetime.now(UTC))
-        self._replies.answer(("refuse", vector), lambda: refusal)
+    def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
+        now = datetime.now(UTC)
+        arrival = Arrival.of(frame, write, lambda: new_event(write, vector, frame.data, now, self._link.limits))
+        if self._writes.put(vector, Write(vector, arrival)):
+            frame.attachments = ()
+        else:
+            self.refuse(vector, f"Error: too many requests wait for {vector.label} ({vector.name}) already.")
 
     def _answer_unknown(self, write: NewVector) -> None:
         logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, write.device, write.name)
@@ -164,24 +195,22 @@ class Inbox:
 
     def _overhear(self, frame: Frame) -> None:
         """Hand on what another driver says, if anybody asked for it."""
-        table = self._driver.snoops
+        table = self._driver._snoops
         if not table.wants(frame.device, frame.name):
             return
         message = cast("SnoopMessage | None", self._link.decode(frame))
         if message is None:
             return
         table.heard(frame.device, frame.name, anyio.current_time())
-        try:
-            event = snoop_event(message, data=frame.data, now=datetime.now(UTC), limits=self._link.limits)
-        except ValueError as error:
-            logger.warning("%s: snooped %s.%s: %s", self._link.name, frame.device, frame.name, error)
-            return
-        key = (event.devicename, event.vectorname)
-        size = len(frame.data)
-        while not self._snooped.put(key, event, size):
+        now = datetime.now(UTC)
+        arrival = Arrival.of(frame, message, lambda: snoop_event(message, frame.data, now, self._link.limits))
+        key = (frame.device, frame.name)
+        while not self._snooped.put(key, arrival):
             # The newest word of a weather station counts; nobody waits for an answer to the oldest.
-            self._snooped.drop_oldest(key)
             logger.warning("%s: snoopevent is behind: an event of %s.%s is dropped", self._link.name, *key)
+            if not self._snooped.drop_oldest(key):
+                return
+        frame.attachments = ()
 
     _HANDLERS: ClassVar[dict[str, Callable[[Inbox, Frame], None]]] = {
         "getProperties": _define,

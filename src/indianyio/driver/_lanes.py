@@ -13,21 +13,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from indianyio.driver._background import Job
 
 __all__ = ["Lanes"]
 
-E = TypeVar("E")
+# What fits here is taken by an idle lane however much waits in others: no flood of images may cost an Abort.
+_SMALL_BYTES = 64 << 10
 
 
-class _Lane(Generic[E]):
-    __slots__ = ("events", "waiting_bytes")
+class Sized(Protocol):
+    """What can wait in a lane."""
 
-    def __init__(self) -> None:
-        self.events: deque[tuple[E, int]] = deque()
-        self.waiting_bytes = 0
+    @property
+    def size(self) -> int:
+        """How many bytes it holds."""
+
+
+E = TypeVar("E", bound=Sized)
 
 
 class Lanes(Generic[E]):
@@ -36,7 +40,8 @@ class Lanes(Generic[E]):
     :param spawn: starts a task in the task group that owns the lanes; when that group ends, so do they.
     :param handle: what is done with an event; it must not raise, since that would end the group.
     :param limit_events: how many events may wait in a lane, besides the one being handled.
-    :param limit_bytes: how many bytes may wait in a lane; one event alone may exceed it.
+    :param limit_bytes: how many bytes may wait in all lanes; one event alone may exceed it.
+    :param limit_lanes: how many lanes there may be.
     """
 
     def __init__(
@@ -46,50 +51,57 @@ class Lanes(Generic[E]):
         *,
         limit_events: int,
         limit_bytes: int,
+        limit_lanes: int,
     ) -> None:
         self._spawn = spawn
         self._handle = handle
         self._limit_events = limit_events
         self._limit_bytes = limit_bytes
-        self._lanes: dict[Hashable, _Lane[E]] = {}
+        self._limit_lanes = limit_lanes
+        self._waiting_bytes = 0
+        self._lanes: dict[Hashable, deque[E]] = {}
         self._beginning: deque[Hashable] = deque()
 
-    def put(self, key: Hashable, event: E, size: int) -> bool:
+    def put(self, key: Hashable, event: E) -> bool:
         """Queue an event behind those of the same key.
 
-        :param size: the bytes that the event holds.
-        :return: ``False`` if the lane is full; then the event was not taken.
+        :return: ``False`` if there is no room; then the event was not taken.
         """
         lane = self._lanes.get(key)
+        if not self._has_room(lane, event.size):
+            return False
+        self._waiting_bytes += event.size
         if lane is None:
-            lane = self._lanes[key] = _Lane()
-            lane.events.append((event, size))
-            lane.waiting_bytes = size
+            self._lanes[key] = deque((event,))
             self._beginning.append(key)
             if len(self._beginning) == 1:
                 self._spawn(self._run_next)
-            return True
-        waiting = len(lane.events)
-        if waiting >= self._limit_events or (waiting and lane.waiting_bytes + size > self._limit_bytes):
-            return False
-        lane.events.append((event, size))
-        lane.waiting_bytes += size
+        else:
+            lane.append(event)
         return True
 
-    def drop_oldest(self, key: Hashable) -> None:
-        """Forget the event that has waited longest in a lane."""
-        lane = self._lanes[key]
-        _, size = lane.events.popleft()
-        lane.waiting_bytes -= size
+    def _has_room(self, lane: deque[E] | None, size: int) -> bool:
+        if lane is None and len(self._lanes) >= self._limit_lanes:
+            return False
+        if lane and len(lane) >= self._limit_events:
+            return False
+        if not lane and size <= _SMALL_BYTES:
+            return True
+        return self._waiting_bytes == 0 or self._waiting_bytes + size <= self._limit_bytes
+
+    def drop_oldest(self, key: Hashable) -> bool:
+        """Forget the event that has waited longest in a lane; return whether there was one."""
+        lane = self._lanes.get(key)
+        if not lane:
+            return False
+        self._waiting_bytes -= lane.popleft().size
+        return True
 
     def take_waiting(self, key: Hashable) -> list[E]:
         """Take the waiting events out of a lane; the one that is being handled goes on."""
-        lane = self._lanes.get(key)
-        if lane is None:
-            return []
-        waiting = [event for event, _ in lane.events]
-        lane.events.clear()
-        lane.waiting_bytes = 0
+        waiting = list(self._lanes.get(key, ()))
+        for _ in waiting:
+            self.drop_oldest(key)
         return waiting
 
     async def _run_next(self) -> None:
@@ -101,9 +113,9 @@ class Lanes(Generic[E]):
     async def _drain(self, key: Hashable) -> None:
         lane = self._lanes[key]
         try:
-            while lane.events:
-                event, size = lane.events.popleft()
-                lane.waiting_bytes -= size
+            while lane:
+                event = lane.popleft()
+                self._waiting_bytes -= event.size
                 await self._handle(event)
         finally:
             del self._lanes[key]

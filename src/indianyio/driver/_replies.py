@@ -13,8 +13,7 @@ from collections.abc import Callable, Hashable
 import anyio
 
 from indianyio._link import Link
-from indianyio.model import Outgoing
-from indianyio.protocol import WireMessage, encode_parts
+from indianyio.protocol import WireMessage
 
 __all__ = ["Replies"]
 
@@ -41,7 +40,7 @@ class Replies:
         if not self._pending and self._link.has_room:
             message = make()
             if message is not None:
-                self._link.offer(Outgoing(tuple(encode_parts(message))))
+                self._link.offer(message)
         elif key in self._pending or len(self._pending) < self._limit:
             self._pending[key] = make
             self._added.set()
@@ -52,6 +51,7 @@ class Replies:
             await self._added.wait()
             self._added = anyio.Event()
             while self._pending:
-                message = self._pending.pop(next(iter(self._pending)))()
-                if message is not None:
-                    await self._link.send(Outgoing(tuple(encode_parts(message))))
+                await self._link.send_made(self._next)
+
+    def _next(self) -> WireMessage | None:
+        return self._pending.pop(next(iter(self._pending)))()

@@ -22,17 +22,17 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 from anyio import CancelScope, create_task_group
-from anyio.abc import TaskStatus
 
 from indianyio._link import Link
 from indianyio._transports import ByteStream
+from indianyio.driver._arrivals import Arrival, failure_of
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
-from indianyio.driver._inbox import Inbox
+from indianyio.driver._inbox import Inbox, Write
 from indianyio.driver._lanes import Lanes
 from indianyio.driver._replies import Replies
-from indianyio.model import NewEvent, Outgoing, SnoopEvent
-from indianyio.protocol import WireMessage, encode, encode_parts
+from indianyio.model import SnoopEvent
+from indianyio.protocol import WireMessage
 
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver
@@ -43,6 +43,11 @@ logger = logging.getLogger(__name__)
 
 # Waiting events of a lane: more than anybody clicks while a slew is handled, few enough to refuse the rest soon.
 _LANE_EVENTS = 32
+
+# What may wait in all lanes together (an event alone may be larger), and how many lanes there may be: far beyond
+# what any driver has vectors, so that only a snooped device which goes mad meets it.
+_LANES_BYTES = 64 << 20
+_LANES = 1000
 
 # What may wait for a peer that does not read: a few hundred messages, then hardware() waits too.
 _OUTBOX_BYTES = 1 << 20
@@ -57,7 +62,7 @@ class DriverRun:
 
     def __init__(self, driver: IPyDriver, stream: ByteStream) -> None:
         self._driver = driver
-        self._link = Link(stream, limits=driver.limits, outbox_bytes=_OUTBOX_BYTES, debug=driver.debug_enable)
+        self._link = Link(stream, limits=driver.wire_limits, outbox_bytes=_OUTBOX_BYTES, debug=driver.debug_enable)
         self._work = CancelScope()
         self._flushing = CancelScope(shield=True)
         self._parting = CancelScope(shield=True)
@@ -72,14 +77,17 @@ class DriverRun:
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
-    async def serve(self, task_status: TaskStatus[None]) -> None:
-        """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails."""
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails.
+
+        :param started: called when the driver is ready.
+        """
         async with create_task_group() as owner:
             owner.start_soon(self._write)
             owner.start_soon(self._part)
             try:
                 with self._work:
-                    await self._run_work(task_status)
+                    await self._run_work(started)
             finally:
                 self._over.set()
                 self._work_ended.set()
@@ -97,7 +105,7 @@ class DriverRun:
 
     async def deliver(self, message: WireMessage) -> None:
         """Send one message, waiting while the outbox is full."""
-        await self._link.send(Outgoing(tuple(encode_parts(message))))
+        await self._link.send(message)
 
     def snoops_changed(self) -> None:
         """Look at the table of snoops again: its next deadline may have come nearer."""
@@ -105,46 +113,46 @@ class DriverRun:
 
     # -- the tasks ---------------------------------------------------------------------------------------------
 
-    async def _run_work(self, task_status: TaskStatus[None]) -> None:
-        backgrounds = [self._driver.background, *(device.background for device in self._driver.devices())]
+    async def _run_work(self, started: Callable[[], None]) -> None:
+        backgrounds = [self._driver._background, *(device._background for device in self._driver.devices())]
         try:
             if self._work.cancel_called:
                 # shutdown() came first: the hardware is not even touched.
-                task_status.started()
+                started()
             else:
-                await self._work_until_over(backgrounds, task_status)
+                await self._work_until_over(backgrounds, started)
         finally:
             for background in backgrounds:
                 background.end()
 
-    async def _work_until_over(self, backgrounds: Sequence[Background], task_status: TaskStatus[None]) -> None:
+    async def _work_until_over(self, backgrounds: Sequence[Background], started: Callable[[], None]) -> None:
         async with create_task_group() as work:
 
             def spawn(job: Job) -> None:
                 work.start_soon(job)
 
+            def spawn_own(job: Job) -> None:
+                """Start a task of the driver's author; what leaves it ends the run."""
+                work.start_soon(_raising, job)
+
             try:
                 spawn(self._replies.run)
                 spawn(self._ask_for_snoops)
-                spawn(self._driver.hardware)
+                spawn_own(self._driver.hardware)
                 for background in backgrounds:
-                    background.begin(spawn)
+                    background.begin(spawn_own)
                 self.inbox = self._make_inbox(spawn)
                 work.start_soon(self._read, self.inbox)
-                task_status.started()
+                started()
                 await anyio.sleep_forever()
             finally:
                 # Here, and not behind the group: its tasks may be slow to end, or never end.
                 self._over.set()
 
     def _make_inbox(self, spawn: Callable[[Job], None]) -> Inbox:
-        limits = self._driver.limits
-        writes: Lanes[NewEvent] = Lanes(
-            spawn, self._handle, limit_events=_LANE_EVENTS, limit_bytes=limits.blob_bytes
-        )
-        snooped: Lanes[SnoopEvent] = Lanes(
-            spawn, self._handle_snooped, limit_events=_LANE_EVENTS, limit_bytes=limits.blob_bytes
-        )
+        bounds = {"limit_events": _LANE_EVENTS, "limit_bytes": _LANES_BYTES, "limit_lanes": _LANES}
+        writes: Lanes[Write] = Lanes(spawn, self._handle, **bounds)
+        snooped: Lanes[Arrival[SnoopEvent]] = Lanes(spawn, self._handle_snooped, **bounds)
         return Inbox(self._driver, self._link, self._replies, writes=writes, snooped=snooped, blobs=self.blobs)
 
     async def _read(self, inbox: Inbox) -> None:
@@ -165,9 +173,10 @@ class DriverRun:
                 await self._work_ended.wait()
             if not self._work_ended.is_set():
                 logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
+            self._link.hurry()
             try:
                 with anyio.move_on_after(driver.grace) as leaving:
-                    await driver.leave()
+                    await _raising(driver.leave)
                 if leaving.cancelled_caught:
                     logger.error("%s: leave() took more than %g s and was cut off", self._link.name, driver.grace)
             finally:
@@ -176,28 +185,43 @@ class DriverRun:
 
     async def _ask_for_snoops(self) -> None:
         """Ask for what is snooped, at first and whenever nothing was heard of it for too long."""
-        table = self._driver.snoops
+        table = self._driver._snoops
         table.restart()
         while True:
             for request in table.due(anyio.current_time()):
-                await self._link.send(Outgoing((encode(request),)))
+                await self._link.send(request)
             deadline = table.next_deadline()
             with CancelScope(deadline=float("inf") if deadline is None else deadline):
                 await self._snoops_changed.wait()
                 self._snoops_changed = anyio.Event()
 
-    async def _handle(self, event: NewEvent) -> None:
+    async def _handle(self, write: Write) -> None:
         """Call rxevent; its failure belongs to this event alone (faults.md D4)."""
         try:
-            await self._driver.rxevent(event)
-        except Exception as error:  # noqa: BLE001 - the fault boundary of user code
-            try:
-                await self._driver.rxerror(event, error)
-            except Exception:
-                logger.exception("rxerror failed for %s.%s", event.devicename, event.vectorname)
+            event = await write.arrival.open()
+        except ValueError as error:
+            if self.inbox is not None:
+                self.inbox.refuse(write.vector, str(error))
+            return
+        failure = await failure_of(self._driver.rxevent(event), "rxevent")
+        if failure is not None:
+            second = await failure_of(self._driver.rxerror(event, failure), "rxerror")
+            if second is not None:
+                logger.error("rxerror failed for %s.%s", event.devicename, event.vectorname, exc_info=second)
 
-    async def _handle_snooped(self, event: SnoopEvent) -> None:
+    async def _handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
         try:
-            await self._driver.snoopevent(event)
-        except Exception:
-            logger.exception("snoopevent failed for %s.%s", event.devicename, event.vectorname)
+            event = await arrival.open()
+        except ValueError as error:
+            logger.warning("%s: a snooped BLOB cannot be read: %s", self._link.name, error)
+            return
+        failure = await failure_of(self._driver.snoopevent(event), "snoopevent")
+        if failure is not None:
+            logger.error("snoopevent failed for %s.%s", event.devicename, event.vectorname, exc_info=failure)
+
+
+async def _raising(job: Job) -> None:
+    """Run a method of the driver's author and raise what left it, a stray cancellation included."""
+    failure = await failure_of(job(), getattr(job, "__name__", "background work"))
+    if failure is not None:
+        raise failure

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-import anyio.lowlevel
-
 from indianyio._vocabulary import State
+from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.model import (
     BLOBMember,
     BLOBValue,
@@ -32,7 +31,7 @@ from indianyio.model import (
     VectorModel,
     WordVectorModel,
 )
-from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage
+from indianyio.protocol import OneBLOB, SetBLOBVector, SetVector
 
 if TYPE_CHECKING:
     from indianyio.driver._device import Device
@@ -46,17 +45,11 @@ __all__ = [
     "SwitchVector",
     "TextVector",
     "Vector",
-    "timestamp_or_now",
 ]
 
 
 MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
-
-
-def timestamp_or_now(timestamp: datetime | None) -> datetime:
-    """Return what a message shall be stamped with: the given moment, else this one."""
-    return datetime.now(UTC) if timestamp is None else timestamp
 
 
 class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co]):
@@ -135,7 +128,7 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         if self.is_enabled:
             moment = timestamp_or_now(timestamp)
             definition = self.define(timestamp=moment, message=message, timeout=timeout, state=state)
-        await self._deliver(definition)
+        await send(self.driver, definition)
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell that the vector is gone, and disable it.
@@ -144,14 +137,16 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
 
         :raises ValueError: the message cannot be written as XML.
         """
-        await self._deliver(self.delete(timestamp=timestamp_or_now(timestamp), message=message))
+        await send(self.driver, self.delete(timestamp=timestamp_or_now(timestamp), message=message))
 
-    async def _deliver(self, message: WireMessage | None) -> None:
-        """Send a message; where there is none or nobody to send it to, give the other tasks their turn."""
-        if message is None or self.driver is None:
-            await anyio.lowlevel.checkpoint()
-        else:
-            await self.driver.deliver(message)
+    async def _send_update(self, update: SetVector | None) -> None:
+        """Send an update; one whose sending is cancelled has told nobody anything."""
+        try:
+            await send(self.driver, update)
+        except BaseException:
+            if update is not None:
+                self.unsent(update)
+            raise
 
 
 AnyVector: TypeAlias = Vector[Member[object], object]
@@ -173,7 +168,7 @@ class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
         if self.is_enabled:
             make = self.set_all if allvalues else self.set_changed
             update = make(timestamp=timestamp_or_now(timestamp), message=message, timeout=timeout, state=state)
-        await self._deliver(update)
+        await self._send_update(update)
 
     async def send_setVectorMembers(
         self,
@@ -187,7 +182,7 @@ class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
         if self.is_enabled:
             moment = timestamp_or_now(timestamp)
             update = self.set_members(members, timestamp=moment, message=message, timeout=timeout, state=state)
-        await self._deliver(update)
+        await self._send_update(update)
 
 
 class SwitchVector(_SendsValues[SwitchMember], SwitchVectorModel):
@@ -254,7 +249,7 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
         if not allvalues:
             names = [name for name in names if self.member(name).changed]
             if not (names or message or self.changed or state not in (None, self.state)):
-                await self._deliver(None)
+                await send(None, None)
                 return
         await self.send_setVectorMembers(message, timestamp, timeout, state, names)
 
@@ -269,7 +264,8 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
         """Send the contents of the named members, whole; with no names only the state.
 
         The content is what the member's value is or, where that is a path or a file object, what can be read from
-        it: in a worker thread, from the file's beginning, leaving a file object open. BLOBs are sent one at a time:
+        it: in a worker thread, from the file's beginning, leaving a file object open. A buffer must not be written
+        to until this returns. BLOBs are sent one at a time:
         this waits until the server has taken the one before (a ping, protocol.md 3.6; not for ever where a server
         does not answer), so a camera is never far ahead of its server.
 
@@ -285,18 +281,40 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
             opened for text.
         :raises OSError: a file cannot be read.
         """
-        names = list(members)
-        chosen = [self.member(name) for name in names]
+        chosen = [self.member(name) for name in dict.fromkeys(members)]
         moment = timestamp_or_now(timestamp)
         if chosen and self.is_enabled and self.driver is not None:
-
-            def update(contents: Sequence[OneBLOB]) -> SetBLOBVector:
-                return self.set_content(contents, timestamp=moment, message=message, timeout=timeout, state=state)
-
-            await self.driver.deliver_blobs(chosen, update)
+            await self._send_contents(chosen, moment, message, timeout, state)
         elif chosen or not self.is_enabled:
-            await self._deliver(None)
+            await send(None, None)
         else:
-            await self._deliver(
+            await self._send_update(
                 self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
             )
+
+    async def _send_contents(
+        self,
+        members: Sequence[BLOBMember],
+        moment: datetime,
+        message: str,
+        timeout: float | str | None,
+        state: State | str | None,
+    ) -> None:
+        made: list[SetBLOBVector] = []
+
+        def update(contents: Sequence[OneBLOB]) -> SetBLOBVector | None:
+            if not self.is_enabled:
+                return None  # the vector was deleted while this BLOB waited for its turn
+            made.append(self.set_content(contents, timestamp=moment, message=message, timeout=timeout, state=state))
+            return made[0]
+
+        run = None if self.driver is None else self.driver._present_run
+        if run is None:
+            await send(None, None)
+            return
+        try:
+            await run.blobs.send(members, update)
+        except BaseException:
+            for unsent in made:
+                self.unsent(unsent)
+            raise

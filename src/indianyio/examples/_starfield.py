@@ -103,7 +103,7 @@ def _binned(light: NDArray[np.float32], shot: Shot) -> NDArray[np.float32]:
     return binned
 
 
-def fits_image(pixels: NDArray[np.uint16], cards: Mapping[str, tuple[str | int | float, str]]) -> memoryview:
+def fits_image(pixels: NDArray[np.uint16], cards: Mapping[str, tuple[str | int | float, str]]) -> bytes:
     """Return a FITS file with one image; unsigned 16-bit pixels are written with the usual BZERO of 32768.
 
     :param pixels: the image.
@@ -113,4 +113,4 @@ def fits_image(pixels: NDArray[np.uint16], cards: Mapping[str, tuple[str | int |
     image.header.update(cards)
     file = io.BytesIO()
     image.writeto(file)
-    return file.getbuffer()
+    return file.getvalue()

@@ -4,7 +4,7 @@ It needs ``pip install 'indianyio[fits]'``. Under indiserver, whose limit for sl
 be larger than an image::
 
     python -m indianyio.run --make-executable camera indianyio.examples.camera:Camera
-    indiserver -m 500 ./camera
+    indiserver -m 500 "$PWD/camera"
 
 or by itself, talking INDI on standard input and output::
 
@@ -100,6 +100,8 @@ class Camera(IPyDriver):
             case newNumberVector(vectorname="CCD_EXPOSURE"):
                 self._start_exposing(event.getfloatvalue("CCD_EXPOSURE_VALUE"))
             case newSwitchVector(vectorname="CCD_ABORT_EXPOSURE"):
+                # Before anything else: a send may wait for a server that does not read.
+                self._cancel_exposure("the exposure was aborted")
                 await self.abort.send_setVector(state="Ok")
                 await self._stop_exposing()
             case newNumberVector(vectorname="CCD_FRAME"):
@@ -196,7 +198,7 @@ class Camera(IPyDriver):
             ver_bin=int(self.binning.getfloatvalue("VER_BIN")),
         )
 
-    def _read_out(self, shot: Shot, started: datetime, seed: int) -> memoryview:
+    def _read_out(self, shot: Shot, started: datetime, seed: int) -> bytes:
         cards: dict[str, tuple[str | int | float, str]] = {
             "INSTRUME": (DEVICE, "camera"),
             "DATE-OBS": (started.replace(tzinfo=None).isoformat(timespec="milliseconds"), "UTC, start"),

@@ -3,7 +3,7 @@
 Under indiserver::
 
     python -m indianyio.run --make-executable mount indianyio.examples.mount:Mount
-    indiserver ./mount
+    indiserver "$PWD/mount"
 
 or by itself, talking INDI on standard input and output::
 

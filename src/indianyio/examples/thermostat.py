@@ -3,7 +3,7 @@
 Under indiserver::
 
     python -m indianyio.run --make-executable thermostat indianyio.examples.thermostat:Thermostat
-    indiserver ./thermostat
+    indiserver "$PWD/thermostat"
 
 or by itself, talking INDI on standard input and output::
 

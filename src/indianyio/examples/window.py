@@ -4,7 +4,7 @@ It listens to another driver: under indiserver, which passes on what the thermos
 
     python -m indianyio.run --make-executable thermostat indianyio.examples.thermostat:Thermostat
     python -m indianyio.run --make-executable window indianyio.examples.window:Window
-    indiserver ./thermostat ./window
+    indiserver "$PWD/thermostat" "$PWD/window"
 
 By itself it talks INDI on standard input and output, and hears nothing until someone plays the thermostat::
 

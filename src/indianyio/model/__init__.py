@@ -16,10 +16,13 @@ from indianyio.model._deliveries import (
     Routed,
 )
 from indianyio.model._events import (
+    DEFAULT_LIMITS,
     Event,
     SizeFormat,
     ValuesEvent,
     VectorEvent,
+    event_table,
+    read_blobs,
 )
 from indianyio.model._fanout import (
     DROP_STREAM_BYTES,
@@ -41,15 +44,6 @@ from indianyio.model._members import (
     Member,
     SwitchMember,
     TextMember,
-)
-from indianyio.model._new_events import (
-    NewEvent,
-    getProperties,
-    new_event,
-    newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
 )
 from indianyio.model._number_members import (
     DEFAULT_FORMAT,
@@ -95,6 +89,7 @@ __all__ = [
     "AT_ONCE",
     "DEFAULT_BLOB_FORMAT",
     "DEFAULT_FORMAT",
+    "DEFAULT_LIMITS",
     "DROP_STREAM_BYTES",
     "OUTBOX_BYTES",
     "SHORTEST_TIMEOUT_SECONDS",
@@ -110,7 +105,6 @@ __all__ = [
     "LightVectorModel",
     "Member",
     "Message",
-    "NewEvent",
     "NumberLabel",
     "NumberMember",
     "NumberVectorModel",
@@ -141,12 +135,8 @@ __all__ = [
     "defSwitchVector",
     "defTextVector",
     "delProperty",
-    "getProperties",
-    "newBLOBVector",
-    "newNumberVector",
-    "newSwitchVector",
-    "newTextVector",
-    "new_event",
+    "event_table",
+    "read_blobs",
     "setBLOBVector",
     "setLightVector",
     "setNumberVector",

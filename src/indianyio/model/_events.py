@@ -21,7 +21,7 @@ from indianyio.protocol._decoder import parse_element
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._timestamps import parse_timestamp
 
-__all__ = ["DEFAULT_LIMITS", "Event", "SizeFormat", "ValuesEvent", "VectorEvent", "read_blobs", "table"]
+__all__ = ["DEFAULT_LIMITS", "Event", "SizeFormat", "ValuesEvent", "VectorEvent", "event_table", "read_blobs"]
 
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 EventT = TypeVar("EventT", bound="Event")
@@ -103,7 +103,7 @@ class ValuesEvent(VectorEvent, Mapping[str, ValueT_co], Generic[ValueT_co]):
         return len(self._values)
 
 
-def table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
+def event_table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
     """Return the classes of events by the tag of the message that each is a view of."""
     return {cls.tag: cls for cls in classes}
 
@@ -111,34 +111,36 @@ def table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
 def read_blobs(wanted: Iterable[OneBLOB], limits: Limits) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
     """Return the content of BLOBs, inflated, and what was announced of them, both by member.
 
-    The descriptors of attached BLOBs are read, not closed.
+    The descriptors of attached BLOBs are read, not closed. All contents together may have ``limits.blob_bytes``.
 
     :raises ValueError: content cannot be read: no whole size, a damaged zlib stream, one beyond the limit, or
         fewer bytes attached than announced.
     """
     contents: dict[str, bytes] = {}
     announced: dict[str, SizeFormat] = {}
+    room = limits.blob_bytes
     for one in wanted:
-        contents[one.name], announced[one.name] = _read_blob(one, limits)
+        contents[one.name], announced[one.name] = _read_blob(one, room)
+        room -= len(contents[one.name])
     return contents, announced
 
 
-def _read_blob(one: OneBLOB, limits: Limits) -> tuple[bytes, SizeFormat]:
-    content = _transported(one, limits)
+def _read_blob(one: OneBLOB, room: int) -> tuple[bytes, SizeFormat]:
+    content = _transported(one, room)
     size = len(content) if one.size is None else whole_number(one.size)
     blobformat = one.format or DEFAULT_BLOB_FORMAT
     if not blobformat.endswith(_ZLIB):
         return content, (size, blobformat)
     if content or size:
-        content = inflate(content, size, limits.blob_bytes)
+        content = inflate(content, size, room)
     return content, (size, blobformat.removesuffix(_ZLIB))
 
 
-def _transported(one: OneBLOB, limits: Limits) -> bytes:
+def _transported(one: OneBLOB, room: int) -> bytes:
     if one.attachment is None:
         return bytes(one.data)
     # The file behind the descriptor may be larger than the content (protocol.md W38).
     length = whole_number(one.size if one.len is None else one.len)
-    if length > limits.blob_bytes:
-        raise ValueError(f"BLOB {one.name!r} has {length} bytes, more than the {limits.blob_bytes} allowed")
+    if length > room:
+        raise ValueError(f"BLOB {one.name!r} has {length} bytes, more than the {room} that are left of the limit")
     return one.attachment.read(length)

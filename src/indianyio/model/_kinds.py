@@ -150,6 +150,18 @@ class SwitchVectorModel(WordVectorModel[SwitchMember]):
     def rule(self, rule: str) -> None:
         self._rule = require_word(Rule, rule, self._what("rule"))
 
+    def __setitem__(self, name: str, value: object) -> None:
+        """Assign a switch; where only one may be On, switching it On switches the others Off.
+
+        A client says no more than which one shall be On (libindi's clients send only that member), so a driver that
+        copies what was asked for would otherwise report two.
+        """
+        super().__setitem__(name, value)
+        if self._rule is not Rule.ANY_OF_MANY and self[name] == Switch.ON:
+            for member in self.members():
+                if member.name != name:
+                    member.membervalue = Switch.OFF
+
     def _definition(self, heading: Heading) -> DefSwitchVector:
         return DefSwitchVector(
             **heading,

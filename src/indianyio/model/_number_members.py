@@ -7,13 +7,15 @@ because C++ clients read the sexagesimal ``3:30`` in an update as 3 (protocol.md
 from __future__ import annotations
 
 from numbers import Integral
-from typing import SupportsFloat
+from typing import SupportsFloat, cast
 
 from indianyio.model._members import Member
 from indianyio.protocol._elements import DefNumber, OneNumber
 from indianyio.protocol._numbers import format_number, getfloat, number_text, require_number_format
 
 __all__ = ["DEFAULT_FORMAT", "NumberMember", "require_number"]
+
+_PLAIN_NUMBERS = (int, float)
 
 DEFAULT_FORMAT = "%g"
 """What a number member without a format is sent as; readers refuse an empty one."""
@@ -142,12 +144,18 @@ def require_number(value: object, what: str) -> str:
                 f"{what} must be a finite number such as '12.51' or '12:30:36', not {value!r}"
             ) from exc
         return value.strip()
+    if type(value) in _PLAIN_NUMBERS:
+        return _finite_text(cast("float", value), what)
     # numpy's truth values convert to 1.0 as willingly as Python's, and are as little meant for a number.
     truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
     # float before the protocol, which takes ten times as long to tell.
     if truth or not isinstance(value, float | SupportsFloat):
         raise TypeError(f"{what} must be a number or a text such as '12:30:36', not {value!r}")
+    return _finite_text(int(value) if isinstance(value, Integral) else float(value), what)
+
+
+def _finite_text(value: float, what: str) -> str:
     try:
-        return number_text(int(value) if isinstance(value, Integral) else float(value))
+        return number_text(value)
     except (ValueError, OverflowError) as exc:
         raise ValueError(f"{what} must be finite, not {value!r}") from exc

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
 from indianyio._vocabulary import Limits
-from indianyio.model._events import DEFAULT_LIMITS, Event, SizeFormat, ValuesEvent, read_blobs, table
+from indianyio.model._events import DEFAULT_LIMITS, Event, SizeFormat, ValuesEvent, event_table, read_blobs
 from indianyio.model._number_members import DEFAULT_FORMAT
 from indianyio.protocol import _messages as wire
 from indianyio.protocol._elements import DefNumber
@@ -303,7 +303,7 @@ SnoopEvent: TypeAlias = (
 )
 """What ``snoopevent`` receives."""
 
-_EVENTS: Mapping[str, Callable[..., SnoopEvent]] = table(get_args(SnoopEvent))
+_EVENTS: Mapping[str, Callable[..., SnoopEvent]] = event_table(get_args(SnoopEvent))
 
 
 def snoop_event(message: SnoopMessage, data: bytes, now: datetime, limits: Limits = DEFAULT_LIMITS) -> SnoopEvent:

@@ -24,7 +24,7 @@ from indianyio.model._attributes import VectorAttributes
 from indianyio.model._members import Member
 from indianyio.model._writes import WriteTarget, check_access, check_form
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
-from indianyio.protocol._text import require_xml_text
+from indianyio.protocol._text import replace_uncarried, require_xml_text
 from indianyio.protocol._timestamps import format_timestamp
 
 __all__ = ["AnyVector", "Heading", "Kind", "VectorModel"]
@@ -151,10 +151,11 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         :raises TypeError: a value is of the wrong type.
         :raises ValueError: a value is one that its member cannot have.
         """
-        wanted = [(self.member(name), value) for name, value in dict(values, **more).items()]
-        checked = [(member, member.check(value)) for member, value in wanted]
-        for member, value in checked:
-            member.membervalue = value
+        wanted = dict(values, **more)
+        for name, value in wanted.items():
+            self.member(name).check(value)
+        for name, value in wanted.items():
+            self[name] = value
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -236,15 +237,23 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             check_access(target, self._perm, self._members, new)
             self._check_values(target, new)
 
-    def refuse(self, reason: str, *, timestamp: datetime) -> SetVector:
+    def note_refusal(self) -> None:
+        """Take note that a client's write was refused: the vector becomes Alert, except while it is Busy.
+
+        Busy means that an operation of the driver's is running; its end will set the state, and a client's mistake
+        must not make it look failed. The vector counts as changed either way, so that the next update of what has
+        changed goes out and every client sees the true state again.
+        """
+        if self._state is not State.BUSY:
+            self._state = State.ALERT
+        self.changed = True
+
+    def refusal(self, reason: str, *, timestamp: datetime) -> SetVector:
         """Return the answer to a refused write: state Alert, ``reason`` as message, the values as they are.
 
         The client that wrote shows the values it asked for and waits in state Busy, so the answer repeats all
-        values (no BLOBs: those are large, and nobody was shown one). The vector itself becomes Alert too, except
-        while it is Busy: then an operation of the driver's is running, its end will set the state, and a
-        client's mistake must not make it look failed. In both cases the vector counts as changed, so that the
-        next update of what has changed goes out and every client sees the true state again. Members that were
-        still to be reported, and a message that is waiting, stay so.
+        values (no BLOBs: those are large, and nobody was shown one). Members that are still to be reported, and a
+        message that is waiting, stay so.
 
         :param reason: a text for the client; what XML cannot carry in it is replaced, so that an answer is
             always possible.
@@ -255,12 +264,21 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             name=self._name,
             state=State.ALERT,
             timestamp=format_timestamp(timestamp),
-            message=_mended(reason),
+            message=replace_uncarried(reason),
         )
-        if self._state is not State.BUSY:
-            self._state = State.ALERT
+        # The answer says Alert whatever the state is now, so the state is to be told again.
         self.changed = True
         return self._answer(answer)
+
+    def unsent(self, update: SetVector) -> None:
+        """Take back that an update was sent: it was made, but its sending was cancelled.
+
+        What it told counts as changed again, and a message of it waits for the next send.
+        """
+        for one in update.members:
+            self.member(one.name).changed = True
+        self.changed = True
+        self._message = self._message or update.message or ""
 
     # -- what the kinds provide --------------------------------------------------------------------------------
 
@@ -310,11 +328,3 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
 
 AnyVector: TypeAlias = VectorModel[Member[object], object]
-
-
-def _mended(reason: str) -> str:
-    """Return ``reason`` with a question mark for each character that XML cannot carry."""
-    try:
-        return require_xml_text(reason, "the reason")
-    except ValueError:
-        return "".join(character if character.isprintable() else "?" for character in reason)

@@ -17,7 +17,7 @@ from indianyio.exceptions import LocalProtocolError
 from indianyio.protocol._blobs import encode_base64
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage
 from indianyio.protocol._messages import MEMBERS, MESSAGES, NewBLOBVector, SetBLOBVector, SetVector
-from indianyio.protocol._text import escape_attribute, escape_text, require_xml_text
+from indianyio.protocol._text import escape_attribute, escape_text, is_uncarried, require_xml_text
 
 __all__ = ["encode", "encode_blob_parts", "encode_parts"]
 
@@ -57,7 +57,9 @@ def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
     :raises ValueError: an attribute or a text has a character that XML cannot carry.
     :raises TypeError: an attribute or a text is not a :class:`str`.
     """
-    return _joined(_pieces(message, {}, wrap))
+    if isinstance(message, SetBLOBVector | NewBLOBVector):
+        return _joined(_pieces(message, {}, wrap))
+    return [_text(message).encode()]
 
 
 def encode_blob_parts(
@@ -95,24 +97,35 @@ def _joined(pieces: Iterator[bytes]) -> list[bytes]:
 # ---- elements ------------------------------------------------------------------------------------------------
 
 
-def _pieces(message: WireMessage, contents: Mapping[str, Sequence[bytes]], wrap: bool) -> Iterator[bytes]:
-    if isinstance(message, SetVector) and message.state is None:
-        raise LocalProtocolError(f"{_described(message)} has no state, without which libindi rejects it")
+def _text(message: WireMessage) -> str:
+    _require_state(message)
     members: tuple[WireMember, ...] = getattr(message, "members", ())
     if not members:
-        yield _element(message) + b"\n"
+        return f"{_element(message)}\n"
+    lines = [f"{_start(message)}>", *map(_element, members), f"</{message.tag}>\n"]
+    return "\n".join(lines)
+
+
+def _pieces(
+    message: SetBLOBVector | NewBLOBVector, contents: Mapping[str, Sequence[bytes]], wrap: bool
+) -> Iterator[bytes]:
+    _require_state(message)
+    if not message.members:
+        yield f"{_element(message)}\n".encode()
         return
     yield f"{_start(message)}>\n".encode()
-    for member in members:
-        if isinstance(member, OneBLOB):
-            try:
-                yield from _blob(member, contents.get(member.name), wrap)
-            except LocalProtocolError as error:
-                raise LocalProtocolError(f"{_described(message)}: {error}") from None
-        else:
-            yield _element(member)
+    for member in message.members:
+        try:
+            yield from _blob(member, contents.get(member.name), wrap)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"{_described(message)}: {error}") from None
         yield b"\n"
     yield f"</{message.tag}>\n".encode()
+
+
+def _require_state(message: WireMessage) -> None:
+    if isinstance(message, SetVector) and message.state is None:
+        raise LocalProtocolError(f"{_described(message)} has no state, without which libindi rejects it")
 
 
 def _described(message: WireMessage) -> str:
@@ -124,17 +137,24 @@ def _start(element: WireElement) -> str:
     for name in _ATTRIBUTES[type(element)]:
         value: str | None = getattr(element, name)
         if value is not None:
-            text = require_xml_text(value, f"{element.tag} {name}")
-            written.append(f'{name}="{escape_attribute(text)}"')
-    return " ".join(written)
+            try:
+                written.append(f'{name}="{escape_attribute(value)}"')
+            except TypeError:
+                require_xml_text(value, f"{element.tag} {name}")
+                raise
+    start = " ".join(written)
+    if is_uncarried(start):
+        for name in _ATTRIBUTES[type(element)]:
+            require_xml_text(getattr(element, name) or "", f"{element.tag} {name}")
+    return start
 
 
-def _element(element: WireElement) -> bytes:
+def _element(element: WireElement) -> str:
     text: str = getattr(element, "value", "")
-    content = escape_text(require_xml_text(text, f"{element.tag} value"))
+    content = escape_text(require_xml_text(text, f"{element.tag} value")) if text != "" else ""
     if not content:
-        return f"{_start(element)}/>".encode()
-    return f"{_start(element)}>{content}</{element.tag}>".encode()
+        return f"{_start(element)}/>"
+    return f"{_start(element)}>{content}</{element.tag}>"
 
 
 # ---- BLOBs ---------------------------------------------------------------------------------------------------
@@ -154,7 +174,7 @@ def _blob(blob: OneBLOB, ready: Sequence[bytes] | None, wrap: bool) -> Iterator[
     enclen = str((data_bytes + 2) // 3 * 4) if wrap and characters else None
     bare = replace(blob, enclen=enclen, len=None, attached=None)
     if not characters:
-        yield _element(bare)
+        yield _element(bare).encode()
         return
     yield f"{_start(bare)}>".encode()
     yield from slices

@@ -114,17 +114,23 @@ def number_text(value: str | float) -> str:
     :raises ValueError: it is not finite, or a text of more than 127 characters, of which readers drop the rest.
     :raises NumberFormatError: it cannot be read.
     """
-    number = getfloat(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{_shortened(str(value))} is not a finite number")
     if isinstance(value, str):
         trimmed = value.strip(_WHITE_SPACE)
         if len(trimmed) > _LONGEST_TEXT:
             raise ValueError(f"{_shortened(trimmed)} has more than {_LONGEST_TEXT} characters")
-        return trimmed if _PLAIN_DECIMAL.fullmatch(trimmed) else repr(number)
+        if _PLAIN_DECIMAL.fullmatch(trimmed):
+            _require_finite(float(trimmed), value)
+            return trimmed
+    number = getfloat(value)
+    _require_finite(number, value)
     if isinstance(value, int) and abs(value) <= _LARGEST_EXACT_INT:
         return str(int(value))
     return repr(number)
+
+
+def _require_finite(number: float, value: object) -> None:
+    if not math.isfinite(number):
+        raise ValueError(f"{_shortened(str(value))} is not a finite number")
 
 
 # ---- writing for people --------------------------------------------------------------------------------------

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape_attribute", "escape_text", "replace_uncarried", "require_name", "require_xml_text"]
+__all__ = [
+    "escape_attribute",
+    "escape_text",
+    "is_uncarried",
+    "replace_uncarried",
+    "require_name",
+    "require_xml_text",
+]
 
 # libindi keeps names in 64 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
 _LONGEST_NAME_BYTES = 63
@@ -43,6 +50,11 @@ def require_xml_text(value: object, what: str) -> str:
     if found is not None:
         raise ValueError(f"{what} has U+{ord(found[0]):04X} at position {found.start()}, which XML cannot carry")
     return value
+
+
+def is_uncarried(text: str) -> bool:
+    """Return whether ``text`` has a character that XML 1.0 cannot carry."""
+    return _NOT_XML.search(text) is not None
 
 
 def replace_uncarried(text: str) -> str:

@@ -13,18 +13,17 @@ from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
 from indianyio._vocabulary import Limits
-from indianyio.model._events import DEFAULT_LIMITS, SizeFormat, ValuesEvent, VectorEvent, read_blobs, table
-from indianyio.model._kinds import BLOBVectorModel, NumberVectorModel, SwitchVectorModel, TextVectorModel
-from indianyio.model._vectors import AnyVector
-from indianyio.protocol._messages import (
+from indianyio.driver._vectors import AnyVector, BLOBVector, NumberVector, SwitchVector, TextVector
+from indianyio.model import DEFAULT_LIMITS, SizeFormat, ValuesEvent, VectorEvent, event_table, read_blobs
+from indianyio.protocol import (
     GetProperties,
     NewBLOBVector,
     NewNumberVector,
     NewSwitchVector,
     NewTextVector,
     NewVector,
+    parse_number,
 )
-from indianyio.protocol._numbers import parse_number
 
 __all__ = [
     "NewEvent",
@@ -87,21 +86,21 @@ class _Write(ValuesEvent[ValueT_co], Generic[MessageT, VectorT, ValueT_co]):
         raise NotImplementedError
 
 
-class newSwitchVector(_Write[NewSwitchVector, SwitchVectorModel, str]):
+class newSwitchVector(_Write[NewSwitchVector, SwitchVector, str]):
     """A client wants switches to be ``On`` or ``Off``."""
 
     def _read(self, message: NewSwitchVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value.strip() for one in message.members}
 
 
-class newTextVector(_Write[NewTextVector, TextVectorModel, str]):
+class newTextVector(_Write[NewTextVector, TextVector, str]):
     """A client wants these texts, blanks at their ends and all."""
 
     def _read(self, message: NewTextVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value for one in message.members}
 
 
-class newNumberVector(_Write[NewNumberVector, NumberVectorModel, str]):
+class newNumberVector(_Write[NewNumberVector, NumberVector, str]):
     """A client wants these numbers, given as the texts it sent."""
 
     def _read(self, message: NewNumberVector, limits: Limits) -> dict[str, str]:
@@ -124,7 +123,7 @@ class newNumberVector(_Write[NewNumberVector, NumberVectorModel, str]):
         return self.vector.member(membername).format_number(self.getfloatvalue(membername))
 
 
-class newBLOBVector(_Write[NewBLOBVector, BLOBVectorModel, bytes]):
+class newBLOBVector(_Write[NewBLOBVector, BLOBVector, bytes]):
     """A client sends these BLOBs.
 
     :ivar sizeformat: for each member the size that was announced and the file suffix.
@@ -141,7 +140,7 @@ class newBLOBVector(_Write[NewBLOBVector, BLOBVectorModel, bytes]):
 NewEvent: TypeAlias = getProperties | newSwitchVector | newTextVector | newNumberVector | newBLOBVector
 """What ``rxevent`` receives."""
 
-_EVENTS: Mapping[str, Callable[..., NewEvent]] = table(get_args(NewEvent))
+_EVENTS: Mapping[str, Callable[..., NewEvent]] = event_table(get_args(NewEvent))
 
 
 def new_event(

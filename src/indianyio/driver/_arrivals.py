@@ -1,0 +1,85 @@
+"""Messages on their way to a handler, and what is left of user code when it fails.
+
+An event is made when its turn has come, not when its message arrives: to inflate a BLOB or to read it from its
+descriptor takes time, which must be neither the reader's nor the event loop's, and what waits stays as small as it
+travelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from indianyio.protocol import Attachment, Frame, NewBLOBVector, SetBLOBVector, WireMessage
+
+__all__ = ["Arrival", "failure_of"]
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival(Generic[E]):
+    """A message that waits to be handled.
+
+    :ivar make: makes the event of it; raises :class:`ValueError` if a BLOB's content cannot be read.
+    :ivar size: bytes that are held until then.
+    :ivar attachments: descriptors of its BLOBs, closed once the event is made.
+    :ivar is_slow: whether making the event may take long.
+    """
+
+    make: Callable[[], E]
+    size: int
+    attachments: tuple[Attachment, ...] = ()
+    is_slow: bool = False
+
+    @classmethod
+    def of(cls, frame: Frame, message: WireMessage, make: Callable[[], E]) -> Arrival[E]:
+        """Return the arrival of a frame, with the frame's attachments, which remain on the frame as well."""
+        blobs = message.members if isinstance(message, NewBLOBVector | SetBLOBVector) else ()
+        attached = sum(_count(one.len or one.size) for one in blobs if one.attachment is not None)
+        is_slow = attached > 0 or any((one.format or "").endswith(".z") for one in blobs)
+        return cls(make, len(frame.data) + attached, frame.attachments, is_slow)
+
+    async def open(self) -> E:
+        """Return the event.
+
+        :raises ValueError: the content of a BLOB cannot be read.
+        """
+        try:
+            if self.is_slow:
+                return await anyio.to_thread.run_sync(self.make)
+            return self.make()
+        finally:
+            for attachment in self.attachments:
+                attachment.close()
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else 0
+
+
+async def failure_of(call: Awaitable[None], what: str) -> Exception | None:
+    """Await user code, and return the error that left it, if one did.
+
+    asyncio's CancelledError leaves not only what was cancelled, but also what awaited a task that somebody else
+    cancelled. That is an error of the code like any other; taken for a cancellation of this task it would end the
+    driver without a word.
+
+    :param call: what to await.
+    :param what: its name, for the error.
+    """
+    try:
+        await call
+    except anyio.get_cancelled_exc_class() as error:
+        if anyio.get_current_task().has_pending_cancellation():
+            raise
+        failure = RuntimeError(f"{what} awaited something that was cancelled")
+        failure.__cause__ = error
+        return failure
+    except Exception as error:  # noqa: BLE001 - the fault boundary of user code; every caller logs or raises it
+        return error
+    return None

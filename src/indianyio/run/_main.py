@@ -1,0 +1,160 @@
+"""The command ``python -m indianyio.run``: arguments, log, one run, exit status.
+
+Exit status: 0 the driver was asked to end or its input ended; 1 an error, with a line on standard error for each
+cause; 2 the driver cannot be loaded, or the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from indianyio.driver import IPyDriver
+from indianyio.exceptions import DriverLoadError
+from indianyio.run._console import Console, console_for_prints, say
+from indianyio.run._ending import EndingSignals, ending_signals, limit_end, seconds_to_end, unlimit_end
+from indianyio.run._executable import make_executable
+from indianyio.run._loading import build_driver, find_driver
+
+__all__ = ["main"]
+
+STDIN = 0
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+WIRE_LOGGER = "indianyio.wire"
+
+DONE, FAILED, NOT_LOADED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Must be called in the main thread, because it handles signals while the driver runs.
+
+    :param argv: the arguments after the command, by default those of this process.
+    :return: the exit status: 0, 1 or 2 as the module tells.
+    :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
+    """
+    arguments = _parser().parse_args(argv)
+    with console_for_prints() as console:
+        _start_log(console, arguments.log_level, arguments.debug)
+        try:
+            found = find_driver(arguments.driver, arguments.folder)
+            if arguments.make_executable is not None:
+                return _write_executable(arguments)
+            driver = build_driver(arguments.driver, found)
+        except DriverLoadError as exc:
+            _report(exc, with_traceback=arguments.log_level == "debug")
+            return NOT_LOADED
+        return _run(driver, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m indianyio.run",
+        description="Run an INDI driver on standard input and output, as indiserver starts drivers.",
+        epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
+        "driver in order; a second signal ends it at once. Exit status: 0 ended when asked, 1 an error, "
+        "2 cannot load the driver.",
+    )
+    add = parser.add_argument
+    add("driver", metavar="MODULE:NAME", help="a driver class, a driver, or a function that returns a driver")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)")
+    add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
+    add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
+    add("--debug", action="store_true", help="log the driver's XML")
+    add("--folder", type=Path, metavar="PATH", help="import from this folder first (default: the current one)")
+    add("--make-executable", type=Path, metavar="PATH", help="do not run: write a file that runs this driver")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def _start_log(console: Console, level: str, debug: bool) -> None:
+    # Before the driver's module is imported: a basicConfig() in it then changes nothing.
+    logging.basicConfig(stream=console, level=level.upper(), format=LOG_FORMAT)
+    if debug:
+        logging.getLogger(WIRE_LOGGER).setLevel(logging.DEBUG)
+
+
+def _write_executable(arguments: argparse.Namespace) -> int:
+    folder = Path.cwd() if arguments.folder is None else arguments.folder
+    options = ["--folder", str(folder.resolve()), "--backend", arguments.backend]
+    if arguments.grace is not None:
+        options += ["--grace", str(arguments.grace)]
+    options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
+    try:
+        make_executable(arguments.make_executable, [*options, arguments.driver])
+    except OSError as exc:
+        say(str(exc))
+        return FAILED
+    return DONE
+
+
+def _run(driver: IPyDriver, arguments: argparse.Namespace) -> int:
+    driver.debug_enable = driver.debug_enable or arguments.debug
+    if arguments.grace is not None:
+        driver.grace = arguments.grace
+    limit = partial(limit_end, seconds_to_end(driver.grace))
+    failures: list[Exception] = []
+    try:
+        with ending_signals(on_first=limit) as signals:
+            if os.isatty(STDIN):
+                say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
+            anyio.run(_serve, driver, signals, limit, backend=arguments.backend)
+    except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
+        failures.extend(_leaves(group))
+    finally:
+        unlimit_end()
+    for failure in failures:
+        _report(failure, with_traceback=arguments.log_level == "debug")
+    return FAILED if failures else DONE
+
+
+async def _serve(driver: IPyDriver, signals: EndingSignals, limit: partial[None]) -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_when_asked, driver, signals)
+        tasks.start_soon(_limit_the_end, driver, limit)
+        await driver.asyncrun()
+        tasks.cancel_scope.cancel("the driver has ended")
+
+
+async def _end_when_asked(driver: IPyDriver, signals: EndingSignals) -> None:
+    number = await signals.wait()
+    driver.shutdown(reason=f"{number.name} received")
+
+
+async def _limit_the_end(driver: IPyDriver, limit: partial[None]) -> None:
+    # Whatever ends the run: after an end of file nobody may be there to send a signal.
+    await driver.shutdownrequested.wait()
+    limit()
+
+
+def _leaves(exc: Exception) -> Iterator[Exception]:
+    if isinstance(exc, ExceptionGroup):
+        for inner in exc.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield exc
+
+
+def _report(exc: Exception, *, with_traceback: bool) -> None:
+    say(str(exc) if isinstance(exc, DriverLoadError) else f"{type(exc).__name__}: {exc}")
+    if with_traceback:
+        Console().write("".join(traceback.format_exception(exc)))

@@ -1,0 +1,1 @@
+"""Byte streams, on the real thing wherever there is one."""
