@@ -108,15 +108,20 @@ class Link:
     :param limits: what the peer may make us hold.
     :param outbox: where what is sent waits, and how much of it before :meth:`send` waits. What the writer has in
         hand and one message that was begun below the limit come on top.
+    :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
+        costs the message and not the connection, which others need.
     :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
     """
 
-    def __init__(self, stream: ByteStream, *, limits: Limits, outbox: Outbox, debug: bool = False) -> None:
+    def __init__(
+        self, stream: ByteStream, *, limits: Limits, outbox: Outbox, forgiving: bool = False, debug: bool = False
+    ) -> None:
         self.name = stream.name
         self.carries_attachments = stream.carries_attachments
         self.limits = limits
         self._stream = stream
-        self._framer = Framer(limits)
+        self._framer = Framer(limits, forgiving=forgiving)
+        self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
         self._outbox = outbox
         self._turn = anyio.Lock()
@@ -133,7 +138,7 @@ class Link:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
 
         A frame's attachments are closed when ``handle`` returns, unless it took them off the frame. What cannot be
-        used is logged and skipped. A peer that exceeds a limit is not read any further.
+        used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link forgives.
 
         :param handle: called with each frame; must not wait.
         :return: why the reading ended, in words for a log line.
@@ -161,9 +166,15 @@ class Link:
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used.
 
-        :raises RemoteProtocolError: it is beyond a limit; let it pass through :meth:`read`, which ends.
+        :raises RemoteProtocolError: it is beyond a limit, and the link does not forgive; let it pass through
+            :meth:`read`, which ends.
         """
-        message = decode(frame, self.limits)
+        try:
+            message = decode(frame, self.limits)
+        except RemoteProtocolError as error:
+            if not self._forgiving:
+                raise
+            message = Unusable(str(error), frame.data[:120], len(frame.data), tag=frame.tag)
         if isinstance(message, Unusable):
             self.note(message)
             return None

@@ -145,7 +145,7 @@ def test_an_encoder_begins_anew_after_its_end() -> None:
     assert encoder.feed(memoryview(b"abc")) + encoder.finish() == b"YWJj"
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 100_000])
+@pytest.mark.parametrize("size", [0, 1, 1000, 100_000, SLICE - 1, SLICE, SLICE + 1, 5 * SLICE])
 def test_a_stream_of_the_announced_size_is_inflated(size: int) -> None:
     data = image(size)
     assert inflate(zlib.compress(data), size, limit_bytes=size) == data
@@ -180,6 +180,38 @@ def test_a_bomb_does_not_go_off() -> None:
     try:
         with pytest.raises(ValueError, match="more than the 1000 bytes"):
             inflate(bomb, 1000, limit_bytes=1 << 30)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < SLICE
+
+
+@pytest.mark.parametrize("extra", [-1, 1])
+def test_a_long_stream_of_another_size_is_refused(extra: int) -> None:
+    with pytest.raises(ValueError, match="more than" if extra < 0 else "ends after"):
+        inflate(zlib.compress(bytes(4 * SLICE)), 4 * SLICE + extra, limit_bytes=1 << 30)
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(32 * SLICE), np.random.default_rng(1).bytes(32 * SLICE)], ids=["0", "noise"]
+)
+def test_inflated_content_is_held_once(content: bytes) -> None:
+    compressed = zlib.compress(content, 1)
+    tracemalloc.start()
+    try:
+        inflated = inflate(compressed, len(content), limit_bytes=1 << 30)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert inflated == content
+    assert peak < len(content) * 9 / 8 + SLICE
+
+
+def test_a_claimed_size_costs_nothing() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="ends after 5 of"):
+            inflate(zlib.compress(b"hello"), 1 << 30, limit_bytes=1 << 30)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -358,6 +358,26 @@ def test_s7_members_are_limited() -> None:
         decode(frame, Limits(members=4))
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        nested(4),
+        nested(2000),
+        "<newTextVector device='D' name='N'>" + "<oneText name='a'/>" * 5 + "</newTextVector>",
+        "<newBLOBVector device='D' name='N'>" + "<oneBLOB name='a'/>" * 5 + "</newBLOBVector>",
+    ],
+)
+def test_a_frame_beyond_a_limit_is_beyond_it_every_time(data: str) -> None:
+    frame, limits = frame_of(data), Limits(members=4)
+    texts = []
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="more than") as caught:
+            decode(frame, limits)
+        texts.append(str(caught.value))
+        assert frame.decoded is None
+    assert texts[0] == texts[1]
+
+
 def test_lost_end_tags_cost_only_the_message() -> None:
     assert "not well-formed" in reason_of("<message>" + "<a>" * 10 + "</message>")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol import Frame, Framer, Unusable
+from indianyio.protocol import Frame, Framer, Unusable, _heads
 
 GOOD = b"<getProperties version='1.7'/>"
 
@@ -85,3 +87,10 @@ def test_attached_blobs_among_garbage_are_counted() -> None:
 
 def test_only_blob_vectors_have_attachments() -> None:
     assert frame_of(b"<newTextVector><oneBLOB attached='true'/></newTextVector>").attached == 0
+
+
+@pytest.mark.parametrize("pattern", [_heads._ATTRIBUTE.pattern, _heads._MARKUP.pattern, _heads.REST_OF_HEAD])
+def test_no_pattern_looks_twice(pattern: bytes) -> None:
+    repeats = re.findall(rb"[*+]\+?", pattern)
+    assert repeats
+    assert {repeat[1:] for repeat in repeats} == {b"+"}

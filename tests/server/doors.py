@@ -70,9 +70,7 @@ async def serving(
 ) -> AsyncGenerator[tuple[Door, ServerRun]]:
     """Run a server for the block, and end it in order."""
     door = Door()
-    run = ServerRun(
-        Hub(limits), [door], drivers, feeders, most_clients=most_clients, grace_seconds=grace_seconds
-    )
+    run = ServerRun(Hub(limits), [door], drivers, feeders, most_clients=most_clients, grace_seconds=grace_seconds)
     started = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:

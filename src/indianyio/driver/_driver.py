@@ -167,7 +167,11 @@ class IPyDriver(Directory[Device]):
         with self._claim():
             async with open_stdio() if stream is None else _closing(stream) as wire:
                 link = Link(
-                    wire, limits=self.wire_limits, outbox=Outbox(_OUTBOX_BYTES), debug=self.debug_enable
+                    wire,
+                    limits=self.wire_limits,
+                    outbox=Outbox(_OUTBOX_BYTES),
+                    forgiving=True,
+                    debug=self.debug_enable,
                 )
                 await self._serve(link, task_status.started)
 

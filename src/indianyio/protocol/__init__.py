@@ -23,8 +23,8 @@ PingRequest(uid='7')
 <pingRequest uid="7"/>
 
 A peer that breaks the limits sets :attr:`Framer.failure`, or makes :func:`decode` raise
-:exc:`~indianyio.exceptions.RemoteProtocolError`; it is to be disconnected. Nothing else is raised, whatever the
-bytes.
+:exc:`~indianyio.exceptions.RemoteProtocolError`; it is to be disconnected, unless it stands for many and the framer
+is a forgiving one. Nothing else is raised, whatever the bytes.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from __future__ import annotations
 import binascii
 import re
 import zlib
+from collections.abc import Iterator
+from io import BytesIO
 from pickle import PickleBuffer
 
 import pybase64
@@ -22,6 +24,10 @@ _LINE = 72
 # Bytes encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
 _LINE_BYTES = _LINE // 4 * 3
 _SLICE_BYTES = (1 << 20) // _LINE * _LINE_BYTES
+
+# Compressed bytes taken at a time, and inflated bytes made of them at a time.
+_COMPRESSED_BYTES = 64 << 10
+_INFLATED_BYTES = 256 << 10
 
 _WHITE_SPACE = b" \t\n\r\v\f"
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t\n\r\v\f]")
@@ -88,8 +94,9 @@ def _padding_fault(digits: bytes) -> str:
 def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
     """Inflate the content of a BLOB whose format ends in ``.z``.
 
-    Memory stays within ``size``, whatever the stream claims. Bytes after the end of the stream are ignored:
-    indiserver appends some to compressed BLOBs that came to it as descriptors (protocol.md W41).
+    Memory grows with what the stream really holds, up to an eighth and 1 MiB more than ``size``; most of the eighth
+    is never touched. Bytes after the end of the stream are ignored: indiserver appends some to compressed BLOBs
+    that came to it as descriptors (protocol.md W41).
 
     :param data: the zlib stream.
     :param size: how many bytes it must inflate to.
@@ -98,17 +105,29 @@ def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
     """
     if not 0 <= size <= limit_bytes:
         raise ValueError(f"a BLOB of {size} bytes cannot be inflated; at most {limit_bytes} are allowed")
-    inflater = zlib.decompressobj()
+    inflater, content = zlib.decompressobj(), BytesIO()
     try:
-        # One byte more than is wanted tells a stream that is too long from one that is just right.
-        content = inflater.decompress(data, size + 1)
+        for start in range(0, len(data), _COMPRESSED_BYTES):
+            for part in _inflated(inflater, data[start : start + _COMPRESSED_BYTES]):
+                if content.tell() + len(part) > size:
+                    raise ValueError(f"a compressed BLOB holds more than the {size} bytes it announced")
+                content.write(part)
+            if inflater.eof:
+                break
     except zlib.error as error:
         raise ValueError(f"a compressed BLOB is damaged: {error}") from None
-    if len(content) > size:
-        raise ValueError(f"a compressed BLOB holds more than the {size} bytes it announced")
-    if not inflater.eof or len(content) < size:
-        raise ValueError(f"a compressed BLOB ends after {len(content)} of {size} bytes")
-    return content
+    if not inflater.eof or content.tell() < size:
+        raise ValueError(f"a compressed BLOB ends after {content.tell()} of {size} bytes")
+    return content.getvalue()
+
+
+def _inflated(inflater: zlib._Decompress, compressed: bytes) -> Iterator[bytes]:
+    # A part as long as allowed may have more behind it in the inflater, even if nothing compressed is left over.
+    part = inflater.decompress(compressed, _INFLATED_BYTES)
+    while len(part) == _INFLATED_BYTES:
+        yield part
+        part = inflater.decompress(inflater.unconsumed_tail, _INFLATED_BYTES)
+    yield part
 
 
 class Base64Encoder:

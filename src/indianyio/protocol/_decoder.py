@@ -42,8 +42,9 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
     :param limits: how deep and how long the peer's messages may be.
     :return: the message, or why it cannot be used. Values are text as on the wire, BLOBs are decoded from base64
         and not inflated.
-    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members`` and is to be
-        disconnected. Nothing else is raised, whatever the bytes.
+    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members``; whether it is to be
+        disconnected, the caller decides. The frame is as before, so asking again raises again. Nothing else is
+        raised, whatever the bytes.
     """
     if frame.decoded is None:
         try:

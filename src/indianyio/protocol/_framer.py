@@ -10,7 +10,7 @@ Elements which begin before the last one ended, text between messages, unknown e
 reported as :class:`Unusable`, one for each run of such bytes. White space, byte order marks and XML declarations
 between messages are no matter (protocol.md W1, W20).
 
-The result does not depend on how the stream is cut. It is read by four steps, which carry on at the byte where
+The result does not depend on how the stream is cut. It is read by five steps, which carry on at the byte where
 the last piece ended: only a half tag name at the end of a piece is looked at again, at most 17 bytes. What is
 known to belong to the element begun is written to a buffer that becomes the frame's bytes without being copied.
 Messages that lie whole and orderly in one piece, nearly all of them, are taken by a shortcut with two pattern
@@ -29,6 +29,7 @@ from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
 from indianyio.protocol._heads import REST_OF_HEAD, attached_count
+from indianyio.protocol._losses import Skipped, Streak
 from indianyio.protocol._messages import MESSAGES, NewBLOBVector, SetBLOBVector
 
 __all__ = ["CONTENT_TAGS", "Framer"]
@@ -64,42 +65,63 @@ class _Place(Enum):
     HEAD = auto()
     BODY = auto()
     END_TAG = auto()
+    SKIP = auto()
 
 
 class Framer:
     """Cut one peer's bytes into frames.
 
-    A frame is only known to be a message once it is decoded. So that a peer which sends nothing but nonsense is
-    found out, whoever looks into frames reports what came of it: :meth:`count_unusable` or :meth:`count_good`.
-    The framer itself counts what it drops, from frame to frame.
+    Ordinarily a peer that exceeds a limit, or sends nothing but nonsense, has failed and is to be disconnected: it
+    alone is to blame. A frame is only known to be a message once it is decoded, so whoever looks into frames
+    reports what came of it: :meth:`count_unusable` or :meth:`count_good`. The framer itself counts what it drops,
+    from frame to frame.
+
+    Where one peer stands for many, as a server does for all its clients towards a driver, that would let any of
+    them take the connection from the others. A forgiving framer lets exceeding a limit cost only what exceeds it:
+
+    - A message or a start tag that grows too long, and too much garbage, is let go at once. From there up to the
+      next opening bytes are counted and not kept, which then makes one report; memory stays within the limits.
+    - No row of unusable messages is too long.
+    - A BLOB vector is kept to its end even if its start tag is too long, because the descriptors that belong to it
+      must be counted (protocol.md W36). Only then is it reported. One longer than ``limits.blob_bytes`` still sets
+      :attr:`failure`: it can be neither kept nor let go uncounted, and after it no descriptor could be told from
+      another.
 
     :param limits: what the peer may make this program hold.
+    :param forgiving: whether the peer is kept whatever it sends, but for a BLOB vector without end.
     :ivar failure: why this peer must be disconnected, or ``None``. Nothing comes out of a framer that failed,
         and it holds no memory.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, limits: Limits = Limits(), *, forgiving: bool = False) -> None:  # noqa: B008 - frozen
         self.failure: RemoteProtocolError | None = None
         self._limits = limits
+        self._forgiving = forgiving
         self._size_limits = {
             tag: limits.blob_bytes if tag in CONTENT_TAGS else limits.message_bytes for tag in MESSAGES
         }
-        self._dropped = _Streak(limits)
-        self._refused = _Streak(limits)
+        self._head_limits = {
+            tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
+            for tag, size in self._size_limits.items()
+        }
+        self._dropped = Streak(limits)
+        self._refused = Streak(limits)
         self._forget()
 
     def _forget(self) -> None:
         self._place = _Place.BETWEEN
         self._tag = ""
         self._quote = b""
+        self._overlong_head = False  # a start tag that is too long, and is judged when its element is complete
         self._run = bytearray()  # what stands between messages and is not silent
         self._element = BytesIO()  # what has been read of the element begun
+        self._skipped = Skipped("", None)  # what grew too long
         self._half_tag = b""  # what can only be understood with the bytes that follow
         self._start = 0  # where in the present piece the run or element goes on
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes wait for the rest of their message."""
+        """How many bytes wait for the rest of their message; what is skipped does not."""
         return len(self._run) + self._element.tell() + len(self._half_tag)
 
     def feed(self, data: bytes) -> list[Frame | Unusable]:
@@ -127,14 +149,16 @@ class Framer:
         rest, self._half_tag, self._start = self._half_tag, b"", 0
         if self._place is _Place.BETWEEN:
             self._end_run(rest, len(rest), found)
-        else:
+        elif self._place is not _Place.SKIP:
             self._drop(rest, len(rest), "the stream ended inside", found)
+        if self._place is _Place.SKIP:
+            self._end_skip(rest, len(rest), found)
         self._forget()
         return [item for item in found if isinstance(item, Unusable)]
 
     def count_unusable(self, unusable: Unusable) -> None:
-        """Count a frame that turned out to be unusable; too many in a row set :attr:`failure`."""
-        self._fail_if(self._refused.add(unusable))
+        """Count a frame that turned out to be unusable; too many in a row set :attr:`failure`, unless forgiving."""
+        self._count(self._refused, unusable)
 
     def count_good(self) -> None:
         """Count a frame that turned out to be a message: the row of unusable ones is broken."""
@@ -151,7 +175,7 @@ class Framer:
         if opening is None:
             return self._wait_between(piece, _settled(piece, position))
         self._end_run(piece, opening.start(), found)
-        return self._begin(opening)
+        return self._begin(opening) if self._place is _Place.BETWEEN else opening.start()
 
     def _take_whole(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         while head := _WHOLE_HEAD.match(piece, position):
@@ -187,8 +211,9 @@ class Framer:
         return self._wait_inside(piece, len(piece))
 
     def _end_head(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> int:
-        if self._fail_if(self._overlong(end - self._start)):
-            return _MORE
+        if excess := self._overlong(end - self._start):
+            return self._give_up(excess, piece, end)
+        self._overlong_head = self._element.tell() + end - self._start > self._limits.attributes_bytes
         if self._last_two(piece, end) == b"/>":
             return self._finish(piece, end, found)
         self._place = _Place.BODY
@@ -213,11 +238,21 @@ class Framer:
         self._place = _Place.BODY
         return end
 
+    def _skip(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
+        if opening := _OPENING.search(piece, position):
+            self._end_skip(piece, opening.start(), found)
+            return self._begin(opening)
+        settled = _settled(piece, position)
+        self._skipped.add(memoryview(piece)[self._start : settled])
+        self._half_tag = piece[settled:]
+        return _MORE
+
     _STEPS: ClassVar[dict[_Place, Callable[[Framer, bytes, int, list[Frame | Unusable]], int]]] = {
         _Place.BETWEEN: _between,
         _Place.HEAD: _in_head,
         _Place.BODY: _in_body,
         _Place.END_TAG: _in_end_tag,
+        _Place.SKIP: _skip,
     }
 
     # -- what the steps do -----------------------------------------------------------------------------------------
@@ -228,15 +263,20 @@ class Framer:
         return opening.end()
 
     def _begin_anew(self, piece: bytes, opening: re.Match[bytes], found: list[Frame | Unusable]) -> int:
-        if self._fail_if(self._overlong(opening.start() - self._start)):
-            return _MORE
+        if excess := self._overlong(opening.start() - self._start):
+            return self._give_up(excess, piece, opening.start())
         self._drop(piece, opening.start(), "another message begins inside", found)
         return self._begin(opening)
 
     def _finish(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> int:
-        if self._fail_if(self._overlong(end - self._start)):
-            return _MORE
-        self._add(self._tag, self._take_element(piece, end), found)
+        if excess := self._overlong(end - self._start):
+            return self._give_up(excess, piece, end)
+        element = self._take_element(piece, end)
+        if self._overlong_head:
+            excess = f"the start tag of a {self._tag} is longer than {self._limits.attributes_bytes} bytes"
+            self._report(excess, element, self._tag, found)
+        else:
+            self._add(self._tag, element, found)
         self._place = _Place.BETWEEN
         return end
 
@@ -250,13 +290,26 @@ class Framer:
     def _end_run(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> None:
         run = _SILENT.sub(b"", bytes(self._run) + piece[self._start : end], count=1)
         self._run.clear()
-        if not self._fail_if(self._dropped.overrun(len(run))) and (text := run.rstrip(b" \t\r\n")):
+        self._start = end
+        if excess := self._dropped.overrun(len(run)):
+            self._let_go(excess, None, run)
+        elif text := run.rstrip(b" \t\r\n"):
             self._report("not part of any message", text, None, found)
+
+    def _end_skip(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> None:
+        self._skipped.add(memoryview(piece)[self._start : end])
+        found.append(self._skipped.report())
 
     def _report(self, reason: str, data: bytes, tag: str | None, found: list[Frame | Unusable]) -> None:
         unusable = Unusable(reason, data[:EXCERPT_BYTES], len(data), attached_count(data), tag)
         found.append(unusable)
-        self._fail_if(self._dropped.add(unusable))
+        self._count(self._dropped, unusable)
+
+    def _count(self, streak: Streak, unusable: Unusable) -> None:
+        # A BLOB counts only as one message, however long: one bad image must not cost the camera its connection.
+        size = 0 if unusable.tag in CONTENT_TAGS else unusable.size
+        if not self._forgiving and (excess := streak.add(size)):
+            self._fail(excess)
 
     def _take_element(self, piece: bytes, end: int) -> bytes:
         if not self._element.tell():
@@ -278,56 +331,44 @@ class Framer:
             del self._run[: silent.end()]
         self._half_tag = piece[settled:]
         # Half a declaration is not garbage yet, and where the stream is cut must not decide about it.
-        if len(self._run) > _DECLARATION_BYTES:
-            self._fail_if(self._dropped.overrun(len(self._run)))
+        if len(self._run) > _DECLARATION_BYTES and (excess := self._dropped.overrun(len(self._run))):
+            run, self._run = bytes(self._run), bytearray()
+            self._let_go(excess, None, run)
         return _MORE
 
     def _wait_inside(self, piece: bytes, settled: int) -> int:
-        if not self._fail_if(self._overlong(settled - self._start)):
-            self._element.write(memoryview(piece)[self._start : settled])
-            self._half_tag = piece[settled:]
+        if excess := self._overlong(settled - self._start):
+            return self._give_up(excess, piece, settled)
+        self._element.write(memoryview(piece)[self._start : settled])
+        self._half_tag = piece[settled:]
         return _MORE
 
     def _overlong(self, more: int) -> str | None:
-        size, limit, what = self._element.tell() + more, self._size_limits[self._tag], self._tag
-        if self._place is _Place.HEAD and self._limits.attributes_bytes < limit:
-            limit, what = self._limits.attributes_bytes, f"start tag of a {self._tag}"
-        return f"a {what} is longer than {limit} bytes" if size > limit else None
+        size, size_limit, what = self._element.tell() + more, self._size_limits[self._tag], f"a {self._tag}"
+        limit = self._head_limits[self._tag] if self._place is _Place.HEAD else size_limit
+        if limit < size_limit:
+            what = f"the start tag of {what}"
+        return f"{what} is longer than {limit} bytes" if size > limit else None
 
-    def _fail_if(self, reason: str | None) -> bool:
-        if reason is not None:
-            self.failure = RemoteProtocolError(reason)
-            self._forget()
-        return reason is not None
+    # -- beyond a limit --------------------------------------------------------------------------------------------
 
+    def _give_up(self, excess: str, piece: bytes, position: int) -> int:
+        element = self._take_element(piece, position)
+        self._start = position
+        self._let_go(excess, self._tag, element)
+        return position
 
-class _Streak:
-    """How much was unusable since the last good message.
+    def _let_go(self, excess: str, tag: str | None, data: bytes) -> None:
+        """Skip what exceeds a limit, up to the next opening, if the peer is to be kept."""
+        if not self._forgiving or tag in CONTENT_TAGS:
+            self._fail(excess)
+            return
+        self._place, self._skipped = _Place.SKIP, Skipped(excess, tag)
+        self._skipped.add(memoryview(data))
 
-    A BLOB counts only as one message, however long: one bad image must not cost the camera its connection.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.clear()
-
-    def clear(self) -> None:
-        self._count = 0
-        self._size = 0
-
-    def add(self, unusable: Unusable) -> str | None:
-        """Count it, and return why the peer has sent too much of this, if it has."""
-        self._count += 1
-        if self._count > self._limits.dropped_in_a_row:
-            return f"more than {self._limits.dropped_in_a_row} unusable messages in a row"
-        if unusable.tag not in CONTENT_TAGS:
-            self._size += unusable.size
-        return self.overrun(0)
-
-    def overrun(self, more: int) -> str | None:
-        if self._size + more > self._limits.garbage_bytes:
-            return f"more than {self._limits.garbage_bytes} bytes without a usable message"
-        return None
+    def _fail(self, reason: str) -> None:
+        self.failure = RemoteProtocolError(reason)
+        self._forget()
 
 
 def _settled(piece: bytes, position: int) -> int:

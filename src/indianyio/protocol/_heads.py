@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 __all__ = ["REST_OF_HEAD", "BlobElement", "attached_count", "attribute", "blob_elements", "encoding_of"]
 
-REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*"|'[^'<]*')[^<>"']*+)*+>"""
+REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
 """A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]+([^ \t\r\n=<>"'/]+)[ \t\r\n]*=[ \t\r\n]*(?:"([^"]*)"|'([^']*)')""")
+_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
 
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}

@@ -77,9 +77,7 @@ class LocalLink:
         self._queue.append(frame)
         self._queued_bytes += size
         seen = self._statistics
-        self._statistics = replace(
-            seen, messages_out=seen.messages_out + 1, bytes_out=seen.bytes_out + size
-        )
+        self._statistics = replace(seen, messages_out=seen.messages_out + 1, bytes_out=seen.bytes_out + size)
         self._arrived.set()
 
     def refuse(self, reason: str) -> None:

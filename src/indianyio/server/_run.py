@@ -47,9 +47,7 @@ class Listening(Protocol):
     def address(self) -> str:
         """Where it listens, in words."""
 
-    async def accept_forever(
-        self, handle: Callable[[socket.socket], Awaitable[None]], tasks: TaskGroup
-    ) -> None:
+    async def accept_forever(self, handle: Callable[[socket.socket], Awaitable[None]], tasks: TaskGroup) -> None:
         """Start ``handle`` for every connection."""
 
     def close(self) -> None:
