@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,7 +29,9 @@ class Door:
         self.clients: list[Client] = []
         self._handed_in: list[socket.socket] = []
 
-    async def accept_forever(self, handle: Callable[[socket.socket], Awaitable[None]], tasks: TaskGroup) -> None:
+    async def accept_forever(
+        self, handle: Callable[[socket.socket], Coroutine[Any, Any, None]], tasks: TaskGroup
+    ) -> None:
         async for sock in self._receive:
             tasks.start_soon(handle, sock)
 

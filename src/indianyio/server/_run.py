@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from typing import Any, Protocol
 
 import anyio
 from anyio import CancelScope, create_task_group
@@ -47,7 +47,9 @@ class Listening(Protocol):
     def address(self) -> str:
         """Where it listens, in words."""
 
-    async def accept_forever(self, handle: Callable[[socket.socket], Awaitable[None]], tasks: TaskGroup) -> None:
+    async def accept_forever(
+        self, handle: Callable[[socket.socket], Coroutine[Any, Any, None]], tasks: TaskGroup
+    ) -> None:
         """Start ``handle`` for every connection."""
 
     def close(self) -> None:
