@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,7 +12,10 @@ from anyio.abc import TaskGroup
 from indianyio import IPyDriver
 from indianyio._transports import SocketStream
 from indianyio._vocabulary import Limits
+from indianyio.server._access import Connection
+from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
+from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._run import Feeder, ServerRun
 from indianyio.testing import Peer
 
@@ -29,11 +31,9 @@ class Door:
         self.clients: list[Client] = []
         self._handed_in: list[socket.socket] = []
 
-    async def accept_forever(
-        self, handle: Callable[[socket.socket], Coroutine[Any, Any, None]], tasks: TaskGroup
-    ) -> None:
+    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
         async for sock in self._receive:
-            tasks.start_soon(handle, sock)
+            tasks.start_soon(_serve, handle, sock)
 
     def close(self) -> None:
         self.closed = True
@@ -73,7 +73,7 @@ async def serving(
 ) -> AsyncGenerator[tuple[Door, ServerRun]]:
     """Run a server for the block, and end it in order."""
     door = Door()
-    run = ServerRun(Hub(limits), [door], drivers, feeders, most_clients=most_clients, grace_seconds=grace_seconds)
+    run = ServerRun(Hub(limits), [door], drivers, feeders, Clients(most=most_clients), grace_seconds=grace_seconds)
     started = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:
@@ -85,3 +85,8 @@ async def serving(
                 run.end("the test is over")
     finally:
         door.tidy()
+
+
+async def _serve(handle: ConnectionHandler, sock: socket.socket) -> None:
+    with sock:
+        await handle(sock, Connection("unix"))

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
 
 import anyio
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
-from indianyio._transports import SocketStream
 from indianyio.driver import IPyDriver
-from indianyio.model import PeerOutbox, PeerStatistics
+from indianyio.model import PeerStatistics
+from indianyio.server._access import Connection
+from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
+from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._local import LocalLink
-from indianyio.server._wire import WirePort
 
 __all__ = ["Feeder", "ServerRun"]
 
@@ -39,6 +40,9 @@ class Feeder(Hashable, Protocol):
     async def run(self, hub: Hub) -> None:
         """Bring them until this is cancelled."""
 
+    def statistics(self) -> PeerStatistics:
+        """Return what has passed so far."""
+
 
 class Listening(Protocol):
     """A socket on which clients arrive."""
@@ -47,9 +51,7 @@ class Listening(Protocol):
     def address(self) -> str:
         """Where it listens, in words."""
 
-    async def accept_forever(
-        self, handle: Callable[[socket.socket], Coroutine[Any, Any, None]], tasks: TaskGroup
-    ) -> None:
+    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
         """Start ``handle`` for every connection."""
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ class ServerRun:
     :param listeners: where clients arrive; closed when the work ends.
     :param drivers: drivers of this process.
     :param feeders: external drivers and other servers.
-    :param most_clients: how many clients there may be at a time.
+    :param clients: the clients, of whom there are none yet.
     :param grace_seconds: how long the clients may take for what is left for them.
     :ivar nothing_left: set when the last external driver and other server has gone, and there is no driver here.
     """
@@ -74,16 +76,15 @@ class ServerRun:
         listeners: Sequence[Listening],
         drivers: Sequence[IPyDriver],
         feeders: Sequence[Feeder],
+        clients: Clients,
         *,
-        most_clients: int,
         grace_seconds: float,
     ) -> None:
         self.hub = hub
-        self.clients: dict[WirePort, None] = {}
+        self.clients = clients
         self._listeners = listeners
         self._drivers = drivers
         self._feeders = feeders
-        self._most_clients = most_clients
         self._grace_seconds = grace_seconds
         self._work = CancelScope()
         self._parting = CancelScope(shield=True)
@@ -92,6 +93,7 @@ class ServerRun:
         self._client_tasks: TaskGroup | None = None
         self._work_tasks: TaskGroup | None = None
         self._feeding: dict[Feeder, CancelScope] = {}
+        self._local: dict[LocalLink, None] = {}
         self.nothing_left = anyio.Event()
 
     async def serve(self, started: Callable[[], None]) -> None:
@@ -106,6 +108,7 @@ class ServerRun:
                     await self._clients_welcome.wait()
                     await self._run_work(started)
             finally:
+                self._work_tasks = None
                 for listener in self._listeners:
                     listener.close()
                 self._work_ended.set()
@@ -113,6 +116,12 @@ class ServerRun:
     def end(self, reason: str) -> None:
         """Let the work end."""
         self._work.cancel(reason)
+
+    def statistics(self) -> dict[str, PeerStatistics]:
+        """Return what has passed between the server and each peer, by the peer's name."""
+        locals_ = {link.name: link.statistics() for link in self._local}
+        feeders = {feeder.name: feeder.statistics() for feeder in self._feeding}
+        return {**locals_, **feeders, **self.clients.statistics()}
 
     def start_feeder(self, feeder: Feeder) -> None:
         """Have one more external driver or other server."""
@@ -135,8 +144,7 @@ class ServerRun:
                 self._clients_welcome.set()
                 await self._work_ended.wait()
                 self._parting.deadline = anyio.current_time() + self._grace_seconds
-                for port in self.clients:
-                    port.finish("the server ends")
+                self.clients.finish("the server ends")
 
     async def _run_work(self, started: Callable[[], None]) -> None:
         async with create_task_group() as work:
@@ -160,6 +168,7 @@ class ServerRun:
             logger.error("%s: %s", name, refusal)
             return
         reason = "the driver has ended"
+        self._local[link] = None
         try:
             with driver._claim():
                 await driver._serve(link, _nothing)
@@ -167,6 +176,7 @@ class ServerRun:
             logger.exception("%s failed", name)
             reason = f"the driver has failed: {_leaf(error)}"
         finally:
+            del self._local[link]
             self.hub.remove(link, reason)
 
     async def _run_feeder(self, feeder: Feeder) -> None:
@@ -180,31 +190,8 @@ class ServerRun:
             if not (self._feeding or self._drivers):
                 self.nothing_left.set()
 
-    async def _serve_client(self, sock: socket.socket) -> None:
-        """Serve one client, from its first byte to its last; what fails is its own matter."""
-        stream = SocketStream(sock)
-        port = WirePort(self.hub, stream, PeerOutbox())
-        if len(self.clients) >= self._most_clients:
-            logger.warning("%s: refused, there are %d clients already", port.name, len(self.clients))
-            stream.close()
-            return
-        logger.info("%s: connected", port.name)
-        self.clients[port] = None
-        self.hub.add_client(port)
-        reason = "the server ends"
-        try:
-            reason = await port.run()
-        except Exception:
-            logger.exception("%s: serving this client failed", port.name)
-        finally:
-            del self.clients[port]
-            self.hub.remove(port, reason)
-            stream.close()
-        logger.info("%s: %s", port.name, reason)
-
-    def statistics(self) -> dict[str, PeerStatistics]:
-        """Return what has passed between the server and each client, by the client's name."""
-        return {port.name: port.statistics() for port in self.clients}
+    async def _serve_client(self, sock: socket.socket, connection: Connection) -> None:
+        await self.clients.serve(self.hub, sock, connection)
 
 
 def _nothing() -> None:

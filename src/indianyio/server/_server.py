@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -12,11 +13,14 @@ from anyio.abc import TaskStatus
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.model import PeerStatistics
+from indianyio.server._access import AccessRule, default_access, warn_if_open
+from indianyio.server._clients import Clients
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import open_listeners
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._run import ServerRun
+from indianyio.server._tls import check_server_context
 
 __all__ = ["IPyServer"]
 
@@ -31,8 +35,13 @@ class IPyServer:
     :param port: the TCP port; 0 picks a free one.
     :param maxconnections: how many clients there may be at a time, at least 1.
     :param unix: a unix socket to listen on as well: a path, or ``@`` and a name for an abstract one.
+    :param access: decides about each connection what it may do, see :func:`access_table`; all may do everything if
+        absent, and a warning says so where other machines can connect.
+    :param tls: a server's context (``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)`` with a certificate
+        loaded), with which TCP connections are encrypted.
     :raises TypeError: a driver is not an :class:`IPyDriver`.
-    :raises ValueError: two drivers have a device of the same name, or ``maxconnections`` is below 1.
+    :raises ValueError: two drivers have a device of the same name, ``maxconnections`` is below 1, or ``tls`` is a
+        client's context.
     """
 
     grace: float = 5.0
@@ -45,7 +54,14 @@ class IPyServer:
         port: int = 7624,
         maxconnections: int = 5,
         unix: str | None = None,
+        access: AccessRule | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        for driver in drivers:
+            if not isinstance(driver, IPyDriver):
+                raise TypeError(f"a server takes drivers, not {driver!r}")
+        if tls is not None:
+            check_server_context(tls)
         if maxconnections < 1:
             raise ValueError(f"maxconnections must be at least 1, not {maxconnections}")
         self.drivers = drivers
@@ -53,6 +69,8 @@ class IPyServer:
         self.port = port
         self.maxconnections = maxconnections
         self.unix = unix
+        self.access = access
+        self.tls = tls
         self.devices = {name: device for driver in drivers for name, device in driver.items()}
         if len(self.devices) != sum(len(driver) for driver in drivers):
             raise ValueError("two drivers have a device of the same name; rename one")
@@ -98,12 +116,13 @@ class IPyServer:
         try:
             listeners = await open_listeners(self.host, self.port, self.unix)
             addresses = [listener.address for listener in listeners]
+            warn_if_open(addresses, self.access is not None)
             self._run = ServerRun(
                 Hub(Limits()),
                 listeners,
                 self.drivers,
                 [*self.exdrivers, *self.remotes],
-                most_clients=self.maxconnections,
+                Clients(most=self.maxconnections, access=self.access or default_access, tls=self.tls),
                 grace_seconds=self.grace,
             )
             if self._asked_to_stop:
@@ -125,7 +144,7 @@ class IPyServer:
             self._asked_to_stop = True
             return
         if shutdownmessage:
-            self._run.hub.tell_all(self._run.clients, shutdownmessage)
+            self._run.hub.tell_all(self._run.clients.ports, shutdownmessage)
         self._run.end("shutdown() was called")
 
     @property
@@ -139,9 +158,9 @@ class IPyServer:
         :raises ValueError: XML cannot carry it.
         """
         if self._run is not None:
-            self._run.hub.tell_all(self._run.clients, message)
+            self._run.hub.tell_all(self._run.clients.ports, message)
         await anyio.lowlevel.checkpoint()
 
     def statistics(self) -> dict[str, PeerStatistics]:
-        """Return what has passed between the server and each client, by the client's name."""
+        """Return what has passed between the server and each client, driver and other server, by its name."""
         return {} if self._run is None else self._run.statistics()
