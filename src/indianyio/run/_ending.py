@@ -4,23 +4,30 @@ A plain signal handler is used, not the event loop's own: it runs even while a d
 ``time.sleep``, a slow serial port), so that the bound holds then as well. The handler wakes the loop through a
 socket pair.
 
-The bound is kept by :func:`faulthandler.dump_traceback_later`. Its watchdog needs neither the loop nor the
-interpreter lock, and what it writes to standard error shows where the program hangs.
+Two things keep the bound. A thread sleeps until then, writes the stacks of all threads to standard error, which
+show where the program hangs, and ends the process with status 1. For the case that code holds the interpreter lock,
+so that no thread of Python's runs, the kernel's timer ends the process a second later by SIGALRM. (Not
+``faulthandler.dump_traceback_later``: it writes to standard error, which waits when nobody reads it; and it walks
+the stacks of running threads without the lock, which can crash.)
 """
 
 from __future__ import annotations
 
-import faulthandler
+import _thread
 import os
 import signal
 import socket
+import sys
+import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import anyio
 
-from indianyio.run._console import STDERR, say
+from indianyio.run._console import say
 
 __all__ = ["EndingSignals", "ending_signals", "limit_end", "seconds_to_end", "unlimit_end"]
 
@@ -28,6 +35,10 @@ __all__ = ["EndingSignals", "ending_signals", "limit_end", "seconds_to_end", "un
 # rest is for the interpreter.
 GRACE_PERIODS = 3
 SPARE_SECONDS = 2.0
+
+# Time for the stacks to be written before SIGALRM comes.
+ALARM_SECONDS = 1.0
+SWITCH_SECONDS = 1e-5
 
 
 def seconds_to_end(grace_seconds: float) -> float:
@@ -38,17 +49,102 @@ def seconds_to_end(grace_seconds: float) -> float:
     return GRACE_PERIODS * grace_seconds + SPARE_SECONDS
 
 
+class _Limit:
+    """One bound on the end of the process; holds until it is given up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._holds = True
+
+    def start(self) -> None:
+        try:
+            # Not threading.Thread, whose start() takes locks, and those may be held by what a signal interrupted.
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError as exc:
+            say(f"{exc}: if the end takes too long, nothing will show where")
+
+    def give_up(self) -> None:
+        # The thread is not woken: it sleeps to its end, and nobody waits for it.
+        self._holds = False
+
+    def _run(self) -> None:
+        time.sleep(self._seconds)
+        if not self._holds:
+            return
+        # Work that spins would get 5 ms between any two of the writes below.
+        sys.setswitchinterval(SWITCH_SECONDS)
+        try:
+            say(f"Timeout: no end within {self._seconds:g} s; the threads are here", details=_stacks())
+        finally:
+            os._exit(1)
+
+
+def _stacks() -> str:
+    main, own = threading.main_thread().ident, threading.get_ident()
+    return "".join(
+        f"Thread {ident:#x}{' (main)' if ident == main else ''}, innermost call first:\n{_stack(frame)}"
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented for this very purpose
+        if ident != own
+    )
+
+
+def _stack(frame: FrameType) -> str:
+    # Without the source lines: reading them from a slow disk could take longer than there is time.
+    return "".join(
+        f'  File "{inner.f_code.co_filename}", line {line}, in {inner.f_code.co_name}\n'
+        for inner, line in traceback.walk_stack(frame)
+    )
+
+
+class _Alarm:
+    """The kernel's one timer for this process, as far as the driver does not use it itself."""
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def set(self, seconds: float) -> None:
+        unused = self._set or signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+        if unused and _kills_by_alarm():
+            self._set = True
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def take_back(self) -> None:
+        # With a handler there it has become the driver's.
+        if self._set and _kills_by_alarm():
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self._set = False
+
+
+def _kills_by_alarm() -> bool:
+    return signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+_alarm = _Alarm()
+_limits: list[_Limit] = []
+
+
 def limit_end(seconds: float) -> None:
     """End the process with status 1 if it still runs after this time; each call starts the time anew.
 
+    If code holds the interpreter lock at that moment, SIGALRM ends the process a second later. That is left out
+    when the driver has a use of its own for SIGALRM or for the timer.
+
+    Must be called in the main thread; a signal handler is fine.
+
     :param seconds: more than 0.
     """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=STDERR)
+    unlimit_end()
+    _alarm.set(seconds + ALARM_SECONDS)
+    limit = _Limit(seconds)
+    _limits.append(limit)
+    limit.start()
 
 
 def unlimit_end() -> None:
     """Take back :func:`limit_end`."""
-    faulthandler.cancel_dump_traceback_later()
+    _alarm.take_back()
+    while _limits:
+        _limits.pop().give_up()
 
 
 class EndingSignals:

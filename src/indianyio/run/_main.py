@@ -31,6 +31,9 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 WIRE_LOGGER = "indianyio.wire"
 
+# No driver runs when causes are reported, and a slow terminal should show them whole; a full pipe may wait as long.
+REPORT_SECONDS = 1.0
+
 DONE, FAILED, NOT_LOADED = 0, 1, 2
 
 
@@ -155,6 +158,6 @@ def _leaves(exc: Exception) -> Iterator[Exception]:
 
 
 def _report(exc: Exception, *, with_traceback: bool) -> None:
-    say(str(exc) if isinstance(exc, DriverLoadError) else f"{type(exc).__name__}: {exc}")
-    if with_traceback:
-        Console().write("".join(traceback.format_exception(exc)))
+    line = str(exc) if isinstance(exc, DriverLoadError) else f"{type(exc).__name__}: {exc}"
+    details = "".join(traceback.format_exception(exc)) if with_traceback else ""
+    say(line, details=details, wait_seconds=REPORT_SECONDS)
