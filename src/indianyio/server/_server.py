@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskStatus
 
 from indianyio._vocabulary import Limits
@@ -31,7 +32,7 @@ class IPyServer:
     """An INDI server.
 
     :param drivers: drivers to be run in this process.
-    :param host: where to listen; ``"0.0.0.0"`` or ``"::"`` for every address.
+    :param host: where to listen; ``"0.0.0.0"`` or ``"::"`` for every address, ``None`` for no TCP at all.
     :param port: the TCP port; 0 picks a free one.
     :param maxconnections: how many clients there may be at a time, at least 1.
     :param unix: a unix socket to listen on as well: a path, or ``@`` and a name for an abstract one.
@@ -44,13 +45,16 @@ class IPyServer:
         client's context.
     """
 
+    shutdownrequested: Flag
+    """Set when the run is to end, with ``wait()`` and ``is_set()``."""
+
     grace: float = 5.0
     """Seconds that the clients may take, in the end, for what is left for them."""
 
     def __init__(
         self,
         *drivers: IPyDriver,
-        host: str = "localhost",
+        host: str | None = "localhost",
         port: int = 7624,
         maxconnections: int = 5,
         unix: str | None = None,
@@ -76,6 +80,7 @@ class IPyServer:
             raise ValueError("two drivers have a device of the same name; rename one")
         self.exdrivers: list[ExternalDriver] = []
         self.remotes: list[RemoteServer] = []
+        self.shutdownrequested = Flag()
         self.stopped: Final = Flag()
         self._run: ServerRun | None = None
         self._asked_to_stop = False
@@ -113,9 +118,11 @@ class IPyServer:
             raise RuntimeError("this server is running already")
         self._claimed = True
         self.stopped.clear()
+        self.shutdownrequested.clear()
         try:
             listeners = await open_listeners(self.host, self.port, self.unix)
             addresses = [listener.address for listener in listeners]
+            logger.info("listening on %s", ", ".join(addresses))
             warn_if_open(addresses, self.access is not None)
             self._run = ServerRun(
                 Hub(Limits()),
@@ -130,6 +137,7 @@ class IPyServer:
             started: Callable[[], None] = lambda: task_status.started(addresses)  # noqa: E731
             await self._run.serve(started)
         finally:
+            self.shutdownrequested.set()
             self._run = None
             self._asked_to_stop = False
             self._claimed = False
@@ -140,6 +148,7 @@ class IPyServer:
 
         :param shutdownmessage: a line for the clients.
         """
+        self.shutdownrequested.set()
         if self._run is None:
             self._asked_to_stop = True
             return
@@ -150,7 +159,7 @@ class IPyServer:
     @property
     def stop(self) -> bool:
         """Whether the server is to end or has ended."""
-        return self._asked_to_stop or self._run is None
+        return self.shutdownrequested.is_set()
 
     async def send_message(self, message: str) -> None:
         """Send a line for people to every client.
