@@ -74,12 +74,12 @@ async def failure_of(call: Awaitable[None], what: str) -> Exception | None:
     """
     try:
         await call
-    except anyio.get_cancelled_exc_class() as error:
+    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - raised if this task is what was cancelled
         if anyio.get_current_task().has_pending_cancellation():
             raise
         failure = RuntimeError(f"{what} awaited something that was cancelled")
         failure.__cause__ = error
-        return failure
+        return failure  # noqa: ASYNC104 - nobody cancelled this task
     except Exception as error:  # noqa: BLE001 - the fault boundary of user code; every caller logs or raises it
         return error
     return None
