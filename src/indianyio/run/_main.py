@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m indianyio.run",
-        description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with --port "
-        "or --unix, serve any number of drivers to INDI clients.",
+        description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with "
+        "--port or --unix, serve any number of drivers to INDI clients.",
         epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
         "driver in order; a second signal ends it at once. Exit status: 0 ended when asked, 1 an error, "
         "2 cannot load the driver.",
@@ -137,7 +137,9 @@ def _write_executable(arguments: argparse.Namespace) -> int:
 class Runner(Protocol):
     """What a driver and a server have in common."""
 
-    shutdownrequested: Flag
+    @property
+    def shutdownrequested(self) -> Flag:
+        """Set when the run is to end."""
 
     async def asyncrun(self) -> None:
         """Run until it is asked to end."""

@@ -43,10 +43,10 @@ class IPyServer:
     :raises TypeError: a driver is not an :class:`IPyDriver`.
     :raises ValueError: two drivers have a device of the same name, ``maxconnections`` is below 1, or ``tls`` is a
         client's context.
-    """
 
-    shutdownrequested: Flag
-    """Set when the run is to end, with ``wait()`` and ``is_set()``."""
+    :ivar shutdownrequested: set when the run is to end, with ``wait()`` and ``is_set()``.
+    :ivar stopped: set when the run has ended.
+    """
 
     grace: float = 5.0
     """Seconds that the clients may take, in the end, for what is left for them."""
@@ -80,7 +80,7 @@ class IPyServer:
             raise ValueError("two drivers have a device of the same name; rename one")
         self.exdrivers: list[ExternalDriver] = []
         self.remotes: list[RemoteServer] = []
-        self.shutdownrequested = Flag()
+        self.shutdownrequested: Final = Flag()
         self.stopped: Final = Flag()
         self._run: ServerRun | None = None
         self._asked_to_stop = False
