@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 from indianyio import IPyDriver
 from indianyio._transports import SocketStream
 from indianyio._vocabulary import Limits
+from indianyio.model import PeerOutbox
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
@@ -70,10 +71,12 @@ async def serving(
     most_clients: int = 100,
     grace_seconds: float = 5,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    make_outbox: Callable[[], PeerOutbox] = PeerOutbox,
 ) -> AsyncGenerator[tuple[Door, ServerRun]]:
     """Run a server for the block, and end it in order."""
     door = Door()
-    run = ServerRun(Hub(limits), [door], drivers, feeders, Clients(most=most_clients), grace_seconds=grace_seconds)
+    clients = Clients(most=most_clients, make_outbox=make_outbox)
+    run = ServerRun(Hub(limits), [door], drivers, feeders, clients, grace_seconds=grace_seconds)
     started = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:

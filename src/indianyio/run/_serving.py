@@ -20,7 +20,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add("--port", type=_port, metavar="PORT", help="listen on this TCP port; INDI's is 7624, 0 picks a free one")
     add("--host", default="localhost", help="listen on this address; 0.0.0.0 for all (default: %(default)s)")
-    add("--unix", metavar="PATH", help="listen on this unix socket; @NAME for an abstract one")
+    add("--unix", type=_unix, metavar="PATH", help="listen on this unix socket; @NAME for an abstract one")
     add("--exec", action="append", default=[], metavar="PROGRAM", help="serve this driver too, any INDI driver")
     add("--remote", action="append", default=[], type=_remote, metavar="HOST[:PORT]", help="serve that server too")
     add("--max-clients", type=_count, default=_MOST_CLIENTS, metavar="N", help="(default: %(default)s)")
@@ -79,6 +79,12 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= 0xFFFF:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port number from 0 to 65535")
+
+
+def _unix(text: str) -> str:
+    if text.removeprefix("@"):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} names no unix socket")
 
 
 def _count(text: str) -> int:
