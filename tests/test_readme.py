@@ -50,7 +50,7 @@ def test_every_python_block_is_run_by_a_test_here() -> None:
     assert names == {
         "README.md": ["mydriver.py", "observatory.py", "test_mydriver.py"],
         "docs/tutorial.md": ["roof.py"],
-        "docs/howto.md": ["block_0.py"],
+        "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
     }
 
 
@@ -91,25 +91,37 @@ def test_there_is_exactly_one_test_command_for_ci_to_run() -> None:
     assert len([line for line in lines if re.search(pattern, line)]) == 1
 
 
-def test_the_roof_of_the_tutorial_stops_half_way(tmp_path: Path) -> None:
-    write_all("docs/tutorial.md", tmp_path)
-    (tmp_path / "test_roof.py").write_text(ROOF_TEST, encoding="utf-8")
-    assert "1 passed" in run_python("-m", "pytest", "-p", "no:cacheprovider", "test_roof.py", folder=tmp_path)
-
-
-ROOF_TEST = """
+PREAMBLE = """
+import anyio
 import pytest
 from trio.testing import MockClock
-from indianyio.protocol import DefSwitchVector, SetSwitchVector
+from indianyio.protocol import *
 from indianyio.testing import running
-from roof import Roof
+
+pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend():
     return ("trio", {"clock": MockClock(autojump_threshold=0)})
+"""
 
-@pytest.mark.anyio
-async def test_roof():
+
+def check(page: str, tests: str, folder: Path) -> None:
+    """Run tests of the modules that a page shows."""
+    write_all(page, folder)
+    (folder / "test_page.py").write_text(PREAMBLE + tests, encoding="utf-8")
+    output = run_python("-m", "pytest", "-p", "no:cacheprovider", "test_page.py", folder=folder)
+    assert f"{tests.count('async def test_')} passed" in output
+
+
+def test_the_roof_of_the_tutorial_stops_half_way(tmp_path: Path) -> None:
+    check("docs/tutorial.md", ROOF_TESTS, tmp_path)
+
+
+ROOF_TESTS = """
+from roof import Roof
+
+async def test_roof_stops_half_way_and_closes():
     async with running(Roof()) as peer:
         await peer.get_properties()
         await peer.expect(DefSwitchVector, name="DOME_ABORT_MOTION")
@@ -119,13 +131,117 @@ async def test_roof():
         stopped = await peer.expect(SetSwitchVector, name="DOME_SHUTTER", state="Alert")
         assert stopped.message == "stopped half-way"
         await peer.write("Roof", "DOME_SHUTTER", SHUTTER_CLOSE="On")
-        await peer.expect(SetSwitchVector, name="DOME_SHUTTER", state="Ok", SHUTTER_CLOSE="On")
+        await peer.expect(SetSwitchVector, name="DOME_SHUTTER", state="Ok", SHUTTER_CLOSE="On", SHUTTER_OPEN="Off")
+
+async def test_nothing_that_waits_begins_after_stop():
+    async with running(Roof()) as peer:
+        await peer.get_properties()
+        await peer.expect(DefSwitchVector, name="DOME_ABORT_MOTION")
+        await peer.write("Roof", "DOME_SHUTTER", SHUTTER_OPEN="On")
+        await peer.expect(SetSwitchVector, name="DOME_SHUTTER", state="Busy")
+        await peer.write("Roof", "DOME_SHUTTER", SHUTTER_CLOSE="On")
+        await peer.write("Roof", "DOME_ABORT_MOTION", ABORT="On")
+        await peer.expect(SetSwitchVector, name="DOME_ABORT_MOTION", state="Ok")
+        with anyio.move_on_after(100):
+            await peer.expect(SetSwitchVector, state="forever")
+    told = [one for one in peer.received if isinstance(one, SetSwitchVector) and one.name == "DOME_SHUTTER"]
+    assert [one.state for one in told] == ["Busy", "Alert", "Alert"]
+    assert {one.message for one in told[1:]} == {"stopped half-way", "refused, because Stop was pressed"}
+
+async def test_switching_open_off_moves_nothing():
+    async with running(Roof()) as peer:
+        await peer.get_properties()
+        await peer.expect(DefSwitchVector, name="DOME_ABORT_MOTION")
+        await peer.write("Roof", "DOME_SHUTTER", SHUTTER_OPEN="Off")
+        answer = await peer.expect(SetSwitchVector, name="DOME_SHUTTER")
+        assert answer.state == "Alert"
 """
 
 
-def test_the_how_to_blocks_run(tmp_path: Path) -> None:
+HOWTO_TESTS = {
+    "focuser": """
+from focuser import Focuser
+
+async def test_abort_stops_what_moves_and_what_waits():
+    async with running(Focuser()) as peer:
+        await peer.get_properties()
+        await peer.expect(DefSwitchVector)
+        await peer.write("Focuser", "ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=10)
+        await peer.expect(SetNumberVector, state="Ok", FOCUS_ABSOLUTE_POSITION=10)
+        await peer.write("Focuser", "ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=20)
+        await peer.expect(SetNumberVector, state="Busy")
+        await peer.write("Focuser", "ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=30)
+        await peer.write("Focuser", "FOCUS_ABORT_MOTION", ABORT="On")
+        started = anyio.current_time()
+        await peer.expect(SetSwitchVector, state="Ok")
+        assert anyio.current_time() == started
+        with anyio.move_on_after(100):
+            await peer.expect(SetSwitchVector, state="forever")
+    told = [one for one in peer.received if isinstance(one, SetNumberVector)][3:]
+    assert [one.state for one in told] == ["Alert", "Alert"]
+    assert {one.message for one in told} == {None, "refused by Abort"}
+    assert {float(one.members[0].value) for one in told} == {10}
+""",
+    "images": """
+from images import Images
+
+async def test_bytes_a_path_and_a_file_are_sent(tmp_path):
+    (tmp_path / "flat.fits").write_bytes(b"flat")
+    (tmp_path / "dark.fits").write_bytes(b"dark")
+    async with running(Images(tmp_path)) as peer:
+        busy = await peer.expect(SetBLOBVector, state="Busy")
+        images = [await peer.expect(SetBLOBVector, state="Ok") for _ in range(3)]
+    assert busy.members == ()
+    assert [bytes(image.members[0].data) for image in images] == [b"the content of a FITS file", b"flat", b"dark"]
+    assert {image.members[0].format for image in images} == {".fits"}
+""",
+    "snooping": """
+from snooping import Shelter
+
+STATION = {"device": "Weather Station", "name": "WEATHER_STATUS"}
+
+async def test_the_weather_is_asked_for_and_followed():
+    async with running(Shelter()) as peer:
+        request = await peer.expect(GetProperties, **STATION)
+        asked = anyio.current_time()
+        await peer.expect(GetProperties, **STATION)
+        assert anyio.current_time() == asked + 15
+        await peer.send(SetLightVector(**STATION, state="Ok", members=(OneLight(name="RAIN", value="Ok"),)))
+        await peer.expect(SetLightVector, safe="Ok")
+        await peer.send('<setLightVector device="Weather Station" name="WEATHER_STATUS"/>')
+        await peer.expect(SetLightVector, safe="Alert")
+        await peer.send(SetLightVector(**STATION, state="Ok", members=(OneLight(name="RAIN", value="Ok"),)))
+        await peer.expect(SetLightVector, safe="Ok")
+        await peer.send(DelProperty(**STATION))
+        await peer.expect(SetLightVector, safe="Alert")
+""",
+    "definitions": """
+from definitions import Wheel
+
+async def test_the_definition_has_what_was_read():
+    async with running(Wheel()) as peer:
+        await peer.get_properties()
+        await peer.expect(DefTextVector, name="FILTER_NAME", state="Ok", FILTER_SLOT_NAME_1="Luminance")
+""",
+}
+
+
+@pytest.mark.parametrize("recipe", HOWTO_TESTS)
+def test_the_recipes_of_the_how_to_do_what_they_say(tmp_path: Path, recipe: str) -> None:
+    check("docs/howto.md", HOWTO_TESTS[recipe], tmp_path)
+
+
+def test_the_protocol_by_itself_of_the_how_to_runs(tmp_path: Path) -> None:
     write_all("docs/howto.md", tmp_path)
-    run_python("block_0.py", folder=tmp_path)
+    run_python("wire.py", folder=tmp_path)
+
+
+def test_commands_use_a_python_that_is_there() -> None:
+    """Debian has no ``python``; a page that uses one says first how to activate the environment."""
+    for page in PAGES:
+        before, activation, _ = (ROOT / page).read_text(encoding="utf-8").partition(". .venv/bin/activate")
+        assert activation, page
+        assert not re.search(r"(?<![\w/-])(python|pip) ", before.replace("`pip`", "")), page
 
 
 def test_links_lead_somewhere() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import anyio
@@ -46,6 +46,9 @@ _UNCLAIMED = 4 * MAX_DESCRIPTORS
 # How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
 _SHOWN_BYTES = 4096
 
+# For how long a peer must have taken nothing to count as one that does not read, once the end has begun.
+_PATIENCE_SECONDS = 0.2
+
 # How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
 _TURN_BYTES = 16 << 10
 
@@ -80,8 +83,8 @@ class DriverLink(Protocol):
     async def send(self, message: WireMessage) -> None:
         """Send a message, waiting while there is no room for it."""
 
-    async def send_made(self, make: Callable[[], WireMessage | None]) -> None:
-        """Send what ``make`` returns, calling it when there is room."""
+    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
+        """Send what ``make`` returns, calling it when there is room, with nothing between."""
 
     async def send_blobs(
         self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
@@ -129,6 +132,8 @@ class Link:
         self._drained = anyio.Event()
         self._unyielded_bytes = 0
         self._hurried = False
+        self._stalled = False
+        self._sent_parts = 0
         self._closed = False
         self._debug = debug
 
@@ -199,6 +204,13 @@ class Link:
             wire_logger.debug("%s -> %s", self.name, _shown(item.data))
         try:
             handle(item)
+        except RemoteProtocolError:
+            raise
+        except Exception:
+            # One message must not cost a connection on which others depend, not even by a fault of our own.
+            if not self._forgiving:
+                raise
+            logger.exception("%s: a message could not be dealt with: %r", self.name, item.data[:120])
         finally:
             _close_all(deque(item.attachments))
 
@@ -229,17 +241,14 @@ class Link:
         """
         await self._send(Outgoing(tuple(encode_parts(message))))
 
-    async def send_made(self, make: Callable[[], WireMessage | None]) -> None:
+    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
         """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
 
-        So the message says what holds when it is sent, however long that takes.
-
-        :param make: returns ``None`` if by then there is nothing to say.
+        So the messages say what holds when they are sent, however long that takes, and nothing comes between them.
         """
         async with self._turn:
             await self._room()
-            message = make()
-            if message is not None:
+            for message in make():
                 self._put(Outgoing(tuple(encode_parts(message))))
 
     async def send_blobs(
@@ -280,12 +289,13 @@ class Link:
         self._filled.set()
 
     def hurry(self) -> None:
-        """Let no send wait any more, for the time that is left belongs to the instrument.
+        """Let no send wait for a peer that has stopped reading: the time that is left belongs to the instrument.
 
-        The outbox takes twice its size then, and drops what comes beyond: its peer has not been reading for long.
+        A send waits only as long as the peer takes something. If it does not for a moment, the outbox is filled to
+        twice its size, and what comes beyond is dropped.
         """
         self._hurried = True
-        self._drained.set()
+        self._wake_senders()
 
     def close(self) -> None:
         """Accept nothing more; :meth:`write` sends what there is and returns."""
@@ -303,8 +313,7 @@ class Link:
             while True:
                 for outgoing in self._outbox.take():
                     await self._write_one(outgoing)
-                self._drained.set()
-                self._drained = anyio.Event()
+                self._wake_senders()
                 if self._outbox.queued_bytes:
                     continue
                 if self._closed:
@@ -315,30 +324,35 @@ class Link:
             return f"the peer stopped reading: {error}"
         finally:
             self._outbox.discard()
-            self._drained.set()
+            self._wake_senders()
 
     async def _send(self, outgoing: Outgoing) -> None:
-        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
-            self._unyielded_bytes = 0
-            await anyio.lowlevel.checkpoint()
-        else:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        if self.has_room or self._hurried:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if self.has_room:
             self._put(outgoing)
         else:
             async with self._turn:
                 await self._room()
                 self._put(outgoing)
+        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
+            # Behind the message, not before it: another task would put a newer one in front of it.
+            self._unyielded_bytes = 0
+            await anyio.lowlevel.cancel_shielded_checkpoint()
 
     async def _room(self) -> None:
-        while self._outbox.full and not (self._outbox.discarding or self._hurried):
-            await self._drained.wait()
+        """Wait for room; once the end has begun, only as long as the peer is reading at all."""
+        while self._outbox.full and not (self._outbox.discarding or self._stalled):
+            before = self._sent_parts
+            with anyio.move_on_after(_PATIENCE_SECONDS if self._hurried else float("inf")):
+                await self._drained.wait()
+                continue
+            self._stalled = self._hurried and self._sent_parts == before
 
     def _put(self, outgoing: Outgoing) -> None:
         if self._deaf:
             outgoing.close()
             return
-        if self._hurried and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
+        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
             logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
             outgoing.close()
             return
@@ -353,11 +367,17 @@ class Link:
         """Whether whatever is sent is dropped, because nobody is there to read it."""
         return self._closed or self._outbox.discarding
 
+    def _wake_senders(self) -> None:
+        """Let those who wait for room look again."""
+        self._drained.set()
+        self._drained = anyio.Event()
+
     async def _write_one(self, outgoing: Outgoing) -> None:
         attachments = outgoing.attachments
         try:
             for part in outgoing.parts:
                 await self._stream.send(part, attachments)
+                self._sent_parts += 1
                 attachments = ()
         finally:
             outgoing.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import zlib
 from collections.abc import Awaitable, Callable
 
@@ -14,11 +15,18 @@ import pytest
 import trio.testing
 
 from indianyio import newBLOBVector, newNumberVector, newSwitchVector
-from indianyio._transports import memory_pair
+from indianyio._transports import SharedMemory, memory_pair
 from indianyio.driver import NewEvent
 from indianyio.examples.mount import Mount
 from indianyio.model import SnoopEvent
-from indianyio.protocol import DelProperty, PingReply, SetBLOBVector, SetNumberVector
+from indianyio.protocol import (
+    DefNumberVector,
+    DelProperty,
+    PingReply,
+    SetBLOBVector,
+    SetNumberVector,
+    SetSwitchVector,
+)
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
 
@@ -173,8 +181,9 @@ async def test_a_blob_that_cannot_be_read_is_refused() -> None:
     assert driver.events == []
 
 
-async def test_a_flood_of_blobs_costs_no_abort() -> None:
-    """What waits is bounded over all lanes, and a small write on an idle lane always finds room."""
+async def test_a_flood_of_blobs_costs_no_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held is bounded over all lanes, and a small write on an idle lane always finds room."""
+    monkeypatch.setattr("indianyio.driver._run._LANES_BYTES", 64 << 20)
     released = anyio.Event()
     aborted = anyio.Event()
 
@@ -276,14 +285,14 @@ async def test_a_loop_of_sends_delays_no_abort() -> None:
 
     async def on_write(driver: Gadget, event: NewEvent) -> None:
         aborted_after.append(sent)
+        await driver.abort.send_setVector(state="Ok")
 
     driver = Gadget(work=work, on_write=on_write)
     near, far = memory_pair()
     async with anyio.create_task_group() as tasks:
         await near.send(new_abort().encode())
         await tasks.start(driver.asyncrun, far)
-        while not aborted_after:
-            await near.receive()
+        await Peer(near).expect(SetSwitchVector, state="Ok")
         await near.aclose()
     assert aborted_after[0] < 1000
 
@@ -372,3 +381,160 @@ async def test_the_event_s_vector_can_be_sent() -> None:
     async with running(Gadget(on_write=on_write)) as peer:
         await peer.send(new_number(5))
         await peer.expect(SetNumberVector, state="Ok", position=5)
+
+
+# -- found by the second attempt to break it -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "1" + "0" * 24, "-1", "x"])
+async def test_no_announced_length_of_an_attachment_ends_the_driver(size: str) -> None:
+    near, far = memory_pair(carries_attachments=True)
+    driver = Gadget()
+    peer = Peer(near)
+    memory = SharedMemory.create("content")
+    memory.write(b"abc")
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(driver.asyncrun, far)
+        blob = f'<oneBLOB name="a" size="3" len="{size}" format=".bin" attached="true"></oneBLOB>'
+        await near.send(f'<newBLOBVector device="{DEVICE}" name="IMAGE">{blob}</newBLOBVector>'.encode(), [memory])
+        await peer.send(new_number(5))
+        await settle(peer)
+        assert not driver.stop
+        await near.aclose()
+    memory.close()
+    assert [event.vectorname for event in driver.events] == ["NUMBER"]
+
+
+async def test_no_update_overtakes_a_newer_one() -> None:
+    """Two tasks send the same vector; what arrives last is what the driver has."""
+
+    async def count(driver: Gadget) -> None:
+        for _ in range(1000):
+            driver.number["free"] = int(driver.number["free"]) + 1
+            await driver.number.send_setVector(message="x" * 300)
+
+    driver = Gadget(work=count)
+    driver.add_background(count, driver)
+    async with running(driver) as peer:
+        await peer.expect(SetNumberVector, free=2000)
+    values = [int(message.members[1].value) for message in peer.received if isinstance(message, SetNumberVector)]
+    assert values == sorted(values)
+
+
+@on_virtual_time
+async def test_a_blob_in_leave_waits_for_no_answer() -> None:
+    class Imaging(Gadget):
+        parked = False
+
+        async def leave(self) -> None:
+            for _ in range(3):
+                await self.image.send_setVectorMembers(members=["a"])
+            await anyio.sleep(self.grace / 2)
+            self.parked = True
+
+    driver = Imaging()
+    driver.image["a"] = b"picture"
+    near, far = memory_pair()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(driver.asyncrun, far)
+        await driver.image.send_setVectorMembers(members=["a"])
+        driver.shutdown()
+        await driver.stopped.wait()
+    assert driver.parked
+    await near.aclose()
+
+
+async def test_the_last_words_reach_a_peer_that_reads_slowly() -> None:
+    class Talkative(Gadget):
+        async def leave(self) -> None:
+            for _ in range(300):
+                await self.text.send_setVector(message="y" * 20_000)
+            await self.light.send_setVector(message="parked")
+
+    driver = Talkative()
+    near, far = memory_pair(capacity_bytes=64_000)
+    heard = b""
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(driver.asyncrun, far)
+        driver.shutdown()
+        while data := (await near.receive()).data:
+            heard = heard[-1000:] + data
+            await anyio.lowlevel.checkpoint()
+        await near.aclose()
+    assert b"parked" in heard
+
+
+async def test_definitions_left_to_rxevent_do_not_wait_for_a_write() -> None:
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        if isinstance(event, newNumberVector):
+            await anyio.sleep_forever()
+        await event.vector.send_defVector()
+
+    driver = Gadget(on_write=on_write)
+    driver.auto_send_def = False
+    async with running(driver) as peer:
+        await peer.send(new_number(5))
+        await settle(peer)
+        for _ in range(100):
+            await peer.get_properties(DEVICE, "NUMBER")
+        await peer.expect(DefNumberVector)
+        await settle(peer)
+        assert not [message for message in peer.received if isinstance(message, SetNumberVector)]
+
+
+async def test_what_waits_is_let_go_at_the_end() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    near, far = memory_pair(carries_attachments=True)
+    driver = Gadget(on_write=lambda *_: anyio.sleep_forever())
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(driver.asyncrun, far)
+        for _ in range(10):
+            memory = SharedMemory.create("content")
+            memory.write(b"abc")
+            blob = '<oneBLOB name="a" size="3" format=".bin" attached="true"></oneBLOB>'
+            text = f'<newBLOBVector device="{DEVICE}" name="IMAGE">{blob}</newBLOBVector>'
+            await near.send(text.encode(), [memory])
+            memory.close()
+        await settle(Peer(near))
+        assert len(os.listdir("/proc/self/fd")) >= before + 9
+        await near.aclose()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_a_write_that_waited_for_a_deleted_vector_is_not_handled() -> None:
+    released = anyio.Event()
+
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        await driver.number.send_delProperty()
+        await released.wait()
+
+    driver = Gadget(on_write=on_write)
+    async with running(driver) as peer:
+        await peer.send(new_number(1) + new_number(2))
+        await peer.expect(DelProperty)
+        released.set()
+        await settle(peer)
+    assert len(driver.events) == 1
+
+
+async def test_cancelled_definitions_and_deletions_leave_no_trace() -> None:
+    driver = Gadget()
+    async with running(driver) as peer:
+        driver.text.message = "waiting"
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await driver.text.send_defVector()
+        assert driver.text.message == "waiting"
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await driver.text.send_delProperty()
+        assert driver.text.enable
+        await settle(peer)
+        assert len(peer.received) == 1
+
+
+async def test_a_blob_s_state_is_kept_without_a_run() -> None:
+    driver = Gadget()
+    driver.image["a"] = b"picture"
+    await driver.image.send_setVectorMembers(members=["a"], state="Busy")
+    assert driver.image.state == "Busy"

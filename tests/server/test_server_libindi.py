@@ -18,8 +18,6 @@ from astropy.io import fits
 
 from indianyio import Device, IPyDriver, SnoopEvent, TextMember, TextVector
 from indianyio.protocol import (
-    DefBLOBVector,
-    DefNumberVector,
     DefSwitchVector,
     DelProperty,
     EnableBLOB,
@@ -36,7 +34,7 @@ from indianyio.server import IPyServer
 from tests.driver.gadget import DEVICE, Gadget
 from tests.libindi.libindi_harness import IndiServer, indiserver
 from tests.server.doors import Client
-from tests.server.network import Echo, Network, at_work, fence, listening, talk
+from tests.server.network import Echo, Network, at_work, fence, talk
 from tests.server.watching import nothing_left
 
 pytestmark = [

@@ -37,6 +37,7 @@ class BLOBSender:
         self._count = 0
         self._reply: anyio.Event | None = None
         self._peer_answers: bool | None = None
+        self._hurried = False
 
     async def send(
         self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector | None]
@@ -65,6 +66,12 @@ class BLOBSender:
                     raise
                 cleanup.pop_all()
 
+    def hurry(self) -> None:
+        """Wait for no answer any more: the time that is left belongs to the instrument."""
+        self._hurried = True
+        if self._reply is not None:
+            self._reply.set()
+
     def reply(self, uid: str | None) -> None:
         """Note a pingReply."""
         if self._reply is not None and uid == self._uid:
@@ -85,7 +92,7 @@ class BLOBSender:
 
     async def _taken(self) -> None:
         """Wait until the server has taken the BLOB before."""
-        if self._reply is None or self._peer_answers is False:
+        if self._reply is None or self._peer_answers is False or self._hurried:
             return
         with anyio.move_on_after(self._reply_seconds):
             await self._reply.wait()

@@ -57,6 +57,10 @@ class Write:
         """How many bytes it holds."""
         return self.arrival.size
 
+    def close(self) -> None:
+        """Let go of what it holds."""
+        self.arrival.close()
+
 
 class Inbox:
     """Where a driver's messages arrive.
@@ -92,10 +96,15 @@ class Inbox:
 
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""
-        waiting = self._writes.take_waiting(vector)
-        if waiting:
+        refused = self._writes.drop_waiting(vector)
+        if refused:
             self.refuse(vector, reason)
-        return len(waiting)
+        return refused
+
+    def close(self) -> None:
+        """Let go of everything that waits to be handled: the run is over."""
+        self._writes.close()
+        self._snooped.close()
 
     def refuse(self, vector: AnyVector, reason: str) -> None:
         """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
@@ -120,9 +129,11 @@ class Inbox:
                 self._hand_on_request(vector, request, frame)
 
     def _hand_on_request(self, vector: AnyVector, request: GetProperties, frame: Frame) -> None:
-        event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
-        if not self._writes.put(vector, Write(vector, Arrival(lambda: event, len(frame.data)))):
-            logger.warning("%s: rxevent is behind: a getProperties is dropped", self._link.name)
+        # A lane of their own: a write that is being handled delays no definition. One that waits answers for all.
+        key = (vector, "define")
+        if not self._writes.is_waiting(key):
+            event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
+            self._writes.put(key, Write(vector, Arrival(lambda: event, len(frame.data))))
 
     def _asked_for(self, request: GetProperties) -> Iterator[AnyVector]:
         # A device that begins with "*" is how a server asks another server for everything (protocol.md 2.9).
@@ -180,10 +191,13 @@ class Inbox:
     def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
         now = datetime.now(UTC)
         arrival = Arrival.of(frame, write, lambda: new_event(write, vector, frame.data, now, self._link.limits))
-        if self._writes.put(vector, Write(vector, arrival)):
+        if arrival.size > self._link.limits.blob_bytes:
+            self.refuse(vector, f"Error: {arrival.size} bytes are more than is taken at a time.")
+        elif self._writes.put(vector, Write(vector, arrival)):
             frame.attachments = ()
         else:
-            self.refuse(vector, f"Error: too many requests wait for {vector.label} ({vector.name}) already.")
+            called = vector.label or vector.name
+            self.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
 
     def _answer_unknown(self, write: NewVector) -> None:
         logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, write.device, write.name)
@@ -204,6 +218,11 @@ class Inbox:
         table.heard(frame.device, frame.name, anyio.current_time())
         now = datetime.now(UTC)
         arrival = Arrival.of(frame, message, lambda: snoop_event(message, frame.data, now, self._link.limits))
+        if arrival.size > self._link.limits.blob_bytes:
+            logger.warning(
+                "%s: snooped %s.%s: %d bytes are too many", self._link.name, frame.device, frame.name, arrival.size
+            )
+            return
         key = (frame.device, frame.name)
         while not self._snooped.put(key, arrival):
             # The newest word of a weather station counts; nobody waits for an answer to the oldest.

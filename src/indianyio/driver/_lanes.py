@@ -19,19 +19,22 @@ from indianyio.driver._background import Job
 
 __all__ = ["Lanes"]
 
-# What fits here is taken by an idle lane however much waits in others: no flood of images may cost an Abort.
+# What fits here is taken however much waits in other lanes: no flood of images may cost an Abort.
 _SMALL_BYTES = 64 << 10
 
 
-class Sized(Protocol):
+class Waiting(Protocol):
     """What can wait in a lane."""
 
     @property
     def size(self) -> int:
         """How many bytes it holds."""
 
+    def close(self) -> None:
+        """Let go of what it holds, because it is not handled."""
 
-E = TypeVar("E", bound=Sized)
+
+E = TypeVar("E", bound=Waiting)
 
 
 class Lanes(Generic[E]):
@@ -40,7 +43,7 @@ class Lanes(Generic[E]):
     :param spawn: starts a task in the task group that owns the lanes; when that group ends, so do they.
     :param handle: what is done with an event; it must not raise, since that would end the group.
     :param limit_events: how many events may wait in a lane, besides the one being handled.
-    :param limit_bytes: how many bytes may wait in all lanes; one event alone may exceed it.
+    :param limit_bytes: how many bytes may wait or be handled in all lanes; one event alone may exceed it.
     :param limit_lanes: how many lanes there may be.
     """
 
@@ -58,7 +61,7 @@ class Lanes(Generic[E]):
         self._limit_events = limit_events
         self._limit_bytes = limit_bytes
         self._limit_lanes = limit_lanes
-        self._waiting_bytes = 0
+        self._held_bytes = 0
         self._lanes: dict[Hashable, deque[E]] = {}
         self._beginning: deque[Hashable] = deque()
 
@@ -70,7 +73,7 @@ class Lanes(Generic[E]):
         lane = self._lanes.get(key)
         if not self._has_room(lane, event.size):
             return False
-        self._waiting_bytes += event.size
+        self._held_bytes += event.size
         if lane is None:
             self._lanes[key] = deque((event,))
             self._beginning.append(key)
@@ -85,24 +88,35 @@ class Lanes(Generic[E]):
             return False
         if lane and len(lane) >= self._limit_events:
             return False
-        if not lane and size <= _SMALL_BYTES:
+        if size <= _SMALL_BYTES:
             return True
-        return self._waiting_bytes == 0 or self._waiting_bytes + size <= self._limit_bytes
+        return self._held_bytes == 0 or self._held_bytes + size <= self._limit_bytes
+
+    def is_waiting(self, key: Hashable) -> bool:
+        """Return whether an event of a lane waits, besides the one being handled."""
+        return bool(self._lanes.get(key))
 
     def drop_oldest(self, key: Hashable) -> bool:
         """Forget the event that has waited longest in a lane; return whether there was one."""
         lane = self._lanes.get(key)
         if not lane:
             return False
-        self._waiting_bytes -= lane.popleft().size
+        event = lane.popleft()
+        self._held_bytes -= event.size
+        event.close()
         return True
 
-    def take_waiting(self, key: Hashable) -> list[E]:
-        """Take the waiting events out of a lane; the one that is being handled goes on."""
-        waiting = list(self._lanes.get(key, ()))
-        for _ in waiting:
-            self.drop_oldest(key)
-        return waiting
+    def drop_waiting(self, key: Hashable) -> int:
+        """Forget all waiting events of a lane, and return how many; the one that is being handled goes on."""
+        dropped = 0
+        while self.drop_oldest(key):
+            dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        """Forget everything that waits: the task group that owned the lanes has ended."""
+        for key in self._lanes:
+            self.drop_waiting(key)
 
     async def _run_next(self) -> None:
         key = self._beginning.popleft()
@@ -115,7 +129,10 @@ class Lanes(Generic[E]):
         try:
             while lane:
                 event = lane.popleft()
-                self._waiting_bytes -= event.size
-                await self._handle(event)
+                try:
+                    await self._handle(event)
+                finally:
+                    self._held_bytes -= event.size
         finally:
+            self.drop_waiting(key)  # there is something only if this task was cancelled
             del self._lanes[key]

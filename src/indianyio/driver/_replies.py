@@ -8,7 +8,7 @@ next command, an Abort perhaps, and memory does not grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 
 import anyio
 
@@ -50,8 +50,13 @@ class Replies:
         while True:
             await self._added.wait()
             self._added = anyio.Event()
-            while self._pending:
-                await self._link.send_made(self._next)
+            if self._pending:
+                await self._link.send_made(self._all)
 
-    def _next(self) -> WireMessage | None:
-        return self._pending.pop(next(iter(self._pending)))()
+    def _all(self) -> Iterator[WireMessage]:
+        # All at once: between two of them a newer update could go out, and be followed by the older answer.
+        pending, self._pending = self._pending, {}
+        for make in pending.values():
+            message = make()
+            if message is not None:
+                yield message

@@ -45,8 +45,11 @@ _LANE_EVENTS = 32
 
 # What may wait in all lanes together (an event alone may be larger), and how many lanes there may be: far beyond
 # what any driver has vectors, so that only a snooped device which goes mad meets it.
-_LANES_BYTES = 64 << 20
+_LANES_BYTES = 256 << 20
 _LANES = 1000
+
+# How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
+_UNREADABLE = (ValueError, MemoryError, OSError)
 
 
 class DriverRun:
@@ -120,6 +123,9 @@ class DriverRun:
         finally:
             for background in backgrounds:
                 background.end()
+            if self.inbox is not None:
+                self.inbox.close()
+                self.inbox = None
 
     async def _work_until_over(self, backgrounds: Sequence[Background], started: Callable[[], None]) -> None:
         async with create_task_group() as work:
@@ -170,6 +176,7 @@ class DriverRun:
             if not self._work_ended.is_set():
                 logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
             self._link.hurry()
+            self.blobs.hurry()
             try:
                 with anyio.move_on_after(driver.grace) as leaving:
                     await _raising(driver.leave)
@@ -193,11 +200,14 @@ class DriverRun:
 
     async def _handle(self, write: Write) -> None:
         """Call rxevent; its failure belongs to this event alone (faults.md D4)."""
+        if not write.vector.is_enabled:
+            write.close()
+            return
         try:
             event = await write.arrival.open()
-        except ValueError as error:
+        except _UNREADABLE as error:
             if self.inbox is not None:
-                self.inbox.refuse(write.vector, str(error))
+                self.inbox.refuse(write.vector, f"{type(error).__name__}: {error}")
             return
         failure = await failure_of(self._driver.rxevent(event), "rxevent")
         if failure is not None:
@@ -208,7 +218,7 @@ class DriverRun:
     async def _handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
         try:
             event = await arrival.open()
-        except ValueError as error:
+        except _UNREADABLE as error:
             logger.warning("%s: a snooped BLOB cannot be read: %s", self._link.name, error)
             return
         failure = await failure_of(self._driver.snoopevent(event), "snoopevent")

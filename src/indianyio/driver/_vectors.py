@@ -128,7 +128,12 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         if self.is_enabled:
             moment = timestamp_or_now(timestamp)
             definition = self.define(timestamp=moment, message=message, timeout=timeout, state=state)
-        await send(self.driver, definition)
+        try:
+            await send(self.driver, definition)
+        except BaseException:
+            if definition is not None:
+                self.message = self.message or definition.message or ""
+            raise
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell that the vector is gone, and disable it.
@@ -137,7 +142,13 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
 
         :raises ValueError: the message cannot be written as XML.
         """
-        await send(self.driver, self.delete(timestamp=timestamp_or_now(timestamp), message=message))
+        was_enabled = self.enable
+        deletion = self.delete(timestamp=timestamp_or_now(timestamp), message=message)
+        try:
+            await send(self.driver, deletion)
+        except BaseException:
+            self.enable = was_enabled  # nobody was told
+            raise
 
     async def _send_update(self, update: SetVector | None) -> None:
         """Send an update; one whose sending is cancelled has told nobody anything."""
@@ -283,7 +294,7 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
         """
         chosen = [self.member(name) for name in dict.fromkeys(members)]
         moment = timestamp_or_now(timestamp)
-        if chosen and self.is_enabled and self.driver is not None:
+        if chosen and self.is_enabled:
             await self._send_contents(chosen, moment, message, timeout, state)
         elif chosen or not self.is_enabled:
             await send(None, None)
@@ -310,6 +321,8 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
 
         run = None if self.driver is None else self.driver._present_run
         if run is None:
+            # Nobody is there for the contents, but what is kept is kept.
+            self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
             await send(None, None)
             return
         try:

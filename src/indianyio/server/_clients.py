@@ -90,7 +90,9 @@ class Clients:
             return
         self._served += 1
         # Several may come from one process; the number tells them apart.
-        port = WirePort(hub, stream, self._make_outbox(), name=f"{connection.name} (client {self._served})")
+        port = WirePort(
+            hub, stream, self._make_outbox(), name=f"{connection.name} (client {self._served})", hears_out=True
+        )
         logger.info("%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None

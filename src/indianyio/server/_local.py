@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -116,30 +116,32 @@ class LocalLink:
 
     async def send(self, message: WireMessage) -> None:
         """Hand a message to the server; the other tasks have their turn every few messages."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        self.offer(message)
+        await self._give_way()
+
+    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
+        """Hand over what ``make`` returns; there is always room."""
+        for message in make():
+            self.offer(message)
+        await self._give_way()
+
+    async def _give_way(self) -> None:
+        # Behind the message, not before it: another task would put a newer one in front of it.
         if self._unyielded_bytes >= _TURN_BYTES or self._closed.is_set():
             self._unyielded_bytes = 0
-            await anyio.lowlevel.checkpoint()
-        else:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        self.offer(message)
-
-    async def send_made(self, make: Callable[[], WireMessage | None]) -> None:
-        """Hand over what ``make`` returns; there is always room."""
-        message = make()
-        if message is None:
-            await anyio.lowlevel.checkpoint()
-        else:
-            await self.send(message)
+            await anyio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_blobs(
         self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
     ) -> None:
         """Hand over a BLOB vector and the ping behind it, which the server answers."""
-        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint_if_cancelled()
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
         data = b"".join(encode_blob_parts(update, base64)).rstrip()
         self._hand_over(Frame(update.tag, data, attachments, len(attachments)))
         self.offer(ping)
+        await self._give_way()
 
     def offer(self, message: WireMessage) -> bool:
         """Hand a message to the server."""

@@ -25,15 +25,21 @@ class WirePort:
     :param stream: the bytes; closed by whoever made it.
     :param outbox: what may wait for the peer.
     :param name: who it is, for log lines; the stream's name if absent.
+    :param hears_out: whether a peer that reads no more is still heard until it has said everything, as a client is
+        that writes and leaves (protocol.md 2.8). A driver whose input is closed is dead (S9).
     """
 
-    def __init__(self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str | None = None) -> None:
+    def __init__(
+        self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str | None = None, hears_out: bool = False
+    ) -> None:
         self.name = name or stream.name
         self._hub = hub
         self._outbox = outbox
         self._link = Link(stream, limits=hub.limits, outbox=outbox)
         self._connected = CancelScope()
         self._reason: str | None = None
+        self._hears_out = hears_out
+        self._deaf = False
 
     async def run(self) -> str:
         """Pass frames both ways until either side ends it; the hub must know this port by now.
@@ -70,6 +76,8 @@ class WirePort:
         if self._reason is None:
             self._reason = reason
         self._link.close()
+        if self._deaf:
+            self._connected.cancel(reason)
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far."""
@@ -80,4 +88,9 @@ class WirePort:
         self._link.note(self._hub.receive(self, frame))
 
     async def _write(self) -> None:
-        self.refuse(await self._link.write())
+        reason = await self._link.write()
+        self._deaf = True
+        if self._hears_out and self._reason is None:
+            logger.info("%s: %s", self.name, reason)
+        else:
+            self.refuse(self._reason or reason)
