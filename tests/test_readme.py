@@ -110,7 +110,9 @@ def check(page: str, tests: str, folder: Path) -> None:
     """Run tests of the modules that a page shows."""
     write_all(page, folder)
     (folder / "test_page.py").write_text(PREAMBLE + tests, encoding="utf-8")
-    output = run_python("-m", "pytest", "-p", "no:cacheprovider", "test_page.py", folder=folder)
+    # Whoever waits in vain on a virtual clock waits for ever.
+    options = ("-p", "no:cacheprovider", "--timeout", "30")
+    output = run_python("-m", "pytest", *options, "test_page.py", folder=folder)
     assert f"{tests.count('async def test_')} passed" in output
 
 
