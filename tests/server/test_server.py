@@ -41,10 +41,9 @@ def test_s13_two_drivers_of_one_device_are_refused() -> None:
         IPyServer(Gadget(), Gadget())
 
 
-@pytest.mark.parametrize("most", [0, -1])
-def test_at_least_one_client_may_come(most: int) -> None:
+def test_at_least_one_client_may_come() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        IPyServer(Gadget(), maxconnections=most)
+        IPyServer(Gadget(), maxconnections=0)
 
 
 def test_a_clients_tls_context_is_refused() -> None:
@@ -222,8 +221,7 @@ async def test_it_runs_once_at_a_time_and_again_afterwards() -> None:
 
 
 async def test_shutdown_before_the_run_ends_the_next_one_only() -> None:
-    driver = Gadget()
-    server = IPyServer(driver, host="127.0.0.1", port=0)
+    server = IPyServer(Gadget(), host="127.0.0.1", port=0)
     server.shutdown()
     with anyio.fail_after(5):
         await server.asyncrun()
@@ -286,8 +284,7 @@ async def test_a_message_is_for_everybody() -> None:
 
 
 async def test_statistics_tell_what_has_passed() -> None:
-    driver = Gadget()
-    async with listening(driver) as (network, server):
+    async with listening(Gadget()) as (network, server):
         client = await network.greeted()
         await fence(client)
         statistics = server.statistics()

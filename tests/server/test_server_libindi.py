@@ -45,12 +45,12 @@ pytestmark = [
     ),
 ]
 
-MOUNT, CAMERA = "Telescope Simulator", "CCD Simulator"
+MOUNT, CAMERA, WHEEL = "Telescope Simulator", "CCD Simulator", "Filter Simulator"
 SIMULATORS = {
     "indi_simulator_telescope": MOUNT,
     "indi_simulator_ccd": CAMERA,
     "indi_simulator_focus": "Focuser Simulator",
-    "indi_simulator_wheel": "Filter Simulator",
+    "indi_simulator_wheel": WHEEL,
     "indi_simulator_dome": "Dome Simulator",
     "indi_simulator_weather": "Weather Simulator",
     "indi_simulator_gps": "GPS Simulator",
@@ -119,6 +119,10 @@ async def wants_images(client: Client, policy: str = "Also") -> None:
     await fence(client)
 
 
+def values(message: SetNumberVector) -> dict[str, float]:
+    return {member.name: float(member.value) for member in message.members}
+
+
 async def move(client: Client, ra: float, dec: float) -> None:
     await defined(client, MOUNT, COORDINATES)
     members = (OneNumber(name="RA", value=f"{ra}"), OneNumber(name="DEC", value=f"{dec}"))
@@ -131,15 +135,12 @@ async def slew(client: Client) -> tuple[float, float]:
     for name, member in (("TELESCOPE_PARK", "UNPARK"), ("ON_COORD_SET", "TRACK")):
         await defined(client, MOUNT, name)
         await client.send(NewSwitchVector(device=MOUNT, name=name, members=(OneSwitch(name=member, value="On"),)))
-    now = {
-        member.name: float(member.value)
-        for member in (await client.expect(SetNumberVector, device=MOUNT, name=COORDINATES)).members
-    }
+    now = values(await client.expect(SetNumberVector, device=MOUNT, name=COORDINATES))
     wanted = (now["RA"] + 0.1) % 24, now["DEC"] - 2
     await move(client, *wanted)
     await client.expect(SetNumberVector, device=MOUNT, name=COORDINATES, state="Busy")
     arrived = await client.expect(SetNumberVector, device=MOUNT, name=COORDINATES, state="Ok")
-    there = {member.name: float(member.value) for member in arrived.members}
+    there = values(arrived)
     assert abs(there["RA"] - wanted[0]) * 15 < 0.1
     assert abs(there["DEC"] - wanted[1]) < 0.1
     return there["RA"], there["DEC"]
@@ -270,19 +271,29 @@ async def test_one_clients_never_is_not_the_others(tmp_path: Path) -> None:
     assert len([one for one in other.received if isinstance(one, SetBLOBVector)]) == 1
 
 
+@contextmanager
+def again(server: IndiServer) -> Iterator[None]:
+    """Run a server that was killed once more, on the same port."""
+    with subprocess.Popen(server.process.args, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
 async def test_a_server_that_is_killed_takes_only_its_own_devices_and_comes_back(tmp_path: Path) -> None:
-    with indiserver(tmp_path, "indi_simulator_focus") as server:
+    with indiserver(tmp_path, "indi_simulator_wheel") as server:
         async with in_front_of(server, Echo()) as network:
             client, healthy = await network.greeted(), await network.greeted()
-            await defined(client, "Focuser Simulator", "CONNECTION")
+            await defined(client, WHEEL, "CONNECTION")
             enough = anyio.Event()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(talk, healthy, enough)
                 server.process.kill()
                 server.process.wait()
-                assert (await client.expect(DelProperty)).device == "Focuser Simulator"
-                server.process = subprocess.Popen(server.process.args, stderr=subprocess.DEVNULL)
-                await client.expect(DefSwitchVector, device="Focuser Simulator", name="CONNECTION")
+                assert (await client.expect(DelProperty)).device == WHEEL
+                with again(server):
+                    await connect(client, WHEEL)
+                assert (await client.expect(DelProperty)).device == WHEEL
                 enough.set()
-            await connect(client, "Focuser Simulator")
-    assert {one.device for one in healthy.received if isinstance(one, DelProperty)} <= {"Focuser Simulator", DEVICE}
+            assert {one.device for one in healthy.received if isinstance(one, DelProperty)} <= {WHEEL}
