@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -34,7 +34,7 @@ from indianyio.protocol import (
     encode_parts,
 )
 
-__all__ = ["FrameHandler", "Link"]
+__all__ = ["DriverLink", "FrameHandler", "Link"]
 
 logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger("indianyio.wire")
@@ -55,20 +55,69 @@ _TURN_BYTES = 16 << 10
 FrameHandler: TypeAlias = Callable[[Frame], None]
 
 
+class DriverLink(Protocol):
+    """What a driver needs of the way to its peer: :class:`Link` has it, and a server's own drivers have another."""
+
+    @property
+    def name(self) -> str:
+        """Who the peer is, for log lines."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the peer may make us hold."""
+
+    @property
+    def carries_attachments(self) -> bool:
+        """Whether BLOBs may travel as descriptors."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether :meth:`send` would not wait."""
+
+    async def read(self, handle: FrameHandler) -> str:
+        """Hand every frame to ``handle`` until the peer stops sending; return why, in words for a log line."""
+
+    def decode(self, frame: Frame) -> WireMessage | None:
+        """Return what a frame says, or ``None`` after logging why it cannot be used."""
+
+    async def send(self, message: WireMessage) -> None:
+        """Send a message, waiting while there is no room for it."""
+
+    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
+        """Send what ``make`` returns, calling it when there is room, with nothing between."""
+
+    async def send_blobs(
+        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
+    ) -> None:
+        """Send a BLOB vector and the ping behind it."""
+
+    def offer(self, message: WireMessage) -> bool:
+        """Send a message if that takes no waiting, and return whether it did not."""
+
+    def hurry(self) -> None:
+        """Let no send wait any more."""
+
+    def close(self) -> None:
+        """Accept nothing more."""
+
+    async def write(self) -> str:
+        """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
+
+
 class Link:
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
     :param limits: what the peer may make us hold.
+    :param outbox: where what is sent waits, and how much of it before :meth:`send` waits. What the writer has in
+        hand and one message that was begun below the limit come on top.
     :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
         costs the message and not the connection, which others need.
-    :param outbox_bytes: how much may wait for the peer before :meth:`send` waits. What the writer has in hand and
-        one message that was begun below the limit come on top.
     :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
     """
 
     def __init__(
-        self, stream: ByteStream, *, limits: Limits, outbox_bytes: int, forgiving: bool = False, debug: bool = False
+        self, stream: ByteStream, *, limits: Limits, outbox: Outbox, forgiving: bool = False, debug: bool = False
     ) -> None:
         self.name = stream.name
         self.carries_attachments = stream.carries_attachments
@@ -77,11 +126,10 @@ class Link:
         self._framer = Framer(limits, forgiving=forgiving)
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
-        self._outbox = Outbox(outbox_bytes)
+        self._outbox = outbox
         self._turn = anyio.Lock()
         self._filled = anyio.Event()
         self._drained = anyio.Event()
-        self._outbox_bytes = outbox_bytes
         self._unyielded_bytes = 0
         self._hurried = False
         self._stalled = False
@@ -133,11 +181,18 @@ class Link:
                 raise
             message = Unusable(str(error), frame.data[:120], len(frame.data), tag=frame.tag)
         if isinstance(message, Unusable):
-            self._framer.count_unusable(message)
-            self._report(message)
+            self.note(message)
             return None
-        self._framer.count_good()
+        self.note(None)
         return message
+
+    def note(self, unusable: Unusable | None) -> None:
+        """Take note of what came of a frame: why it could not be used, or ``None`` if it was good."""
+        if unusable is None:
+            self._framer.count_good()
+        else:
+            self._framer.count_unusable(unusable)
+            self._report(unusable)
 
     def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
@@ -229,6 +284,10 @@ class Link:
             return True
         return False
 
+    def wake(self) -> None:
+        """Let the writer look into the outbox, for whoever puts messages there without :meth:`send`."""
+        self._filled.set()
+
     def hurry(self) -> None:
         """Let no send wait for a peer that has stopped reading: the time that is left belongs to the instrument.
 
@@ -293,7 +352,7 @@ class Link:
         if self._deaf:
             outgoing.close()
             return
-        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox_bytes:
+        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
             logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
             outgoing.close()
             return

@@ -35,6 +35,7 @@ class Gadget(IPyDriver):
         *,
         on_write: Callable[[Gadget, NewEvent], Awaitable[None]] | None = None,
         work: Callable[[Gadget], Awaitable[None]] | None = None,
+        device: str = DEVICE,
     ) -> None:
         number = NumberMember("position", "Position", "%5.2f", 0, 100, 1, 10)
         self.text = TextVector("TEXT", "Text", "Main", "rw", "Idle", [TextMember("word", "Word", "hello")])
@@ -43,7 +44,7 @@ class Gadget(IPyDriver):
         self.light = LightVector("LIGHT", "Light", "Main", "Ok", [LightMember("lamp", "Lamp", "Ok")])
         self.image = BLOBVector("IMAGE", "Image", "Main", "rw", "Idle", [BLOBMember("a"), BLOBMember("b")])
         vectors = [self.text, self.number, self.abort, self.light, self.image]
-        super().__init__(Device(DEVICE, vectors))
+        super().__init__(Device(device, vectors))
         self.on_write = on_write
         self.work = work
         self.events: list[NewEvent] = []

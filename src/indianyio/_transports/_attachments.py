@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from indianyio.protocol._elements import Attachment
+from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["SharedMemory", "as_shared_memory", "attachments_supported"]
 
@@ -142,11 +143,13 @@ class SharedMemory:
 
 
 def as_shared_memory(attachments: Sequence[Attachment]) -> list[SharedMemory]:
-    """Return the attachments as what can be passed on.
+    """Return the attachments as what can be passed on; of one that is shared, what is shared.
 
     :raises TypeError: one is of another kind, with no descriptor to pass.
+    :raises ValueError: this holder of a shared one has closed it.
     """
-    known = [attachment for attachment in attachments if isinstance(attachment, SharedMemory)]
+    plain = (each.attachment if isinstance(each, SharedAttachment) else each for each in attachments)
+    known = [attachment for attachment in plain if isinstance(attachment, SharedMemory)]
     if len(known) < len(attachments):
         raise TypeError("only SharedMemory can be attached")
     return known

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import anyio
 
-from indianyio._link import Link
+from indianyio._link import DriverLink
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.driver._contents import load
 from indianyio.model import BLOBMember
@@ -30,7 +30,7 @@ class BLOBSender:
     :param reply_seconds: how long to wait for the answer to a ping.
     """
 
-    def __init__(self, link: Link, *, reply_seconds: float) -> None:
+    def __init__(self, link: DriverLink, *, reply_seconds: float) -> None:
         self._link = link
         self._reply_seconds = reply_seconds
         self._turn = anyio.Lock()

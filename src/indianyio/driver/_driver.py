@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
+from indianyio._link import DriverLink, Link
 from indianyio._transports import ByteStream, open_stdio
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
@@ -23,7 +24,7 @@ from indianyio.driver._run import DriverRun
 from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._vectors import AnyVector, BLOBVector
 from indianyio.exceptions import UnknownDeviceError
-from indianyio.model import AT_ONCE, SnoopEvent, SnoopTable
+from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
     Message,
@@ -36,6 +37,9 @@ from indianyio.protocol import (
 __all__ = ["IPyDriver"]
 
 logger = logging.getLogger(__name__)
+
+# What may wait for a peer that does not read: a few hundred messages, then hardware() waits too.
+_OUTBOX_BYTES = 1 << 20
 
 
 class IPyDriver(Directory[Device]):
@@ -160,19 +164,32 @@ class IPyDriver(Directory[Device]):
         :raises OSError: standard input or output cannot be used.
         :raises ExceptionGroup: what left ``hardware()``, background work or ``leave()``; nothing else does.
         """
+        with self._claim():
+            async with open_stdio() if stream is None else _closing(stream) as wire:
+                link = Link(
+                    wire,
+                    limits=self.wire_limits,
+                    outbox=Outbox(_OUTBOX_BYTES),
+                    forgiving=True,
+                    debug=self.debug_enable,
+                )
+                await self._serve(link, task_status.started)
+
+    @contextmanager
+    def _claim(self) -> Iterator[None]:
+        """Have the driver for one run, from here to the real end."""
         if self._claimed:
             raise RuntimeError("this driver is running already; one instance serves one peer at a time")
         self._claimed = True
+        self.stopped.clear()
         try:
-            async with open_stdio() if stream is None else _closing(stream) as wire:
-                await self._serve(wire, task_status.started)
+            yield
         finally:
             self._claimed = False
             self.stopped.set()
 
-    async def _serve(self, stream: ByteStream, started: Callable[[], None]) -> None:
-        self._present_run = run = DriverRun(self, stream)
-        self.stopped.clear()
+    async def _serve(self, link: DriverLink, started: Callable[[], None]) -> None:
+        self._present_run = run = DriverRun(self, link)
         if self._asked_to_stop is None:
             self.shutdownrequested.clear()
         else:

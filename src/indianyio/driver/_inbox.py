@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 import anyio
 
-from indianyio._link import Link
+from indianyio._link import DriverLink
 from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import NewEvent, getProperties, new_event
@@ -76,7 +76,7 @@ class Inbox:
     def __init__(
         self,
         driver: IPyDriver,
-        link: Link,
+        link: DriverLink,
         replies: Replies,
         *,
         writes: Lanes[Write],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 import anyio
 
-from indianyio._link import Link
+from indianyio._link import DriverLink
 from indianyio.protocol import WireMessage
 
 __all__ = ["Replies"]
@@ -25,7 +25,7 @@ class Replies:
     :param limit: how many different answers may wait; the oldest ones are kept.
     """
 
-    def __init__(self, link: Link, *, limit: int = 10_000) -> None:
+    def __init__(self, link: DriverLink, *, limit: int = 10_000) -> None:
         self._link = link
         self._limit = limit
         self._pending: dict[Hashable, Callable[[], WireMessage | None]] = {}

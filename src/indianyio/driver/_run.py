@@ -23,8 +23,7 @@ import anyio.from_thread
 import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 
-from indianyio._link import Link
-from indianyio._transports import ByteStream
+from indianyio._link import DriverLink
 from indianyio.driver._arrivals import Arrival, failure_of
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
@@ -52,26 +51,17 @@ _LANES = 1000
 # How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
 _UNREADABLE = (ValueError, MemoryError, OSError)
 
-# What may wait for a peer that does not read: a few hundred messages, then hardware() waits too.
-_OUTBOX_BYTES = 1 << 20
-
 
 class DriverRun:
     """A driver at work for one peer; made for each run, inside the event loop.
 
     :param driver: the driver.
-    :param stream: the way to its peer; closed by whoever made it.
+    :param link: the way to its peer; closed by whoever made it.
     """
 
-    def __init__(self, driver: IPyDriver, stream: ByteStream) -> None:
+    def __init__(self, driver: IPyDriver, link: DriverLink) -> None:
         self._driver = driver
-        self._link = Link(
-            stream,
-            limits=driver.wire_limits,
-            forgiving=True,
-            outbox_bytes=_OUTBOX_BYTES,
-            debug=driver.debug_enable,
-        )
+        self._link = link
         self._work = CancelScope()
         self._flushing = CancelScope(shield=True)
         self._parting = CancelScope(shield=True)

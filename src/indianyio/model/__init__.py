@@ -1,4 +1,4 @@
-"""The meaning of INDI's messages, without any I/O: members, vectors, events, snooping, the outbox.
+"""The meaning of INDI's messages, without any I/O: members, vectors, events, snooping, the outbox, the routing.
 
 Nothing here waits, opens, logs or reads a clock; moments are arguments.
 """
@@ -11,6 +11,10 @@ from indianyio.model._blob_members import (
     BLOBMember,
     BLOBValue,
 )
+from indianyio.model._deliveries import (
+    Delivery,
+    Routed,
+)
 from indianyio.model._events import (
     DEFAULT_LIMITS,
     Event,
@@ -19,6 +23,13 @@ from indianyio.model._events import (
     VectorEvent,
     event_table,
     read_blobs,
+)
+from indianyio.model._fanout import (
+    DROP_STREAM_BYTES,
+    OUTBOX_BYTES,
+    PeerOutbox,
+    PeerStatistics,
+    Verdict,
 )
 from indianyio.model._kinds import (
     BLOBVectorModel,
@@ -42,6 +53,9 @@ from indianyio.model._outbox import (
     Outbox,
     Outgoing,
 )
+from indianyio.model._relay import Relay
+from indianyio.model._routes import PeerKind
+from indianyio.model._routing import Router
 from indianyio.model._snoop_events import (
     Message,
     NumberLabel,
@@ -76,12 +90,15 @@ __all__ = [
     "DEFAULT_BLOB_FORMAT",
     "DEFAULT_FORMAT",
     "DEFAULT_LIMITS",
+    "DROP_STREAM_BYTES",
+    "OUTBOX_BYTES",
     "SHORTEST_TIMEOUT_SECONDS",
     "AnyVector",
     "BLOBFile",
     "BLOBMember",
     "BLOBValue",
     "BLOBVectorModel",
+    "Delivery",
     "Event",
     "Kind",
     "LightMember",
@@ -93,6 +110,12 @@ __all__ = [
     "NumberVectorModel",
     "Outbox",
     "Outgoing",
+    "PeerKind",
+    "PeerOutbox",
+    "PeerStatistics",
+    "Relay",
+    "Routed",
+    "Router",
     "SizeFormat",
     "SnoopEvent",
     "SnoopMessage",
@@ -104,6 +127,7 @@ __all__ = [
     "ValuesEvent",
     "VectorEvent",
     "VectorModel",
+    "Verdict",
     "WordVectorModel",
     "defBLOBVector",
     "defLightVector",

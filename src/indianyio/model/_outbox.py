@@ -60,6 +60,11 @@ class Outbox:
         self._discarding = False
 
     @property
+    def limit_bytes(self) -> int:
+        """How many bytes make it full."""
+        return self._limit_bytes
+
+    @property
     def queued_bytes(self) -> int:
         """How many bytes are queued, attachments included."""
         return self._queued_bytes

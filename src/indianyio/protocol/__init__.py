@@ -30,6 +30,13 @@ is a forgiving one. Nothing else is raised, whatever the bytes.
 from __future__ import annotations
 
 from indianyio._vocabulary import Limits
+from indianyio.protocol._blob_forms import (
+    MakeAttachment,
+    WritableAttachment,
+    attached_bytes,
+    blob_form,
+    is_stream,
+)
 from indianyio.protocol._blobs import (
     Base64Encoder,
     decode_base64,
@@ -100,6 +107,8 @@ from indianyio.protocol._numbers import (
     parse_number,
     require_number_format,
 )
+from indianyio.protocol._relay import relayable
+from indianyio.protocol._shared_attachments import SharedAttachment
 from indianyio.protocol._text import (
     escape_attribute,
     escape_text,
@@ -135,6 +144,7 @@ __all__ = [
     "Framer",
     "GetProperties",
     "Limits",
+    "MakeAttachment",
     "Message",
     "NewBLOBVector",
     "NewNumberVector",
@@ -154,10 +164,14 @@ __all__ = [
     "SetSwitchVector",
     "SetTextVector",
     "SetVector",
+    "SharedAttachment",
     "Unusable",
     "WireElement",
     "WireMember",
     "WireMessage",
+    "WritableAttachment",
+    "attached_bytes",
+    "blob_form",
     "decode",
     "decode_base64",
     "encode",
@@ -170,10 +184,12 @@ __all__ = [
     "format_timestamp",
     "getfloat",
     "inflate",
+    "is_stream",
     "number_text",
     "parse_element",
     "parse_number",
     "parse_timestamp",
+    "relayable",
     "replace_uncarried",
     "require_name",
     "require_number_format",

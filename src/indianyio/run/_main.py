@@ -1,4 +1,4 @@
-"""The command ``python -m indianyio.run``: arguments, log, one run, exit status.
+"""The command ``python -m indianyio.run``: arguments, log, one run of a driver or a server, exit status.
 
 Exit status: 0 the driver was asked to end or its input ended; 1 an error, with a line on standard error for each
 cause; 2 the driver cannot be loaded, or the command line is wrong.
@@ -14,15 +14,24 @@ import traceback
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 
-from indianyio.driver import IPyDriver
+from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._console import Console, console_for_prints, say
-from indianyio.run._ending import EndingSignals, ending_signals, limit_end, seconds_to_end, unlimit_end
+from indianyio.run._ending import (
+    GRACE_PERIODS,
+    EndingSignals,
+    ending_signals,
+    limit_end,
+    seconds_to_end,
+    unlimit_end,
+)
 from indianyio.run._executable import make_executable
 from indianyio.run._loading import build_driver, find_driver
+from indianyio.run._serving import add_server_arguments, check_arguments, is_server, longest_end, make_server
 
 __all__ = ["main"]
 
@@ -46,36 +55,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status: 0, 1 or 2 as the module tells.
     :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
     """
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    check_arguments(parser, arguments)
     with console_for_prints() as console:
         _start_log(console, arguments.log_level, arguments.debug)
         try:
-            found = find_driver(arguments.driver, arguments.folder)
+            found = [find_driver(target, arguments.folder) for target in arguments.driver]
             if arguments.make_executable is not None:
                 return _write_executable(arguments)
-            driver = build_driver(arguments.driver, found)
+            drivers = list(map(build_driver, arguments.driver, found))
         except DriverLoadError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
             return NOT_LOADED
-        return _run(driver, arguments)
+        for driver in drivers:
+            driver.debug_enable = driver.debug_enable or arguments.debug
+            driver.grace = arguments.grace or driver.grace
+        if not is_server(arguments):
+            return _run(drivers[0], arguments, seconds_to_end(drivers[0].grace))
+        try:
+            server = make_server(drivers, arguments)
+        except ValueError as exc:
+            _report(exc, with_traceback=arguments.log_level == "debug")
+            return NOT_LOADED
+        return _run(server, arguments, seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m indianyio.run",
-        description="Run an INDI driver on standard input and output, as indiserver starts drivers.",
+        description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with "
+        "--port or --unix, serve any number of drivers to INDI clients.",
         epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
         "driver in order; a second signal ends it at once. Exit status: 0 ended when asked, 1 an error, "
         "2 cannot load the driver.",
     )
     add = parser.add_argument
-    add("driver", metavar="MODULE:NAME", help="a driver class, a driver, or a function that returns a driver")
+    what = "a driver class, a driver, or a function that returns a driver; several only with --port or --unix"
+    add("driver", metavar="MODULE:NAME", nargs="*", help=what)
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)")
     add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
     add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
     add("--debug", action="store_true", help="log the driver's XML")
     add("--folder", type=Path, metavar="PATH", help="import from this folder first (default: the current one)")
     add("--make-executable", type=Path, metavar="PATH", help="do not run: write a file that runs this driver")
+    add_server_arguments(parser)
     return parser
 
 
@@ -103,24 +127,35 @@ def _write_executable(arguments: argparse.Namespace) -> int:
         options += ["--grace", str(arguments.grace)]
     options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
     try:
-        make_executable(arguments.make_executable, [*options, arguments.driver])
+        make_executable(arguments.make_executable, [*options, *arguments.driver])
     except OSError as exc:
         say(str(exc))
         return FAILED
     return DONE
 
 
-def _run(driver: IPyDriver, arguments: argparse.Namespace) -> int:
-    driver.debug_enable = driver.debug_enable or arguments.debug
-    if arguments.grace is not None:
-        driver.grace = arguments.grace
-    limit = partial(limit_end, seconds_to_end(driver.grace))
+class Runner(Protocol):
+    """What a driver and a server have in common."""
+
+    @property
+    def shutdownrequested(self) -> Flag:
+        """Set when the run is to end."""
+
+    async def asyncrun(self) -> None:
+        """Run until it is asked to end."""
+
+    def shutdown(self, reason: str = "", /) -> None:
+        """Ask it to end."""
+
+
+def _run(runner: Runner, arguments: argparse.Namespace, seconds: float) -> int:
+    limit = partial(limit_end, seconds)
     failures: list[Exception] = []
     try:
         with ending_signals(on_first=limit) as signals:
-            if os.isatty(STDIN):
+            if isinstance(runner, IPyDriver) and os.isatty(STDIN):
                 say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
-            anyio.run(_serve, driver, signals, limit, backend=arguments.backend)
+            anyio.run(_serve, runner, signals, limit, backend=arguments.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         failures.extend(_leaves(group))
     finally:
@@ -130,22 +165,22 @@ def _run(driver: IPyDriver, arguments: argparse.Namespace) -> int:
     return FAILED if failures else DONE
 
 
-async def _serve(driver: IPyDriver, signals: EndingSignals, limit: partial[None]) -> None:
+async def _serve(runner: Runner, signals: EndingSignals, limit: partial[None]) -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_when_asked, driver, signals)
-        tasks.start_soon(_limit_the_end, driver, limit)
-        await driver.asyncrun()
-        tasks.cancel_scope.cancel("the driver has ended")
+        tasks.start_soon(_end_when_asked, runner, signals)
+        tasks.start_soon(_limit_the_end, runner, limit)
+        await runner.asyncrun()
+        tasks.cancel_scope.cancel("the run has ended")
 
 
-async def _end_when_asked(driver: IPyDriver, signals: EndingSignals) -> None:
+async def _end_when_asked(runner: Runner, signals: EndingSignals) -> None:
     number = await signals.wait()
-    driver.shutdown(reason=f"{number.name} received")
+    runner.shutdown(f"{number.name} received")
 
 
-async def _limit_the_end(driver: IPyDriver, limit: partial[None]) -> None:
+async def _limit_the_end(runner: Runner, limit: partial[None]) -> None:
     # Whatever ends the run: after an end of file nobody may be there to send a signal.
-    await driver.shutdownrequested.wait()
+    await runner.shutdownrequested.wait()
     limit()
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-from indianyio._transports import MemoryStream
+from indianyio._transports import ByteStream
 from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError, UnknownVectorError
 from indianyio.protocol import (
     Attachment,
@@ -56,7 +56,7 @@ class Peer:
     :ivar definitions: the latest definition of each vector, keyed by the names of device and vector.
     """
 
-    def __init__(self, stream: MemoryStream, *, answer_pings: bool = True) -> None:
+    def __init__(self, stream: ByteStream, *, answer_pings: bool = True) -> None:
         self.received: list[WireMessage] = []
         self.definitions: dict[tuple[str, str], WireMessage] = {}
         self._stream = stream

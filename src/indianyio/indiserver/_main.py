@@ -1,0 +1,87 @@
+"""The command ``python -m indianyio.indiserver``: options, log, one run, exit status.
+
+Exit status, as indiserver's (protocol.md 2.1, S2, S4, S10): 1 something fatal, such as a port that is taken, or the
+last driver has gone; 2 the command line is wrong; else that of a process killed by the signal that ended this one.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import anyio
+
+from indianyio.indiserver._console_log import console_log, say
+from indianyio.indiserver._options import USAGE, Options, UsageError, parse_options
+from indianyio.indiserver._serving import GRACE_SECONDS, serve
+from indianyio.run._console import Console
+from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
+
+__all__ = ["SIGNAL_STATUS", "main"]
+
+logger = logging.getLogger(__name__)
+
+FAILED, WRONG_USAGE = 1, 2
+
+SIGNAL_STATUS = 128
+"""What a shell adds to the number of the signal that killed a process."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Must be called in the main thread, because it handles signals while the server runs.
+
+    :param argv: the arguments after the command, by default those of this process.
+    :return: the exit status: 1, 2, or 128 and the number of the signal that ended the run.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    startup = " ".join(["startup: indianyio.indiserver", *arguments])
+    try:
+        options = parse_options(arguments)
+    except UsageError as error:
+        with console_log(0):
+            say(startup)
+        Console().write(f"{error}\n{USAGE}")
+        return WRONG_USAGE
+    with console_log(options.verbosity):
+        say(startup)
+        received = _run(options)
+        if received is None:
+            say("good bye")
+            return FAILED
+    return SIGNAL_STATUS + received
+
+
+def _run(options: Options) -> signal.Signals | None:
+    """Return the signal that ended the run in order; ``None`` for whatever else ended it, which is logged."""
+    limit = partial(limit_end, seconds_to_end(GRACE_SECONDS))
+    received: signal.Signals | None = None
+    try:
+        with ending_signals(on_first=limit) as signals:
+            received = anyio.run(serve, options, signals)
+    except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
+        for failure in _leaves(group):
+            _report(failure)
+    finally:
+        unlimit_end()
+    return received
+
+
+def _report(failure: Exception) -> None:
+    """Say what was wrong; where from, only of what cannot be a mistake of the caller."""
+    if isinstance(failure, OSError | ValueError):
+        say(str(failure))
+    else:
+        logger.critical("%s: %s", type(failure).__name__, failure, exc_info=failure)
+
+
+def _leaves(failure: Exception) -> Iterator[Exception]:
+    if isinstance(failure, ExceptionGroup):
+        for inner in failure.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield failure

@@ -1,0 +1,141 @@
+"""The command line of indiserver (protocol.md 2.1, S1).
+
+It is older than getopt's customs, and what starts indiserver relies on that: letters of options may stand together
+(``-vvr 3``), the values follow as arguments of their own, in the order of their letters, and the first argument
+without a dash ends the options.
+
+indiserver reads any text as a number, ``x`` as 0. A server on a wrong port, or one that disconnects every client,
+helps nobody, so here a value that is no number is a mistake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+__all__ = ["USAGE", "Options", "UsageError", "parse_options"]
+
+_MB = 1 << 20
+_HIGHEST_PORT = 65535
+
+USAGE = """\
+Usage: python -m indianyio.indiserver [options] driver [driver ...]
+Serve local and remote INDI drivers to INDI clients.
+Options:
+ -l DIR   append the messages of the drivers to DIR/YYYY-MM-DD.islog
+ -m MB    disconnect a client that gets more than this many MB behind, default 128
+ -d MB    drop frames of videos for a client that gets more than this many MB behind, default 5; 0 for never
+ -u NAME  the abstract unix socket for local clients, default /tmp/indiserver
+ -p PORT  the TCP port, default 7624
+ -r N     how often a driver is started again when it has died, default 10
+ -f FIFO  a named pipe for commands that start and stop drivers
+ -v       more on standard error: who comes and goes; -vv also what each message is; -vvv also all of it
+driver    an executable, or [device]@host[:port] for another server
+"""
+
+
+class UsageError(ValueError):
+    """The command line is wrong; the text says what is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says.
+
+    :ivar drivers: drivers and other servers, as they are written there.
+    :ivar port: the TCP port; 0 for any that is free.
+    :ivar unix_name: the name of the abstract unix socket.
+    :ivar client_bytes: what may wait for a client before it is disconnected; 0 to disconnect each for which
+        anything waits.
+    :ivar drop_stream_bytes: what may wait for a client before it misses frames of videos; 0 to drop none.
+    :ivar restarts: how often a driver is started again.
+    :ivar fifo: the named pipe for commands.
+    :ivar log_folder: where the messages of the drivers are kept.
+    :ivar verbosity: how many ``-v`` there were.
+    """
+
+    drivers: tuple[str, ...] = ()
+    port: int = 7624
+    unix_name: str = "/tmp/indiserver"  # not a file: an abstract name, and the one that clients know
+    client_bytes: int = 128 * _MB
+    drop_stream_bytes: int = 5 * _MB
+    restarts: int = 10
+    fifo: Path | None = None
+    log_folder: Path | None = None
+    verbosity: int = 0
+
+
+_Setter: TypeAlias = Callable[[Options, str], Options]
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Read the arguments behind the program's name.
+
+    :raises UsageError: there is an unknown letter, a value is missing or none, or there is nothing to serve.
+    """
+    options = Options()
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        for letter in rest.pop(0)[1:]:
+            if letter == "v":
+                options = replace(options, verbosity=options.verbosity + 1)
+            else:
+                options = _with_value(options, letter, rest)
+    options = replace(options, drivers=tuple(rest))
+    if not (options.drivers or options.fifo):
+        raise UsageError("there is no driver, and no fifo that could name one")
+    return options
+
+
+def _with_value(options: Options, letter: str, rest: list[str]) -> Options:
+    setter = _SETTERS.get(letter)
+    if setter is None:
+        raise UsageError(f"there is no option -{letter}")
+    if not rest:
+        raise UsageError(f"-{letter} requires a value")
+    text = rest.pop(0)
+    try:
+        return setter(options, text)
+    except ValueError:
+        raise UsageError(f"{text!r} cannot be the value of -{letter}") from None
+
+
+def _set_port(options: Options, text: str) -> Options:
+    port = _count(text)
+    if port > _HIGHEST_PORT:
+        raise ValueError
+    return replace(options, port=port)
+
+
+def _set_restarts(options: Options, text: str) -> Options:
+    return replace(options, restarts=0 if text.startswith("-") and _count(text[1:]) else _count(text))
+
+
+def _set_unix_name(options: Options, text: str) -> Options:
+    return replace(options, unix_name=_filled(text))
+
+
+_SETTERS: dict[str, _Setter] = {
+    "l": lambda options, text: replace(options, log_folder=Path(_filled(text))),
+    "m": lambda options, text: replace(options, client_bytes=_count(text) * _MB),
+    "d": lambda options, text: replace(options, drop_stream_bytes=_count(text) * _MB),
+    "u": _set_unix_name,
+    "p": _set_port,
+    "r": _set_restarts,
+    "f": lambda options, text: replace(options, fifo=Path(_filled(text))),
+}
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError
+    return int(text)
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text

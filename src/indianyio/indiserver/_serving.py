@@ -1,0 +1,144 @@
+"""The server of the command: made of the options, changed by the fifo, ended by a signal or for want of drivers."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterable
+from functools import partial
+
+import anyio
+from anyio import create_task_group
+
+from indianyio._vocabulary import Limits
+from indianyio.indiserver._commands import Start, Stop, Unclear, parse_command
+from indianyio.indiserver._console_log import say
+from indianyio.indiserver._fifo import Fifo
+from indianyio.indiserver._message_log import MessageLog
+from indianyio.indiserver._options import Options
+from indianyio.indiserver._roster import Roster
+from indianyio.indiserver._watching import WatchedHub, Watcher, keeping_messages, log_traffic
+from indianyio.model import PeerOutbox
+from indianyio.run._ending import EndingSignals
+from indianyio.server._clients import Clients
+from indianyio.server._listeners import open_listeners
+from indianyio.server._run import ServerRun
+
+__all__ = ["GRACE_SECONDS", "serve"]
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5.0
+"""How long the clients may take, in the end, for what is left for them."""
+
+# indiserver has no limit but that of descriptors, and the listeners outlive that one.
+_MOST_CLIENTS = sys.maxsize
+_EVERY_ADDRESS = ""
+_SHOW_TRAFFIC = 2
+
+
+async def serve(options: Options, signals: EndingSignals) -> signal.Signals | None:
+    """Serve until a signal comes, or until the last driver has gone and no fifo could bring another.
+
+    Cancelled, it ends in order.
+
+    :return: the signal, or ``None`` if there are no drivers any more.
+    :raises OSError: it cannot listen, or there is no such fifo.
+    :raises ValueError: a driver is written in a wrong way.
+    """
+    roster = Roster(restarts=options.restarts, with_fifo=options.fifo is not None)
+    feeders = [roster.add(Start(target)) for target in options.drivers]
+    fifo = None if options.fifo is None else Fifo(options.fifo)
+    try:
+        listeners = await open_listeners(_EVERY_ADDRESS, options.port, _unix_address(options.unix_name))
+        for listener in listeners:
+            logger.info("listening at %s", listener.address)
+        run = ServerRun(
+            WatchedHub(Limits(), list(_watchers(options))),
+            listeners,
+            (),
+            feeders,
+            Clients(most=_MOST_CLIENTS, make_outbox=partial(_outbox, options)),
+            grace_seconds=GRACE_SECONDS,
+        )
+        return await _Service(run, roster, fifo, signals).serve()
+    finally:
+        if fifo is not None:
+            fifo.close()
+
+
+class _Service:
+    """A run of the server, and what starts and ends things in it."""
+
+    def __init__(self, run: ServerRun, roster: Roster, fifo: Fifo | None, signals: EndingSignals) -> None:
+        self._run = run
+        self._roster = roster
+        self._fifo = fifo
+        self._signals = signals
+        self._started = anyio.Event()
+        self._received: signal.Signals | None = None
+
+    async def serve(self) -> signal.Signals | None:
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._end_when_asked)
+            if self._fifo is None:
+                tasks.start_soon(self._end_when_empty)
+            else:
+                tasks.start_soon(self._obey, self._fifo)
+            await self._run.serve(self._started.set)
+            tasks.cancel_scope.cancel("the server has ended")
+        return self._received
+
+    async def _end_when_asked(self) -> None:
+        self._received = await self._signals.wait()
+        say(f"{self._received.name} received")
+        self._run.end(f"{self._received.name} received")
+
+    async def _end_when_empty(self) -> None:
+        await self._run.nothing_left.wait()
+        if self._received is None:
+            say("all drivers have gone")
+            self._run.end("all drivers have gone")
+
+    async def _obey(self, fifo: Fifo) -> None:
+        await self._started.wait()
+        await fifo.read_lines(self._carry_out)
+
+    def _carry_out(self, line: str) -> None:
+        logger.info("FIFO: %s", line)
+        command = parse_command(line)
+        if isinstance(command, Unclear):
+            logger.error("FIFO: %r is not carried out: %s", line, command.reason)
+            return
+        if command.ignored:
+            logger.warning("FIFO: %r is not understood, and left out", command.ignored)
+        try:
+            if isinstance(command, Start):
+                self._run.start_feeder(self._roster.add(command))
+            else:
+                self._stop(command)
+        except (LookupError, ValueError) as error:
+            logger.error("FIFO: %r is not carried out: %s", line, error)
+
+    def _stop(self, command: Stop) -> None:
+        if command.word != "stop":
+            logger.warning("FIFO: %r is no command, and is taken for 'stop' as indiserver does", command.word)
+        self._run.stop_feeder(self._roster.take(command, self._run.hub))
+
+
+def _unix_address(name: str) -> str:
+    # Only Linux has abstract addresses; elsewhere indiserver makes a file too.
+    return f"@{name}" if sys.platform == "linux" else name
+
+
+def _outbox(options: Options) -> PeerOutbox:
+    """Return what holds the messages for a client; it is never empty while anything waits, so 1 stands for 0."""
+    return PeerOutbox(max(1, options.client_bytes), drop_stream_bytes=options.drop_stream_bytes)
+
+
+def _watchers(options: Options) -> Iterable[Watcher]:
+    if options.log_folder is not None:
+        yield keeping_messages(MessageLog(options.log_folder))
+    if options.verbosity >= _SHOW_TRAFFIC:
+        yield log_traffic

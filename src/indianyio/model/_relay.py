@@ -1,0 +1,89 @@
+"""One frame on its way to any number of receivers, each of whom gets it in the form that it can read.
+
+A conversion is made when the first receiver needs it, and then shared by all. So are descriptors: every receiver
+holds a part of its own in each, and lets go of it when the message is sent, or is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+from indianyio.model._outbox import Outgoing
+from indianyio.protocol import Frame, MakeAttachment, SharedAttachment, attached_bytes, blob_form, is_stream
+
+__all__ = ["Relay"]
+
+# Shorter messages are copied to get their newline; longer ones are followed by it, which costs a call to send.
+_COPIED_BYTES = 64 << 10
+
+
+class Relay:
+    """A frame being handed on; it is over with :meth:`close`, the receivers' parts are not.
+
+    :param frame: what :func:`~indianyio.protocol.relayable` returned. Its attachments belong to the relay now.
+    :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
+    """
+
+    def __init__(self, frame: Frame, make: MakeAttachment) -> None:
+        self._make = make
+        self._held: list[SharedAttachment] = []
+        self._received = self._shared(frame) if frame.attachments else frame
+        self._forms: dict[bool, Frame] = {}
+        self._outgoing: dict[bool, Outgoing] = {}
+
+    @cached_property
+    def is_stream(self) -> bool:
+        """Whether this is part of a video, which a slow receiver may miss (protocol.md 2.8)."""
+        return is_stream(self._received)
+
+    def frame(self, *, attach: bool | None = None) -> Frame:
+        """Return the frame for one receiver, who closes its attachments.
+
+        :param attach: whether the receiver takes descriptors; ``None`` for one that reads either form, and gets
+            what came.
+        :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
+        """
+        form = self._received if attach is None else self._form(attach=attach)
+        return replace(form, attachments=self._parts(form)) if form.attachments else form
+
+    def outgoing(self, *, attach: bool) -> Outgoing:
+        """Return the message for one receiver's outbox.
+
+        :param attach: whether the receiver takes descriptors.
+        :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
+        """
+        form = self._form(attach=attach)
+        outgoing = self._outgoing.get(attach)
+        if outgoing is None:
+            short = len(form.data) < _COPIED_BYTES
+            parts = (form.data + b"\n",) if short else (form.data, b"\n")
+            outgoing = self._outgoing[attach] = Outgoing(parts, (), attached_bytes(form))
+        return replace(outgoing, attachments=self._parts(form)) if form.attachments else outgoing
+
+    def close(self) -> None:
+        """Let go of the attachments: no more receivers will come. Closing twice does nothing."""
+        for held in self._held:
+            held.close()
+
+    def _form(self, *, attach: bool) -> Frame:
+        form = self._forms.get(attach)
+        if form is None:
+            form = blob_form(self._received, attach=attach, make=self._make)
+            form = self._forms[attach] = form if form is self._received else self._shared(form)
+        return form
+
+    def _shared(self, frame: Frame) -> Frame:
+        """Return the frame with attachments that can be shared, and hold those that are new."""
+        shared: list[SharedAttachment] = []
+        for attachment in frame.attachments:
+            if isinstance(attachment, SharedAttachment):
+                shared.append(attachment)
+            else:
+                shared.append(SharedAttachment(attachment))
+                self._held.append(shared[-1])
+        return replace(frame, attachments=tuple(shared))
+
+    @staticmethod
+    def _parts(form: Frame) -> tuple[SharedAttachment, ...]:
+        return tuple(held.share() for held in form.attachments if isinstance(held, SharedAttachment))

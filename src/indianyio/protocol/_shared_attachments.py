@@ -1,0 +1,68 @@
+"""One descriptor, many receivers: it is closed when the last of them has let go."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+
+from indianyio.protocol._elements import Attachment
+
+__all__ = ["SharedAttachment"]
+
+
+@dataclass(slots=True)
+class _Common:
+    attachment: Attachment
+    holders: int = 1
+
+
+class SharedAttachment:
+    """One holder's part in an attachment; itself an :class:`Attachment`.
+
+    Whoever has one may close it at any time, and closes only that. A holder that is lost unclosed keeps the
+    attachment open as long as any reference to it, no longer. All holders belong to one thread.
+
+    :param attachment: what is shared; it belongs to the holders from now on.
+    """
+
+    __slots__ = ("_common",)
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._common: _Common | None = _Common(attachment)
+
+    @property
+    def attachment(self) -> Attachment:
+        """What is shared.
+
+        :raises ValueError: this holder is closed.
+        """
+        return self._open().attachment
+
+    def share(self) -> SharedAttachment:
+        """Return a holder of its own on the same attachment.
+
+        :raises ValueError: this one is closed.
+        """
+        self._open().holders += 1
+        return copy(self)
+
+    def read(self, length: int) -> bytes:
+        """Return the first ``length`` bytes.
+
+        :raises ValueError: there are not so many, or this holder is closed.
+        """
+        return self._open().attachment.read(length)
+
+    def close(self) -> None:
+        """Let go; closing twice does nothing."""
+        common, self._common = self._common, None
+        if common is None:
+            return
+        common.holders -= 1
+        if not common.holders:
+            common.attachment.close()
+
+    def _open(self) -> _Common:
+        if self._common is None:
+            raise ValueError("the attachment is closed")
+        return self._common

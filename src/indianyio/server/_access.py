@@ -1,0 +1,203 @@
+"""Who may do what: one decision for each connection, made once, before its first message is read.
+
+INDI knows no users and no passwords. What a server can go by is where a client comes from: its address, its user
+on this machine, its TLS certificate. A rule is a function of these; :func:`access_table` makes one from a few
+lines. In doubt the answer is "refused": a rule that fails must not open the dome.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "Access",
+    "AccessRule",
+    "Connection",
+    "access_table",
+    "decide",
+    "default_access",
+    "warn_if_open",
+]
+
+logger = logging.getLogger(__name__)
+
+_Address: TypeAlias = IPv4Address | IPv6Address
+_Network: TypeAlias = IPv4Network | IPv6Network
+
+# ::ffff:0:0/96, where IPv6 keeps the IPv4 addresses.
+_MAPPED_PREFIX_BITS = 96
+
+
+class Access(StrEnum):
+    """What a connection may do."""
+
+    FULL = "full"
+    """Everything an INDI client can do."""
+
+    READ_ONLY = "read-only"
+    """Observe everything, change nothing: what it writes is answered with a message and dropped."""
+
+    REFUSED = "refused"
+    """Nothing; the connection is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is known of a client before it says anything.
+
+    :ivar kind: how it is connected.
+    :ivar address: the IP address it comes from; ``None`` on a unix socket.
+    :ivar port: the TCP port it comes from; ``None`` on a unix socket.
+    :ivar uid: the user whose process it is; known of unix sockets only, where the system tells.
+    :ivar gid: the group of that process, likewise.
+    :ivar pid: the number of that process, likewise; 0 if this process cannot see it (another container).
+    :ivar certificate: the TLS certificate that it showed and that was verified, in the form of
+        :meth:`ssl.SSLSocket.getpeercert`; ``None`` if there is none.
+    """
+
+    kind: Literal["tcp", "unix"]
+    address: str | None = None
+    port: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    pid: int | None = None
+    certificate: Mapping[str, object] | None = field(default=None, hash=False)
+
+    @property
+    def name(self) -> str:
+        """The client for log lines: ``127.0.0.1:53211``, ``[::1]:53211``, ``process 4711``."""
+        if self.kind == "unix":
+            return "unix socket" if self.pid is None else f"process {self.pid}"
+        return f"[{self.address}]:{self.port}" if ":" in str(self.address) else f"{self.address}:{self.port}"
+
+    @property
+    def common_name(self) -> str | None:
+        """The common name in the certificate's subject, ``None`` if there is none."""
+        subject = (self.certificate or {}).get("subject", ())
+        if not isinstance(subject, tuple):
+            return None
+        names = [value for attributes in subject for key, value in attributes if key == "commonName"]
+        # The last is the most specific (RFC 4514 writes a subject backwards for that reason).
+        return str(names[-1]) if names else None
+
+
+AccessRule: TypeAlias = Callable[[Connection], Access]
+"""Decides what a connection may do; called once for each, in the event loop, so it must not take long."""
+
+
+def default_access(connection: Connection) -> Access:
+    """Allow everything, as every INDI server does; :func:`warn_if_open` says so where it matters."""
+    return Access.FULL
+
+
+def access_table(rules: Sequence[tuple[str, Access]], default: Access) -> AccessRule:
+    """Return a rule that goes by where a client comes from; the first entry that matches decides.
+
+    An entry is an IP network (``"192.168.1.0/24"``, ``"fd00::/8"``), an address (``"192.168.1.7"``), ``"loopback"``
+    (this machine, over TCP), or ``"unix"`` (this machine, over a unix socket). IPv4 addresses match in whatever
+    form they arrive, also as ``::ffff:192.168.1.7``; an IPv6 network, ``"::/0"`` included, holds no IPv4 address.
+
+    :param rules: pairs of an entry and what it allows.
+    :param default: what those may whom no entry matches.
+    :raises TypeError: an entry is not a text.
+    :raises ValueError: an entry is none of these, or allows what is not an :class:`Access`; the text names it.
+    """
+    table = tuple((_matcher(entry), _allowed(entry, access)) for entry, access in rules)
+    otherwise = _allowed("default", default)
+
+    def rule(connection: Connection) -> Access:
+        return next((access for matches, access in table if matches(connection)), otherwise)
+
+    return rule
+
+
+def decide(rule: AccessRule, connection: Connection) -> Access:
+    """Return what a connection may do; refused, with the reason in the log, if the rule fails to say so."""
+    try:
+        return Access(rule(connection))
+    except Exception:
+        logger.exception("%s: refused, because the access rule failed", connection.name)
+        return Access.REFUSED
+
+
+def warn_if_open(addresses: Iterable[str], has_rule: bool) -> None:
+    """Log one warning if machines elsewhere can connect and nothing decides what they may do.
+
+    :param addresses: where the server listens, as in :attr:`Listener.address <._listeners.Listener.address>`.
+    :param has_rule: whether an access rule was given.
+    """
+    reachable = [address for address in addresses if not _is_local(address)]
+    if reachable and not has_rule:
+        logger.warning(
+            "INDI has no authentication: whoever can reach %s can command the instruments. To restrict that, "
+            "listen on localhost or a unix socket only, or decide with access= who may do what.",
+            " or ".join(reachable),
+        )
+
+
+def _allowed(entry: str, access: Access) -> Access:
+    try:
+        return Access(access)
+    except ValueError as exc:
+        choices = ", ".join(repr(str(one)) for one in Access)
+        raise ValueError(f"access rule {entry!r}: {access!r} is none of {choices}") from exc
+
+
+def _matcher(entry: str) -> Callable[[Connection], bool]:
+    if not isinstance(entry, str):
+        raise TypeError(f"access rule {entry!r}: an entry is a text, such as '192.168.1.0/24'")
+    named = _NAMED_MATCHERS.get(entry)
+    if named is not None:
+        return named
+    try:
+        network = _unmapped_network(ip_network(entry))
+    except ValueError as exc:
+        raise ValueError(
+            f"access rule {entry!r}: neither a network, an address, 'loopback' nor 'unix': {exc}"
+        ) from exc
+    return lambda connection: (address := _address(connection)) is not None and address in network
+
+
+def _comes_over_unix(connection: Connection) -> bool:
+    return connection.kind == "unix"
+
+
+def _comes_over_loopback(connection: Connection) -> bool:
+    address = _address(connection)
+    return address is not None and address.is_loopback
+
+
+_NAMED_MATCHERS: dict[str, Callable[[Connection], bool]] = {
+    "unix": _comes_over_unix,
+    "loopback": _comes_over_loopback,
+}
+
+
+def _address(connection: Connection) -> _Address | None:
+    return None if connection.address is None else _unmapped(ip_address(connection.address))
+
+
+def _unmapped(address: _Address) -> _Address:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _unmapped_network(network: _Network) -> _Network:
+    # Connections are compared as IPv4, so a network written as IPv6 would never match: a hole, if it is to refuse.
+    first = _unmapped(network.network_address)
+    if network.prefixlen >= _MAPPED_PREFIX_BITS and isinstance(first, IPv4Address):
+        return IPv4Network((first, network.prefixlen - _MAPPED_PREFIX_BITS))
+    return network
+
+
+def _is_local(listening: str) -> bool:
+    host = listening.rpartition(":")[0].strip("[]")
+    try:
+        return _unmapped(ip_address(host)).is_loopback
+    except ValueError:
+        return True  # the path or the name of a unix socket

@@ -1,0 +1,105 @@
+"""The clients of a server: who is let in, what each may do, and how each is served until it goes."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+from indianyio._transports import ByteStream, SocketStream
+from indianyio.exceptions import ConnectionLostError
+from indianyio.model import PeerOutbox, PeerStatistics
+from indianyio.server._access import Access, AccessRule, Connection, decide, default_access
+from indianyio.server._hub import Hub
+from indianyio.server._tls import accept_tls
+from indianyio.server._wire import WirePort
+
+__all__ = ["Clients"]
+
+logger = logging.getLogger(__name__)
+
+
+class Clients:
+    """The clients of one run of a server.
+
+    :param most: how many there may be at a time; the next is disconnected at once.
+    :param access: decides about each connection what it may do.
+    :param tls: with it, TCP connections are encrypted; unix sockets are not.
+    :param make_outbox: makes what holds the messages that wait for a client.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        access: AccessRule = default_access,
+        tls: ssl.SSLContext | None = None,
+        make_outbox: Callable[[], PeerOutbox] = PeerOutbox,
+    ) -> None:
+        self.ports: dict[WirePort, None] = {}
+        self._most = most
+        self._access = access
+        self._tls = tls
+        self._make_outbox = make_outbox
+        self._present = 0
+        self._served = 0
+
+    async def serve(self, hub: Hub, sock: socket.socket, connection: Connection) -> None:
+        """Serve one client from its first byte to its last; what fails is its own matter.
+
+        :param hub: where its messages go to and come from.
+        :param sock: the connection, which the caller closes.
+        :param connection: what is known of it.
+        """
+        if self._present >= self._most:
+            logger.warning("%s: refused: there are %d clients already", connection.name, self._present)
+            return
+        self._present += 1
+        try:
+            stream, connection = await self._secured(sock, connection)
+            await self._serve(hub, stream, connection)
+        except ConnectionLostError as error:
+            logger.warning("%s", error)
+        except Exception:
+            logger.exception("%s: serving this client failed", connection.name)
+        finally:
+            self._present -= 1
+
+    def finish(self, reason: str) -> None:
+        """Let each client go when it has got what waits for it; whoever calls this sets the bound."""
+        for port in self.ports:
+            port.finish(reason)
+
+    def statistics(self) -> dict[str, PeerStatistics]:
+        """Return what has passed between the server and each client, by the client's name."""
+        return {port.name: port.statistics() for port in self.ports}
+
+    async def _secured(self, sock: socket.socket, connection: Connection) -> tuple[ByteStream, Connection]:
+        if self._tls is None or connection.kind == "unix":
+            return SocketStream(sock, name=connection.name), connection
+        stream = await accept_tls(sock, self._tls, name=connection.name)
+        return stream, Connection(
+            connection.kind, connection.address, connection.port, certificate=stream.certificate
+        )
+
+    async def _serve(self, hub: Hub, stream: ByteStream, connection: Connection) -> None:
+        access = decide(self._access, connection)
+        if access is Access.REFUSED:
+            logger.warning("%s: refused by the access rule", connection.name)
+            return
+        self._served += 1
+        # Several may come from one process; the number tells them apart.
+        port = WirePort(
+            hub, stream, self._make_outbox(), name=f"{connection.name} (client {self._served})", hears_out=True
+        )
+        logger.info("%s: connected, %s", port.name, access)
+        hub.add_client(port, may_write=access is Access.FULL)
+        self.ports[port] = None
+        reason = "the server ends"
+        try:
+            reason = await port.run()
+        finally:
+            del self.ports[port]
+            hub.remove(port, reason)
+            logger.info("%s: %s", port.name, reason)

@@ -1,0 +1,133 @@
+"""The middle of a server: frames come in from peers, the router decides, and the peers get what is theirs.
+
+Nothing here waits. A peer is a :class:`Port`; what is delivered to it waits in an outbox of its own, or is dropped
+as that outbox decides, so that no peer can hold up another.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Hashable, Iterable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from indianyio._transports import SharedMemory
+from indianyio._vocabulary import Limits
+from indianyio.exceptions import RemoteProtocolError
+from indianyio.model import Delivery, Relay, Routed, Router
+from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp, relayable
+
+__all__ = ["Hub", "Port"]
+
+logger = logging.getLogger(__name__)
+
+
+class Port(Hashable, Protocol):
+    """A peer, seen from the hub."""
+
+    @property
+    def name(self) -> str:
+        """Who the peer is, for log lines."""
+
+    def deliver(self, relay: Relay) -> None:
+        """Queue a message for the peer; never waits and never raises."""
+
+    def refuse(self, reason: str) -> None:
+        """Disconnect the peer soon; never waits, and may be called again."""
+
+
+class Hub:
+    """The peers of a server and what passes between them.
+
+    :param limits: what a message that is handed on may be.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.router: Router[Port] = Router(secrets.token_hex(8))
+
+    # -- who comes and goes ------------------------------------------------------------------------------------
+
+    def add_client(self, port: Port, *, may_write: bool = True) -> None:
+        """Take in a client."""
+        self.router.add_client(port, port.name, may_write=may_write)
+
+    def add_driver(self, port: Port, devices: Iterable[str] = ()) -> str | None:
+        """Take in a driver and ask for its definitions; return why not, if a device of it is another's."""
+        return self._welcome(port, self.router.add_driver(port, port.name, devices))
+
+    def add_remote(self, port: Port, host: str, device: str | None) -> str | None:
+        """Take in another server and ask for its definitions; return why not, if that cannot be.
+
+        :param host: where it is, as host and port.
+        :param device: the only device that is wanted of it, ``None`` for all.
+        """
+        return self._welcome(port, self.router.add_remote(port, port.name, host=host, device=device))
+
+    def remove(self, port: Port, reason: str) -> None:
+        """Forget a peer, and tell those who know its devices that they are gone, and why."""
+        self._carry_out(port, self.router.remove(port, reason))
+
+    def _welcome(self, port: Port, routed: Routed[Port]) -> str | None:
+        self._carry_out(port, routed)
+        if routed.refuse is None:
+            self._carry_out(port, self.router.greeting(port))
+        return routed.refuse
+
+    # -- what they say -----------------------------------------------------------------------------------------
+
+    def receive(self, port: Port, frame: Frame) -> Unusable | None:
+        """Hand on what a peer sent over a wire, if it is fit for that (design: what is relayed is safe).
+
+        :return: why it is not, or ``None``.
+        """
+        try:
+            safe = relayable(frame, self.limits)
+        except RemoteProtocolError as error:
+            port.refuse(str(error))
+            return None
+        if isinstance(safe, Unusable):
+            return safe
+        if safe is not frame:
+            frame.attachments = ()  # those that are still wanted are the new frame's
+        self.hand_on(port, safe)
+        return None
+
+    def hand_on(self, port: Port, frame: Frame) -> None:
+        """Hand on a frame that is known to be safe; its attachments are the hub's."""
+        routed = self.router.receive(port, frame)
+        if not any(delivery.frame is frame for delivery in routed.deliveries):
+            for attachment in frame.attachments:
+                attachment.close()
+        self._carry_out(port, routed)
+        frame.attachments = ()
+
+    def tell_all(self, ports: Iterable[Port], text: str) -> None:
+        """Send a line for people that names no device to these peers."""
+        message = Message(timestamp=format_timestamp(datetime.now(UTC)), message=text)
+        frame = Frame(message.tag, encode(message).rstrip(), decoded=message)
+        targets = tuple(ports)
+        if targets:
+            self._deliver([Delivery(frame, targets)])
+
+    def _carry_out(self, port: Port, routed: Routed[Port]) -> None:
+        if routed.dropped is not None:
+            logger.warning("%s: %s", port.name, routed.dropped)
+        self._deliver(routed.deliveries)
+        if routed.refuse is not None:
+            port.refuse(routed.refuse)
+
+    def _deliver(self, deliveries: Iterable[Delivery[Port]]) -> None:
+        # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
+        relays: dict[int, Relay] = {}
+        try:
+            for delivery in deliveries:
+                relay = relays.get(id(delivery.frame))
+                if relay is None:
+                    relay = relays[id(delivery.frame)] = Relay(delivery.frame, SharedMemory.create)
+                for target in delivery.targets:
+                    target.deliver(relay)
+        finally:
+            for relay in relays.values():
+                relay.close()

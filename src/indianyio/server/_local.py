@@ -1,0 +1,184 @@
+"""The way between a server and a driver in the same process: frames, not bytes.
+
+It is a port to the hub and a link to the driver at once. What the driver says is encoded once, because clients get
+bytes, but never parsed again: the frame carries the message. What is for the driver waits in a queue; the driver's
+reader never waits for anything, so the queue is short unless the event loop is held up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import anyio
+import anyio.lowlevel
+
+from indianyio._link import FrameHandler
+from indianyio._transports import attachments_supported
+from indianyio._vocabulary import Limits
+from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relay
+from indianyio.protocol import (
+    Frame,
+    PingRequest,
+    SetBLOBVector,
+    Unusable,
+    WireMessage,
+    attached_bytes,
+    decode,
+    encode,
+    encode_blob_parts,
+)
+from indianyio.server._hub import Hub
+
+__all__ = ["LocalLink"]
+
+logger = logging.getLogger(__name__)
+
+# How much a driver may say before the others have their turn, as on a wire.
+_TURN_BYTES = 16 << 10
+
+
+class LocalLink:
+    """A driver of the server's own.
+
+    :param hub: the other end.
+    :param name: the driver, for log lines and for its clients.
+    :param limits: what a message may be.
+    """
+
+    def __init__(self, hub: Hub, name: str, limits: Limits) -> None:
+        self.name = name
+        self.limits = limits
+        self.carries_attachments = attachments_supported()
+        self.has_room = True
+        self._hub = hub
+        self._queue: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._arrived = anyio.Event()
+        self._closed = anyio.Event()
+        self._refused: str | None = None
+        self._unyielded_bytes = 0
+        self._statistics = PeerStatistics()
+
+    # -- for the hub -------------------------------------------------------------------------------------------
+
+    def deliver(self, relay: Relay) -> None:
+        """Queue a message for the driver."""
+        if self._refused is not None or self._closed.is_set():
+            return
+        frame = relay.frame()
+        size = len(frame.data) + attached_bytes(frame)
+        if self._queued_bytes > OUTBOX_BYTES:
+            _close_attachments(frame)
+            self.refuse(f"{self._queued_bytes} bytes wait for the driver, which does not read them")
+            return
+        self._queue.append(frame)
+        self._queued_bytes += size
+        seen = self._statistics
+        self._statistics = replace(seen, messages_out=seen.messages_out + 1, bytes_out=seen.bytes_out + size)
+        self._arrived.set()
+
+    def refuse(self, reason: str) -> None:
+        """Let the driver's run end."""
+        self._refused = self._refused or reason
+        self._arrived.set()
+
+    def statistics(self) -> PeerStatistics:
+        """Return what has passed so far."""
+        return replace(self._statistics, queued_bytes=self._queued_bytes)
+
+    # -- for the driver ----------------------------------------------------------------------------------------
+
+    async def read(self, handle: FrameHandler) -> str:
+        """Hand every frame to ``handle`` until the server refuses the driver; return why."""
+        try:
+            while self._refused is None:
+                while self._queue:
+                    self._handle_next(handle)
+                    await anyio.lowlevel.checkpoint()
+                self._arrived = anyio.Event()
+                await self._arrived.wait()
+            logger.error("%s: %s", self.name, self._refused)
+            return self._refused
+        finally:
+            while self._queue:
+                _close_attachments(self._queue.popleft())
+
+    def decode(self, frame: Frame) -> WireMessage | None:
+        """Return what a frame says, or ``None`` after logging why it cannot be used."""
+        message = decode(frame, self.limits)
+        if isinstance(message, Unusable):
+            logger.warning("%s: dropped %d bytes: %s", self.name, message.size, message.reason)
+            return None
+        return message
+
+    async def send(self, message: WireMessage) -> None:
+        """Hand a message to the server; the other tasks have their turn every few messages."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        self.offer(message)
+        await self._give_way()
+
+    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
+        """Hand over what ``make`` returns; there is always room."""
+        for message in make():
+            self.offer(message)
+        await self._give_way()
+
+    async def _give_way(self) -> None:
+        # Behind the message, not before it: another task would put a newer one in front of it.
+        if self._unyielded_bytes >= _TURN_BYTES or self._closed.is_set():
+            self._unyielded_bytes = 0
+            await anyio.lowlevel.cancel_shielded_checkpoint()
+
+    async def send_blobs(
+        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
+    ) -> None:
+        """Hand over a BLOB vector and the ping behind it, which the server answers."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
+        data = b"".join(encode_blob_parts(update, base64)).rstrip()
+        self._hand_over(Frame(update.tag, data, attachments, len(attachments)))
+        self.offer(ping)
+        await self._give_way()
+
+    def offer(self, message: WireMessage) -> bool:
+        """Hand a message to the server."""
+        self._hand_over(Frame(message.tag, encode(message).rstrip(), decoded=message))
+        return True
+
+    def hurry(self) -> None:
+        """Do nothing: no send waits."""
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        self._closed.set()
+
+    async def write(self) -> str:
+        """Wait for :meth:`close`: what was sent is with the clients' outboxes already."""
+        await self._closed.wait()
+        return "everything was sent"
+
+    def _hand_over(self, frame: Frame) -> None:
+        if self._closed.is_set():
+            _close_attachments(frame)
+            return
+        size = len(frame.data) + attached_bytes(frame)
+        self._unyielded_bytes += size
+        seen = self._statistics
+        self._statistics = replace(seen, messages_in=seen.messages_in + 1, bytes_in=seen.bytes_in + size)
+        self._hub.hand_on(self, frame)
+
+    def _handle_next(self, handle: FrameHandler) -> None:
+        frame = self._queue.popleft()
+        self._queued_bytes -= len(frame.data) + attached_bytes(frame)
+        try:
+            handle(frame)
+        finally:
+            _close_attachments(frame)
+
+
+def _close_attachments(frame: Frame) -> None:
+    for attachment in frame.attachments:
+        attachment.close()

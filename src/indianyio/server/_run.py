@@ -1,0 +1,204 @@
+"""One run of a server: which task lives in which group, and what ends when.
+
+The work (listeners, drivers, other servers) lives in one group, whose cancel scope is the stop signal; the clients
+live in another that outlasts it. So when the server is to end, the drivers leave first, and what they say then, and
+that their devices are gone, still reaches the clients. Then the clients' outboxes are closed and drained, for as
+long as the grace lasts. The clients' group is shielded, so all this happens however the run is cancelled.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol
+
+import anyio
+from anyio import CancelScope, create_task_group
+from anyio.abc import TaskGroup
+
+from indianyio.driver import IPyDriver
+from indianyio.model import PeerStatistics
+from indianyio.server._access import Connection
+from indianyio.server._clients import Clients
+from indianyio.server._hub import Hub
+from indianyio.server._listeners import ConnectionHandler
+from indianyio.server._local import LocalLink
+
+__all__ = ["Feeder", "ServerRun"]
+
+logger = logging.getLogger(__name__)
+
+
+class Feeder(Hashable, Protocol):
+    """Something that brings devices: an external driver or another server."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in log lines."""
+
+    async def run(self, hub: Hub) -> None:
+        """Bring them until this is cancelled."""
+
+    def statistics(self) -> PeerStatistics:
+        """Return what has passed so far."""
+
+
+class Listening(Protocol):
+    """A socket on which clients arrive."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, in words."""
+
+    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
+        """Start ``handle`` for every connection."""
+
+    def close(self) -> None:
+        """Listen no more."""
+
+
+class ServerRun:
+    """A server at work; made for each run, inside the event loop.
+
+    :param hub: the middle.
+    :param listeners: where clients arrive; closed when the work ends.
+    :param drivers: drivers of this process.
+    :param feeders: external drivers and other servers.
+    :param clients: the clients, of whom there are none yet.
+    :param grace_seconds: how long the clients may take for what is left for them.
+    :ivar nothing_left: set when the last external driver and other server has gone, and there is no driver here.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        listeners: Sequence[Listening],
+        drivers: Sequence[IPyDriver],
+        feeders: Sequence[Feeder],
+        clients: Clients,
+        *,
+        grace_seconds: float,
+    ) -> None:
+        self.hub = hub
+        self.clients = clients
+        self._listeners = listeners
+        self._drivers = drivers
+        self._feeders = feeders
+        self._grace_seconds = grace_seconds
+        self._work = CancelScope()
+        self._parting = CancelScope(shield=True)
+        self._work_ended = anyio.Event()
+        self._clients_welcome = anyio.Event()
+        self._client_tasks: TaskGroup | None = None
+        self._work_tasks: TaskGroup | None = None
+        self._feeding: dict[Feeder, CancelScope] = {}
+        self._local: dict[LocalLink, None] = {}
+        self.nothing_left = anyio.Event()
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Run until :meth:`end` is called or the task is cancelled.
+
+        :param started: called when clients can connect.
+        """
+        async with create_task_group() as owner:
+            owner.start_soon(self._keep_clients)
+            try:
+                with self._work:
+                    await self._clients_welcome.wait()
+                    await self._run_work(started)
+            finally:
+                self._work_tasks = None
+                for listener in self._listeners:
+                    listener.close()
+                self._work_ended.set()
+
+    def end(self, reason: str) -> None:
+        """Let the work end."""
+        self._work.cancel(reason)
+
+    def statistics(self) -> dict[str, PeerStatistics]:
+        """Return what has passed between the server and each peer, by the peer's name."""
+        locals_ = {link.name: link.statistics() for link in self._local}
+        feeders = {feeder.name: feeder.statistics() for feeder in self._feeding}
+        return {**locals_, **feeders, **self.clients.statistics()}
+
+    def start_feeder(self, feeder: Feeder) -> None:
+        """Have one more external driver or other server."""
+        if self._work_tasks is not None and feeder not in self._feeding:
+            self._feeding[feeder] = CancelScope()
+            self._work_tasks.start_soon(self._run_feeder, feeder)
+
+    def stop_feeder(self, feeder: Feeder) -> None:
+        """Let an external driver or another server go; its clients are told."""
+        if feeder in self._feeding:
+            self._feeding[feeder].cancel("it was asked to stop")
+
+    # -- the tasks ---------------------------------------------------------------------------------------------
+
+    async def _keep_clients(self) -> None:
+        """Have the clients' tasks, until the work has ended and the clients have got what was left for them."""
+        with self._parting:
+            async with create_task_group() as tasks:
+                self._client_tasks = tasks
+                self._clients_welcome.set()
+                await self._work_ended.wait()
+                self._parting.deadline = anyio.current_time() + self._grace_seconds
+                self.clients.finish("the server ends")
+
+    async def _run_work(self, started: Callable[[], None]) -> None:
+        async with create_task_group() as work:
+            self._work_tasks = work
+            for driver in self._drivers:
+                work.start_soon(self._run_driver, driver)
+            for feeder in self._feeders:
+                self.start_feeder(feeder)
+            if self._client_tasks is not None:
+                for listener in self._listeners:
+                    work.start_soon(listener.accept_forever, self._serve_client, self._client_tasks)
+            started()
+            await anyio.sleep_forever()
+
+    async def _run_driver(self, driver: IPyDriver) -> None:
+        """Run a driver of this process; what fails in it is its own matter, and its clients are told."""
+        name = f"driver of {', '.join(driver)}"
+        link = LocalLink(self.hub, name, driver.wire_limits)
+        refusal = self.hub.add_driver(link, driver)
+        if refusal is not None:
+            logger.error("%s: %s", name, refusal)
+            return
+        reason = "the driver has ended"
+        self._local[link] = None
+        try:
+            with driver._claim():
+                await driver._serve(link, _nothing)
+        except Exception as error:
+            logger.exception("%s failed", name)
+            reason = f"the driver has failed: {_leaf(error)}"
+        finally:
+            del self._local[link]
+            self.hub.remove(link, reason)
+
+    async def _run_feeder(self, feeder: Feeder) -> None:
+        try:
+            with self._feeding[feeder]:
+                await feeder.run(self.hub)
+        except Exception as error:
+            logger.error("%s: %s", feeder.name, error, exc_info=not isinstance(error, OSError))
+        finally:
+            del self._feeding[feeder]
+            if not (self._feeding or self._drivers):
+                self.nothing_left.set()
+
+    async def _serve_client(self, sock: socket.socket, connection: Connection) -> None:
+        await self.clients.serve(self.hub, sock, connection)
+
+
+def _nothing() -> None:
+    """Be told that a driver is ready, which nobody waits for."""
+
+
+def _leaf(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,194 @@
+"""TLS under INDI: a byte stream that encrypts what it sends and decrypts what arrives.
+
+OpenSSL works on two buffers in memory here and never sees the socket, so waiting, closing and cancelling are those
+of :class:`~indianyio._transports.SocketStream`. Receiving never sends: what OpenSSL wants to answer (a new key, by
+TLS 1.3) may travel with the next message. So a peer that does not read cannot hold up the reading of what it says,
+and the reading and the sending task need no lock between them.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import anyio
+import anyio.lowlevel
+
+from indianyio._transports import RECEIVE_BYTES, Received, SocketStream
+from indianyio._transports._base import refuse_attachments
+from indianyio.exceptions import ConnectionLostError
+from indianyio.protocol._elements import Attachment
+
+__all__ = ["HANDSHAKE_SECONDS", "TLSStream", "accept_tls", "check_server_context"]
+
+HANDSHAKE_SECONDS = 10.0
+"""How long a client may take for the handshake: some round trips over a slow line, no more."""
+
+# What is encrypted and sent at a time: four records. More would only be held twice.
+_PIECE_BYTES = 64 << 10
+
+# What OpenSSL may want to answer before something is sent: a few dozen bytes at a time. A peer that provokes more
+# than this is up to no good.
+_UNSENT_ANSWER_BYTES = 16 << 10
+
+_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+def check_server_context(context: ssl.SSLContext) -> None:
+    """Refuse a context that cannot serve, before any client finds out.
+
+    :raises ValueError: it is made for clients.
+    """
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    except ssl.SSLError as exc:
+        raise ValueError(
+            "this SSLContext is for clients; make one with ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+        ) from exc
+
+
+async def accept_tls(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    *,
+    name: str | None = None,
+    handshake_seconds: float = HANDSHAKE_SECONDS,
+) -> TLSStream:
+    """Do the server's part of a handshake on a connected socket and return the encrypted stream.
+
+    Cancelled or failed, the socket cannot be used any more; closing it is the caller's task then, and the stream's
+    otherwise.
+
+    :param context: with the server's certificate; :attr:`ssl.SSLContext.verify_mode` decides about the client's.
+    :param name: for log lines; derived from the peer's address unless given.
+    :param handshake_seconds: how long the client may take.
+    :raises ConnectionLostError: the client does not speak TLS, its certificate is not accepted, it took too long or
+        has gone.
+    """
+    stream = TLSStream(sock, context, name=name)
+    with anyio.move_on_after(handshake_seconds):
+        await stream._shake_hands()
+        return stream
+    raise ConnectionLostError(f"{stream.name}: no TLS handshake within {handshake_seconds:g} s")
+
+
+class TLSStream:
+    """A :class:`~indianyio._transports.ByteStream` over a socket, encrypted; made by :func:`accept_tls`."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, name: str | None = None) -> None:
+        self._socket = sock
+        self._stream = SocketStream(sock, name=name)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # Whether a record may have been sent in part; nothing can follow it then, not even a farewell.
+        self._torn = True
+
+    @property
+    def name(self) -> str:
+        """The peer, as of :class:`~indianyio._transports.SocketStream`."""
+        return self._stream.name
+
+    @property
+    def carries_attachments(self) -> bool:
+        """``False``: a descriptor would pass beside the encryption."""
+        return False
+
+    @property
+    def certificate(self) -> Mapping[str, object] | None:
+        """The client's certificate, if it showed one and the context verified it; ``None`` otherwise."""
+        return self._tls.getpeercert() or None
+
+    async def receive(self) -> Received:
+        """Wait for the next bytes, as :meth:`ByteStream.receive` says.
+
+        The stream ends where the peer says so in TLS or closes the connection: an INDI element that was cut off is
+        recognised as such, so the difference decides nothing.
+        """
+        await anyio.lowlevel.checkpoint()
+        while (decrypted := self._decrypt()) is None:
+            received = await self._stream.receive()
+            if not received.data:
+                return Received(b"")
+            self._incoming.write(received.data)
+        return Received(decrypted)
+
+    async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
+        """Encrypt and send all of ``data``, as :meth:`ByteStream.send` says.
+
+        :raises ValueError: there are attachments.
+        """
+        refuse_attachments(self.name, attachments)
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[self._encrypt(rest[:_PIECE_BYTES]) :]
+            await self._send_encrypted()
+
+    async def aclose(self) -> None:
+        """Close the connection, as :meth:`ByteStream.aclose` says; the peer is told so if that takes no waiting."""
+        self.close()
+
+    def close(self) -> None:
+        """Do what :meth:`aclose` does, for callers that cannot await; an event loop must be running."""
+        if not self._torn:
+            self._torn = True
+            with suppress(OSError):  # OpenSSL's errors are among them: it wants an answer, which nobody waits for
+                self._tls.unwrap()
+            with suppress(OSError):
+                self._socket.send(self._outgoing.read(), _DONTWAIT)
+        self._stream.close()
+
+    async def _shake_hands(self) -> None:
+        while (unfinished := self._advance_handshake()) is not None:
+            if not isinstance(unfinished, ssl.SSLWantReadError):
+                with suppress(ConnectionLostError):
+                    await self._send_encrypted()  # the alert, which tells the client what is wrong
+                raise self._failed("TLS handshake failed", unfinished) from unfinished
+            await self._send_encrypted()
+            received = await self._stream.receive()
+            if not received.data:
+                raise ConnectionLostError(f"{self.name}: the peer left during the TLS handshake")
+            self._incoming.write(received.data)
+        await self._send_encrypted()
+
+    def _advance_handshake(self) -> ssl.SSLError | None:
+        """Do what can be done without waiting; return why it is not finished, ``None`` if it is."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLError as exc:
+            return exc
+        return None
+
+    def _decrypt(self) -> bytes | None:
+        """Return what arrived, nothing at the end of the stream, ``None`` if more has to arrive first."""
+        decrypted = None
+        try:
+            decrypted = self._tls.read(RECEIVE_BYTES)
+        except ssl.SSLWantReadError:
+            pass  # what it may have wanted to answer is counted all the same
+        except ssl.SSLError as exc:
+            raise self._failed("TLS failed", exc) from exc
+        if self._outgoing.pending > _UNSENT_ANSWER_BYTES:
+            raise ConnectionLostError(f"{self.name}: TLS failed: too many requests to renegotiate")
+        return decrypted
+
+    def _encrypt(self, piece: memoryview) -> int:
+        """Encrypt a piece for sending; return how much of it."""
+        try:
+            return self._tls.write(piece)
+        except ssl.SSLError as exc:
+            # A peer that renegotiates, by a TLS older than 1.3, ends up here too; no INDI client has reason to.
+            raise self._failed("TLS failed", exc) from exc
+
+    async def _send_encrypted(self) -> None:
+        """Send what OpenSSL has ready, if anything."""
+        self._torn = True
+        if self._outgoing.pending:
+            await self._stream.send(self._outgoing.read())
+        self._torn = False
+
+    def _failed(self, what: str, error: ssl.SSLError) -> ConnectionLostError:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return ConnectionLostError(f"{self.name}: {what}: {reason}")

@@ -1,0 +1,96 @@
+"""A peer of the server at the other end of a byte stream: a client, a driver's process, another server."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+from anyio import CancelScope, create_task_group
+
+from indianyio._link import Link
+from indianyio._transports import ByteStream
+from indianyio.model import PeerOutbox, PeerStatistics, Relay, Verdict
+from indianyio.protocol import Frame
+from indianyio.server._hub import Hub
+
+__all__ = ["WirePort"]
+
+logger = logging.getLogger(__name__)
+
+
+class WirePort:
+    """One connection, from the first byte to the last.
+
+    :param hub: what receives the peer's frames.
+    :param stream: the bytes; closed by whoever made it.
+    :param outbox: what may wait for the peer.
+    :param name: who it is, for log lines; the stream's name if absent.
+    :param hears_out: whether a peer that reads no more is still heard until it has said everything, as a client is
+        that writes and leaves (protocol.md 2.8). A driver whose input is closed is dead (S9).
+    """
+
+    def __init__(
+        self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str | None = None, hears_out: bool = False
+    ) -> None:
+        self.name = name or stream.name
+        self._hub = hub
+        self._outbox = outbox
+        self._link = Link(stream, limits=hub.limits, outbox=outbox)
+        self._connected = CancelScope()
+        self._reason: str | None = None
+        self._hears_out = hears_out
+        self._deaf = False
+
+    async def run(self) -> str:
+        """Pass frames both ways until either side ends it; the hub must know this port by now.
+
+        :return: why it ended, in words for people.
+        """
+        with self._connected:
+            async with create_task_group() as tasks:
+                tasks.start_soon(self._write)
+                self.refuse(await self._link.read(self._receive))
+                await anyio.sleep_forever()
+        return self._reason or "the connection ended"
+
+    def deliver(self, relay: Relay) -> None:
+        """Queue a message, unless the peer is too far behind (protocol.md 2.8)."""
+        try:
+            outgoing = relay.outgoing(attach=self._link.carries_attachments)
+        except ValueError as error:
+            logger.warning("%s: a BLOB cannot be read and is left out: %s", self.name, error)
+            return
+        verdict = self._outbox.offer(outgoing, is_stream=relay.is_stream)
+        if verdict is Verdict.OVERFLOW:
+            self.refuse(self._outbox.failure or "it does not read")
+        self._link.wake()
+
+    def refuse(self, reason: str) -> None:
+        """End the connection at once; what waits for the peer is dropped."""
+        if self._reason is None:
+            self._reason = reason
+        self._connected.cancel(reason)
+
+    def finish(self, reason: str) -> None:
+        """End the connection when the peer has got what waits for it; whoever calls this sets the bound."""
+        if self._reason is None:
+            self._reason = reason
+        self._link.close()
+        if self._deaf:
+            self._connected.cancel(reason)
+
+    def statistics(self) -> PeerStatistics:
+        """Return what has passed so far."""
+        return self._outbox.statistics()
+
+    def _receive(self, frame: Frame) -> None:
+        self._outbox.count_received(len(frame.data))
+        self._link.note(self._hub.receive(self, frame))
+
+    async def _write(self) -> None:
+        reason = await self._link.write()
+        self._deaf = True
+        if self._hears_out and self._reason is None:
+            logger.info("%s: %s", self.name, reason)
+        else:
+            self.refuse(self._reason or reason)

@@ -1,0 +1,532 @@
+"""What is handed on is one sound element with the same meaning for every reader, or nothing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import pybase64
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from indianyio.exceptions import RemoteProtocolError
+from indianyio.protocol import (
+    MESSAGES,
+    Frame,
+    Framer,
+    GetProperties,
+    Limits,
+    NewBLOBVector,
+    OneBLOB,
+    SetBLOBVector,
+    Unusable,
+    WireMessage,
+    decode,
+    encode,
+    parse_element,
+    relayable,
+)
+from tests.protocol import lilxml
+
+STREAMS = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))]
+CAPTURED = [item for stream in STREAMS for item in Framer().feed(stream)]
+
+
+class Attached:
+    """An attachment that can tell whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def read(self, length: int) -> bytes:
+        return b"x" * length
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def frame_of(data: bytes, attachments: tuple[Attached, ...] = ()) -> Frame:
+    [frame] = Framer().feed(data)
+    assert isinstance(frame, Frame)
+    frame.attachments = attachments
+    return frame
+
+
+def relayed(data: bytes) -> bytes:
+    found = relayable(frame_of(data))
+    assert isinstance(found, Frame), found
+    return found.data
+
+
+def text_vector(text: bytes) -> bytes:
+    return b'<setTextVector device="D" name="T" state="Ok"><oneText name="a">%b</oneText></setTextVector>' % text
+
+
+def blob_vector(blob: bytes, tag: bytes = b"setBLOBVector") -> bytes:
+    return b'<%b device="D" name="B" state="Ok">%b</%b>' % (tag, blob, tag)
+
+
+PLAIN = [
+    b"<getProperties version='1.7'/>",
+    b'<getProperties device="*" version="1.7"/>',
+    b"<getProperties version='1.2' device='D' name='N'></getProperties>",
+    b"<pingReply uid='q' />",
+    b"<pingRequest/>",
+    b'<enableBLOB device="D">Also</enableBLOB>',
+    b'<enableBLOB device="D">\n  nonsense\n</enableBLOB >',
+    b'<message message="&quot;a&quot; &lt; &amp; it\'s"/>',
+    b'<message device="D" timestamp="2026-11-22T20:20:19" message="m">\n</message>',
+    b'<delProperty device="D"/>',
+    b'<setSwitchVector device="D" name="S"/>',  # white paper: state is optional
+    b'<setSwitchVector name="S" device="D" state="bogus" hint="a=&apos;b&apos;"/>',
+    b'<newNumberVector device="D"\n name="N"\t><oneNumber name = "a" > -1:30 </oneNumber >\r\n</newNumberVector >',
+    b'<defSwitchVector device="D" name="S"><defSwitch name=""/><defSwitch>Off</defSwitch></defSwitchVector>',
+    text_vector("Grüße, 星 \U0001f52d".encode()),
+    text_vector(b"a &amp;&lt;&gt;&apos;&quot; \"'> b"),
+    text_vector(b"a ]] b ]&gt; ]"),
+    text_vector(b" \n\t\r "),
+    blob_vector(b""),
+    blob_vector(b'<oneBLOB name="b" size="0" format=".fits"/>'),
+    blob_vector(b'<oneBLOB name="b" size="0" enclen="0" format=".fits">\n</oneBLOB>'),
+    blob_vector(b'<oneBLOB name="b" size="3" format=".txt">YWJj</oneBLOB>'),
+    blob_vector(b'<oneBLOB name="b" size="9" format=".z">YWJj</oneBLOB>', b"newBLOBVector"),
+]
+
+
+@pytest.mark.parametrize("data", PLAIN)
+def test_plain_messages_are_handed_on_as_they_are(data: bytes) -> None:
+    frame = frame_of(data)
+    assert relayable(frame) is frame
+
+
+def test_all_that_libindi_writes_is_plain() -> None:
+    for item in CAPTURED:
+        assert isinstance(item, Frame)
+        assert relayable(item) is item
+
+
+@pytest.mark.parametrize("tag", MESSAGES)
+def test_our_own_messages_are_plain(tag: str) -> None:
+    names = {"device": "D", "name": "N"} if "Vector" in tag else {}
+    data = encode(MESSAGES[tag](**{"device": "D"} if tag == "delProperty" else names, **state_of(tag)))
+    frame = frame_of(data)
+    assert relayable(frame) is frame
+
+
+def state_of(tag: str) -> dict[str, str]:
+    return {"state": "Ok"} if tag.startswith("set") else {}
+
+
+REWRITTEN = [
+    # comments, CDATA, processing instructions
+    (text_vector(b"a<!-- x -->b"), text_vector(b"ab")),
+    (text_vector(b"<![CDATA[a > b]]>"), text_vector(b"a > b")),
+    (text_vector(b"a<?x y?>"), text_vector(b"a")),
+    (b'<delProperty device="D"><!----></delProperty>', b'<delProperty device="D"/>'),
+    # entities that libindi's reader does not know, or not in this place
+    (text_vector(b"a &#65;&#x42; b"), text_vector(b"a AB b")),
+    (text_vector(b"&quot;a&quot; &gt; b"), text_vector(b'"a" > b')),
+    (text_vector(b"\n  &apos;a\n"), text_vector(b"'a")),
+    (text_vector(b"&amp;a"), text_vector(b"&amp;a")),
+    (text_vector(b"a &gt;"), text_vector(b"a &gt;")),
+    # attributes
+    (b"<message message='a > b'/>", b'<message message="a &gt; b"/>'),
+    (b"<message message='a\n\tb'/>", b'<message message="a  b"/>'),
+    (b"<message message='a&#10;b'/>", b'<message message="a b"/>'),
+    (b"<message x-y='1' message='m'/>", b'<message message="m"/>'),
+    (b"<message xmlns:x='u' x:y='1' message='m'/>", b'<message message="m"/>'),
+    (b"<message enclen='9' message='m'/>", b'<message message="m"/>'),
+    (text_vector(b"v").replace(b"oneText ", b"oneText enclen='9' "), text_vector(b"v")),
+    # encoding
+    (text_vector(b"5\xb0"), text_vector("5°".encode())),
+    # structure
+    (
+        b'<setTextVector device="D" name="T" state="Ok"><x><y/></x>t<oneText name="a">v</oneText></setTextVector>',
+        text_vector(b"v"),
+    ),
+    (
+        b'<newTextVector device="D" name="T"><oneNumber name="a">1</oneNumber></newTextVector>',
+        b'<newTextVector device="D" name="T"/>',
+    ),
+    (b"<message message='m'>text</message>", b'<message message="m"/>'),
+    # what libindi's clients crash on
+    (
+        blob_vector(b'<oneBLOB size="3" format=".x">YWJj</oneBLOB>'),
+        b'<setBLOBVector device="D" name="B" state="Ok"/>',
+    ),
+    (blob_vector(b'<oneBLOB name="" size="0"/>'), b'<setBLOBVector device="D" name="B" state="Ok"/>'),
+    # what libindi's drivers exit on
+    (b"<getProperties/>", b'<getProperties version="1.7"/>'),
+    (b"<getProperties device='D' version='9'/>", b'<getProperties version="1.7" device="D"/>'),
+    (b"<getProperties device='D' version='x'/>", b'<getProperties version="1.7" device="D"/>'),
+]
+
+
+@pytest.mark.parametrize(("data", "expected"), REWRITTEN)
+def test_the_rest_is_written_anew(data: bytes, expected: bytes) -> None:
+    written = relayed(data)
+    assert b"".join(written.split(b"\n")) == expected
+    assert not written.endswith(b"\n")
+
+
+UNUSABLE = [
+    (b"<setTextVector device='D' state='Ok'/>", "without name"),
+    (b"<newSwitchVector device='D' name=''/>", "without name"),
+    (b"<defLightVector name='N'/>", "without device"),
+    (b"<delProperty name='N'/>", "without device"),
+    (b"<message message='1' message='2'/>", "duplicate attribute"),
+    (b"<setTextVector device='D' name='N'><oneText name='a' name='b'/></setTextVector>", "duplicate attribute"),
+    (b"<message message=1/>", "not well-formed"),
+    (b"<message <x/>", "not well-formed"),
+    (b"<message message='a < b'/>", "not well-formed"),
+    (b"<message message='\x07'/>", "not well-formed"),
+    (text_vector(b"a\0b"), "not well-formed"),
+    (text_vector(b"a & b; c"), "not well-formed"),
+    (text_vector(b"a ]]> b"), "not well-formed"),
+    (text_vector(b"&lol;"), ""),
+    (text_vector(b"\xef\xbf\xbe"), "not well-formed"),
+    (text_vector(b"<x></y>"), "not well-formed"),
+    (b"<message><!DOCTYPE x [<!ENTITY a 'b'>]></message>", ""),
+    (b"<message xmlns='u' message='m'/>", "no message"),
+    (b"<setTextVector device='D' name='N'><!-- stateless --></setTextVector>", "no state"),
+]
+
+
+@pytest.mark.parametrize(("data", "reason"), UNUSABLE)
+def test_what_cannot_be_mended_is_unusable(data: bytes, reason: str) -> None:
+    found = relayable(frame_of(data))
+    assert isinstance(found, Unusable)
+    assert reason in found.reason
+    assert found.size == len(data)
+
+
+# -- limits ----------------------------------------------------------------------------------------------------
+
+
+def vector_of(members: int, inside: bytes = b"") -> bytes:
+    return b'<setTextVector device="D" name="T">%b</setTextVector>' % (b"<oneText>%b</oneText>" % inside * members)
+
+
+def test_s7_members_are_limited() -> None:
+    frame = frame_of(vector_of(5))
+    assert relayable(frame, Limits(members=5)) is frame
+    with pytest.raises(RemoteProtocolError, match="more than 4 members"):
+        relayable(frame, Limits(members=4))
+    many = frame_of(blob_vector(b'<oneBLOB name="b" size="0"/>' * 5))
+    assert relayable(many, Limits(members=5)) is many
+    with pytest.raises(RemoteProtocolError, match="more than 4"):
+        relayable(many, Limits(members=4))
+
+
+def test_s7_depth_is_limited() -> None:
+    with pytest.raises(RemoteProtocolError, match="deep"):
+        relayable(frame_of(vector_of(1, b"<x><y/></x>")))
+
+
+def test_what_is_written_anew_keeps_the_limits() -> None:
+    latin = text_vector(b"\xb0" * 100)
+    limits = Limits(message_bytes=len(latin) + 50)
+    found = relayable(frame_of(latin), limits)
+    assert isinstance(found, Unusable)
+    assert "more than" in found.reason
+    found = relayable(frame_of(b"<message message='%b'/>" % (b">" * 100)), Limits(attributes_bytes=200))
+    assert isinstance(found, Unusable)
+    assert "start tag" in found.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<message " + b"a='' " * 200_000 + b"/>",
+        b"<message " + b" " * 1_000_000,
+        text_vector(b"&amp;" * 200_000),
+        text_vector(b"a ]" * 300_000 + b"]]>"),
+        vector_of(60_000),
+        blob_vector(b"<oneBLOB/>" * 100_000),
+        blob_vector(b"<oneBLOB " * 100_000),
+        blob_vector(b"<oneBLOB size='1'>" + b" " * 1_000_000 + b"</oneBLOB>"),
+        blob_vector(b"<oneBLOB size='1'>" + b"A\n" * 500_000 + b"</oneBLOB>"),
+        blob_vector(b"<oneBLOB size='1'>" + b"AAAA\n" * 200_000 + b"!</oneBLOB>"),
+    ],
+    ids=lambda data: repr(data[:40] + b"..." + data[-40:]),
+)
+def test_no_bytes_take_long(data: bytes) -> None:
+    start = time.process_time()
+    frame = Frame(data[1:].split()[0].decode(), data)
+    try:
+        relayable(frame)
+    except RemoteProtocolError:
+        assert data.count(b"<") > 10_000
+    assert time.process_time() - start < 2
+
+
+# -- BLOBs -----------------------------------------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 3
+DIGITS = pybase64.b64encode(CONTENT)
+
+
+def wrapped(width: int, end: bytes = b"\n", digits: bytes = DIGITS) -> bytes:
+    return b"".join(digits[at : at + width] + end for at in range(0, len(digits), width))
+
+
+def one_blob(content: bytes, *, enclen: int | None = None, size: int = len(CONTENT)) -> bytes:
+    hint = b"" if enclen is None else b' enclen="%d"' % enclen
+    return blob_vector(b'<oneBLOB name="b" size="%d"%b format=".x">%b</oneBLOB>' % (size, hint, content))
+
+
+UNTOUCHED = {
+    "one line": one_blob(DIGITS),
+    "on a line of its own": one_blob(b"\n  " + DIGITS + b"\n    "),
+    "libindi's form": one_blob(b"\n" + wrapped(72) + b"  ", enclen=len(DIGITS)),
+    "lines that fill up": one_blob(b"\n" + wrapped(72, digits=DIGITS[:720]) + b"  ", enclen=720, size=540),
+    "lines of 60": one_blob(wrapped(60)),
+    "lines of 76": one_blob(wrapped(76)),
+    "a long line": one_blob(DIGITS * 2000, size=2000 * len(CONTENT)),
+    "many lines": one_blob(wrapped(72, digits=DIGITS * 2000), enclen=2000 * len(DIGITS), size=2000 * len(CONTENT)),
+    "lines of 60, enclen": one_blob(wrapped(60), enclen=len(DIGITS)),
+}
+ANEW = {
+    "lines of 70": one_blob(wrapped(70)),
+    "ragged lines": one_blob(wrapped(72)[:400] + b"\n" + wrapped(72)[400:]),
+    "a blank inside": one_blob(DIGITS[:100] + b" " + DIGITS[100:]),
+    "two line ends": one_blob(wrapped(72, b"\n\n")),
+    "CRLF": one_blob(wrapped(72, b"\r\n")),
+    "a comment inside": one_blob(DIGITS + b"<!-- -->"),
+    "enclen, one line": one_blob(DIGITS, enclen=len(DIGITS)),
+    "enclen counts newlines": one_blob(wrapped(72), enclen=len(wrapped(72))),
+    "enclen too short": one_blob(wrapped(72), enclen=len(DIGITS) - 4),
+    "enclen is no number": one_blob(wrapped(72)).replace(b" format", b" enclen='x' format"),
+    "no padding": one_blob(pybase64.b64encode(CONTENT[:-2]).rstrip(b"="), size=len(CONTENT) - 2),
+    "far too much white space": one_blob(DIGITS + b" " * 1000),
+    "size with blanks": one_blob(DIGITS).replace(b'size="', b'size=" '),
+}
+NO_CONTENT = {
+    "size 0 with content": one_blob(DIGITS, size=0),
+    "size without content": one_blob(b""),
+    "size without content, self-closed": blob_vector(b'<oneBLOB name="b" size="9" format=".x"/>'),
+    "enclen without content": one_blob(b"", enclen=4, size=0),
+}
+NO_BLOB = {
+    "no size": one_blob(DIGITS).replace(b"size=", b"sise="),
+    "no size and no content": blob_vector(b'<oneBLOB name="b"/>'),
+    "a size in words": one_blob(DIGITS).replace(b'size="768"', b'size="abc"'),
+    "a broken size": one_blob(DIGITS).replace(b'size="768"', b'size="5.0"'),
+    "a negative size": one_blob(DIGITS).replace(b'size="768"', b'size="-5"'),
+    "a hexadecimal size": one_blob(DIGITS).replace(b'size="768"', b'size="0x3"'),
+    "a size beyond 64 bit": one_blob(DIGITS).replace(b'size="768"', b'size="99999999999999999999"'),
+    "an Arabic size": one_blob(DIGITS).replace(b'size="768"', 'size="٣"'.encode()),
+    "no base64": one_blob(b"!" + DIGITS),
+    "padding inside": one_blob(b"AA==" + DIGITS),
+    "a digit where a line ends": one_blob(wrapped(72)[:145] + b"A" + wrapped(72)[146:]),
+    "padding inside, at the end of a slice": one_blob(b"A" * ((1 << 20) - 4) + b"AA==" + DIGITS),
+    "half a byte": one_blob(DIGITS + b"A"),
+}
+
+
+@pytest.mark.parametrize("data", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_sound_blobs_are_handed_on_as_they_are(data: bytes) -> None:
+    frame = frame_of(data)
+    assert relayable(frame) is frame
+
+
+@pytest.mark.parametrize("data", ANEW.values(), ids=ANEW)
+def test_blobs_that_break_readers_are_written_anew(data: bytes) -> None:
+    frame = frame_of(data)
+    found = relayable(frame)
+    assert isinstance(found, Frame)
+    assert found is not frame
+    assert relayable(frame_of(found.data)).__class__ is Frame
+    [blob] = blobs_of(frame_of(found.data))
+    assert (blob.data, blob.enclen, blob.format) == (CONTENT[: len(blob.data)], None, ".x")
+    assert len(blob.data) >= len(CONTENT) - 2
+    assert blob.size == str(len(blob.data))
+
+
+@pytest.mark.parametrize("data", NO_CONTENT.values(), ids=NO_CONTENT)
+def test_blobs_without_content_have_size_0(data: bytes) -> None:
+    [blob] = blobs_of(frame_of(relayed(data)))
+    assert (blob.size, blob.enclen, blob.data) == ("0", None, b"")
+    assert b'state="Ok"' in relayed(data)
+
+
+@pytest.mark.parametrize("data", NO_BLOB.values(), ids=NO_BLOB)
+def test_s29_blobs_without_a_size_or_with_nonsense_are_unusable(data: bytes) -> None:
+    assert isinstance(relayable(frame_of(data)), Unusable)
+
+
+def blobs_of(frame: Frame) -> tuple[OneBLOB, ...]:
+    message = decode(frame)
+    assert isinstance(message, SetBLOBVector | NewBLOBVector)
+    return message.members
+
+
+def attached(more: bytes = b'len="5"', size: bytes = b"9") -> bytes:
+    return b'<oneBLOB name="b" size="%b" format=".x" %b attached="true"></oneBLOB>' % (size, more)
+
+
+@pytest.mark.parametrize("more", [b"", b'len="5"'])
+def test_attached_blobs_are_handed_on_as_they_are(more: bytes) -> None:
+    frame = frame_of(blob_vector(attached(more)), (Attached(),))
+    assert relayable(frame) is frame
+
+
+@pytest.mark.parametrize(("more", "length"), [(b"", "9"), (b'len="5"', "5"), (b'len="x"', "9"), (b'len="0"', "9")])
+def test_attached_blobs_written_anew_keep_their_descriptors(more: bytes, length: str) -> None:
+    content = Attached()
+    frame = frame_of(blob_vector(attached(more) + b"<!-- -->"), (content,))
+    found = relayable(frame)
+    assert isinstance(found, Frame)
+    assert (found.attachments, found.attached, content.closed) == ((content,), 1, False)
+    assert b'len="%b" attached="true"></oneBLOB>' % length.encode() in found.data
+
+
+def test_text_beside_a_descriptor_is_left_out() -> None:
+    frame = frame_of(blob_vector(attached().replace(b"><", b">YWJj<")), (Attached(),))
+    found = relayable(frame)
+    assert isinstance(found, Frame)
+    assert b'attached="true"></oneBLOB>' in found.data
+
+
+def test_what_is_beside_the_base64_is_limited() -> None:
+    limits = Limits(message_bytes=300)
+    assert isinstance(relayable(frame_of(one_blob(DIGITS)), limits), Frame)
+    found = relayable(frame_of(one_blob(DIGITS).replace(b" format", b" " * 300 + b"format")), limits)
+    assert isinstance(found, Unusable)
+    assert "beside its base64" in found.reason
+
+
+def test_descriptors_that_nobody_needs_any_more_are_closed() -> None:
+    nameless, kept, empty = Attached(), Attached(), Attached()
+    members = attached().replace(b'name="b"', b'x-y=""') + attached() + attached(size=b"0")
+    found = relayable(frame_of(blob_vector(members), (nameless, kept, empty)))
+    assert isinstance(found, Frame)
+    assert found.attachments == (kept,)
+    assert (nameless.closed, kept.closed, empty.closed) == (True, False, True)
+    assert found.data.count(b"attached") == 1
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_s31_a_descriptor_for_each_attached_blob(count: int) -> None:
+    attachments = tuple(Attached() for _ in range(count))
+    assert isinstance(relayable(frame_of(blob_vector(attached()), attachments)), Unusable)
+    assert not any(each.closed for each in attachments)
+
+
+@pytest.mark.parametrize("more", [b"", b"<!-- -->"])
+def test_what_is_attached_is_limited(more: bytes) -> None:
+    frame = frame_of(blob_vector(attached(b'len="600"') * 2 + more), (Attached(), Attached()))
+    assert isinstance(relayable(frame, Limits(blob_bytes=1200)), Frame)
+    found = relayable(frame, Limits(blob_bytes=1199))
+    assert isinstance(found, Unusable)
+    assert "attached" in found.reason
+
+
+@given(
+    content=st.binary(min_size=1, max_size=400), width=st.integers(1, 100), end=st.sampled_from([b"\n", b"\r\n"])
+)
+def test_the_content_of_a_blob_is_never_changed(content: bytes, width: int, end: bytes) -> None:
+    frame = frame_of(one_blob(wrapped(width, end, pybase64.b64encode(content)), size=len(content)))
+    found = relayable(frame)
+    assert isinstance(found, Frame)
+    assert blobs_of(frame_of(found.data))[0].data == content
+    if width % 4 == 0 and end == b"\n":
+        assert found is frame
+
+
+# -- every reader ----------------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    [
+        *(
+            b"<oneText name='a'>",
+            b"</oneText>",
+            b"<oneText/>",
+            b"<!--",
+            b"-->",
+            b"<![CDATA[",
+            b"]]>",
+            b"<?x",
+            b"?>",
+        ),
+        *(b"&amp;", b"&lt;", b"&gt;", b"&", b"&#65;", b"&lol;", b"<", b">", b"/>", b"'", b'"', b"=", b"]", b"]]"),
+        *(
+            b" ",
+            b"\n",
+            b"\t",
+            b"\r",
+            b"\0",
+            b"\x07",
+            b"\x7f",
+            b"\xff",
+            b"\xc3\xbc",
+            b"\xef\xbf\xbe",
+            b"\xed\xa0\x80",
+        ),
+        *(b" name='b'", b' x="1"', b" x='1'", b" xmlns='u'", b" a-b='1'", b" state='Ok'", b"abc", b"<x>", b"</x>"),
+    ]
+)
+SOUP = st.lists(PIECES, max_size=8).map(b"".join)
+
+
+@given(head=SOUP, body=SOUP)
+@example(head=b"", body=b"<oneText name='a'>&lt;</oneText>")
+@example(head=b"", body=b"<oneText name='a'>a\xc3\xbc</oneText>")
+def test_every_reader_sees_the_same(head: bytes, body: bytes) -> None:
+    data = b"<setTextVector device='D' name='N' state='Ok'%b>%b</setTextVector>" % (head, body)
+    for item in Framer().feed(data):
+        if isinstance(item, Frame):
+            check(item)
+
+
+@given(st.data())
+def test_mutated_captures_stay_sound(data: st.DataObject) -> None:
+    item = data.draw(st.sampled_from(CAPTURED))
+    assert isinstance(item, Frame)
+    at = data.draw(st.integers(1, len(item.data)))
+    cut = data.draw(st.integers(0, 30))
+    for found in Framer().feed(item.data[:at] + data.draw(SOUP) + item.data[at + cut :]):
+        if isinstance(found, Frame):
+            check(found)
+
+
+def check(frame: Frame) -> None:
+    try:
+        found = relayable(frame)
+    except RemoteProtocolError:
+        return
+    if isinstance(found, Unusable):
+        return
+    [again] = Framer().feed(found.data)
+    assert isinstance(again, Frame)
+    assert again.data == found.data
+    before, after = decode(frame), decode(again)
+    assert isinstance(before, WireMessage)
+    if not isinstance(before, SetBLOBVector | GetProperties):
+        assert normal(after) == normal(before)
+    element = parse_element(found.data)
+    if undecoded(element):
+        return
+    compare(lilxml.read(found.data), element)
+    assert relayable(again) is again
+
+
+def normal(message: WireMessage | Unusable) -> str:
+    """Return a message in words without white space, much of which does not reach every reader."""
+    return " ".join(repr(message).replace("\\n", " ").replace("\\t", " ").replace("\\r", " ").split())
+
+
+def undecoded(element: Element) -> bool:
+    """Return whether this has what libindi's readers cannot be told (W9)."""
+    return any((each.text or "").lstrip().startswith(("&", "<")) for each in element.iter())
+
+
+def compare(seen: lilxml.Seen, element: Element) -> None:
+    assert seen.tag == element.tag
+    assert seen.attributes == element.attrib
+    assert seen.text.replace("\r\n", "\n").replace("\r", "\n") == (element.text or "").strip(lilxml.BLANKS)
+    assert len(seen.children) == len(element)
+    for child, other in zip(seen.children, element, strict=True):
+        compare(child, other)

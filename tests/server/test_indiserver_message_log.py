@@ -1,0 +1,96 @@
+"""What the drop-in for indiserver keeps of what drivers say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from indianyio._vocabulary import Limits
+from indianyio.indiserver._message_log import MessageLog
+from indianyio.indiserver._watching import WatchedHub, keeping_messages
+from indianyio.model import Relay
+from indianyio.protocol import Frame
+
+NOW = "2026-03-04T05:06:07"
+
+
+def frame(attributes: str, tag: str = "message") -> Frame:
+    return Frame(tag, f"<{tag} {attributes}/>".encode())
+
+
+def kept(folder: Path, *frames: Frame) -> dict[str, str]:
+    log = MessageLog(folder, lambda: datetime.fromisoformat(NOW).replace(tzinfo=UTC))
+    for one in frames:
+        log.note(one)
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("sent", "stamp"),
+    [
+        ("2024-05-06T07:08:09", "2024-05-06T07:08:09"),
+        ("2024-05-06T07:08:09.123", "2024-05-06T07:08:09.123"),
+        ("2024/5/6 7:08:09", "2024-05-06T07:08:09"),
+        ("../../etc/passwd", NOW),
+        ("/etc/cron.T00:00:00", NOW),
+        ("2024-99-99T07:08:09", NOW),
+        ("2024-05-06T../../x", NOW),
+        ("", NOW),
+    ],
+)
+def test_the_file_is_a_day_whatever_was_sent(tmp_path: Path, sent: str, stamp: str) -> None:
+    message = frame(f'device="Scope" timestamp="{sent}" message="slewing"')
+    assert kept(tmp_path, message) == {f"{stamp[:10]}.islog": f"{stamp}: Scope: slewing\n"}
+
+
+def test_every_kind_of_message_is_kept_and_only_those_with_a_text(tmp_path: Path) -> None:
+    messages = [
+        frame('device="A" name="V" state="Ok" message="done &amp; dusted"', "setTextVector"),
+        frame('device="A" name="V" state="Ok" message=""', "setTextVector"),
+        frame('device="A" name="V" state="Ok"', "setTextVector"),
+        frame('message="for all"'),
+    ]
+    assert kept(tmp_path, *messages) == {f"{NOW[:10]}.islog": f"{NOW}: A: done & dusted\n{NOW}: : for all\n"}
+
+
+def test_a_message_stays_one_line(tmp_path: Path) -> None:
+    forged = frame(f'device="A&#10;" message="x&#10;{NOW}: B: forged&#x2028;line"')
+    (text,) = kept(tmp_path, forged).values()
+    assert text.count("\n") == 1
+    assert len(text.splitlines()) == 1
+
+
+def test_a_folder_that_is_not_there_stops_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = MessageLog(tmp_path / "later")
+    for _ in range(3):
+        log.note(frame('device="A" message="x"'))
+    assert len(caplog.records) == 1
+    (tmp_path / "later").mkdir()
+    log.note(frame('device="A" message="x"'))
+    assert len(list((tmp_path / "later").iterdir())) == 1
+
+
+class Silent:
+    name = "silent"
+
+    def deliver(self, relay: Relay) -> None:
+        pass
+
+    def refuse(self, reason: str) -> None:
+        pass
+
+
+def test_what_clients_say_is_not_kept(tmp_path: Path) -> None:
+    hub = WatchedHub(Limits(), [keeping_messages(MessageLog(tmp_path))])
+    client, driver = Silent(), Silent()
+    hub.add_client(client)
+    hub.add_driver(driver)
+    hub.receive(client, frame('device="A" message="from a client"'))
+    assert list(tmp_path.iterdir()) == []
+    hub.receive(driver, frame('device="A" message="from a driver"'))
+    (file,) = tmp_path.iterdir()
+    assert "from a driver" in file.read_text(encoding="utf-8")
