@@ -98,8 +98,8 @@ class LocalLink:
                 while self._queue:
                     self._handle_next(handle)
                     await anyio.lowlevel.checkpoint()
-                self._arrived = anyio.Event()
                 await self._arrived.wait()
+                self._arrived = anyio.Event()
             logger.error("%s: %s", self.name, self._refused)
             return self._refused
         finally:
