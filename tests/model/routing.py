@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from indianyio.model import Routed, Router
+from indianyio.model import Delivery, Routed, Router
 from indianyio.protocol import Frame, Framer
 
 TITLES = {
@@ -77,7 +77,13 @@ class World:
         return routed
 
     def send(self, peer: str, sent: Frame) -> Routed[str]:
-        return self.deliver(self.router.receive(peer, sent))
+        """Let a peer send a frame, and check that what was known of its way before is what becomes of it."""
+        known = self.router.ways(peer).get(sent.head)
+        routed = self.router.receive(peer, sent)
+        if known is not None:
+            assert routed == Routed([Delivery(sent, known)] if known else [])
+            assert self.router.ways(peer)[sent.head] == known
+        return self.deliver(routed)
 
     def remove(self, peer: str, reason: str = "gone") -> Routed[str]:
         return self.deliver(self.router.remove(peer, reason))

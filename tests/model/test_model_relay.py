@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from indianyio.model import Relay
+from indianyio.model import PlainRelay, Relay
 from indianyio.protocol import Frame
 
 INLINE = b'<setBLOBVector device="D" name="B"><oneBLOB name="a" size="3" format=".x">YWJj</oneBLOB></setBLOBVector>'
@@ -52,7 +52,7 @@ def test_a_message_without_blobs_is_made_once() -> None:
     assert first is second
     assert relay.outgoing(attach=True) == first
     assert first.parts == (TEXT + b"\n",)
-    assert relay.frame().data is relay.frame(attach=True).data is TEXT
+    assert [frame.data for frame in relay.frames()] == [TEXT]
     assert not relay.is_stream
     assert not make.made
 
@@ -70,7 +70,7 @@ def test_inline_for_many_receivers_of_both_kinds() -> None:
     relay = Relay(frame, make)
     inline = [relay.outgoing(attach=False) for _ in range(3)]
     attached = [relay.outgoing(attach=True) for _ in range(3)]
-    assert relay.frame() is frame
+    assert [received is frame for received in relay.frames()] == [True]
     [memory] = make.made
     assert {outgoing.parts for outgoing in inline} == {(INLINE + b"\n",)}
     assert {outgoing.parts for outgoing in attached} == {(ATTACHED + b"\n",)}
@@ -89,7 +89,7 @@ def test_attached_for_many_receivers_of_both_kinds() -> None:
     relay = Relay(Frame("setBLOBVector", ATTACHED, (memory,), 1), make)
     inline = [relay.outgoing(attach=False) for _ in range(3)]
     attached = [relay.outgoing(attach=True), relay.outgoing(attach=True)]
-    as_it_came = relay.frame()
+    [as_it_came] = relay.frames()
     assert memory.reads == 1
     assert not make.made
     assert inline[0] is inline[1]
@@ -126,12 +126,22 @@ def test_a_relay_that_nobody_wanted_closes_its_descriptors() -> None:
 def test_a_descriptor_that_cannot_be_read_spoils_only_the_inline_form() -> None:
     memory = Memory(content=b"ab")
     relay = Relay(Frame("setBLOBVector", ATTACHED, (memory,), 1), Maker())
-    for form in (relay.outgoing, relay.frame):
-        with pytest.raises(ValueError, match="not so much"):
-            form(attach=False)
+    with pytest.raises(ValueError, match="not so much"):
+        relay.outgoing(attach=False)
     assert len(relay.outgoing(attach=True).attachments) == 1
 
 
 def test_a_stream_is_known_by_its_format() -> None:
     assert Relay(Frame("setBLOBVector", INLINE.replace(b".x", b".stream")), Maker()).is_stream
     assert not Relay(Frame("setBLOBVector", INLINE), Maker()).is_stream
+
+
+def test_plain_messages_travel_as_one() -> None:
+    frames = [Frame("setTextVector", TEXT, plain=True), Frame("setTextVector", TEXT * 2, plain=True)]
+    relay = PlainRelay(frames)
+    outgoing = relay.outgoing(attach=False)
+    assert outgoing is relay.outgoing(attach=True)
+    assert outgoing.parts == (TEXT + b"\n" + TEXT * 2 + b"\n",)
+    assert (outgoing.messages, outgoing.attachments) == (2, ())
+    assert not relay.is_stream
+    assert relay.frames() is frames

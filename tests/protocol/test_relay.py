@@ -47,8 +47,8 @@ class Attached:
         self.closed = True
 
 
-def frame_of(data: bytes, attachments: tuple[Attached, ...] = ()) -> Frame:
-    [frame] = Framer().feed(data)
+def frame_of(data: bytes, attachments: tuple[Attached, ...] = (), limits: Limits = Limits()) -> Frame:  # noqa: B008
+    [frame] = Framer(limits).feed(data)
     assert isinstance(frame, Frame)
     frame.attachments = attachments
     return frame
@@ -210,10 +210,10 @@ def vector_of(members: int, inside: bytes = b"") -> bytes:
 
 
 def test_s7_members_are_limited() -> None:
-    frame = frame_of(vector_of(5))
+    frame = frame_of(vector_of(5), limits=Limits(members=5))
     assert relayable(frame, Limits(members=5)) is frame
     with pytest.raises(RemoteProtocolError, match="more than 4 members"):
-        relayable(frame, Limits(members=4))
+        relayable(frame_of(vector_of(5), limits=Limits(members=4)), Limits(members=4))
     many = frame_of(blob_vector(b'<oneBLOB name="b" size="0"/>' * 5))
     assert relayable(many, Limits(members=5)) is many
     with pytest.raises(RemoteProtocolError, match="more than 4"):

@@ -10,7 +10,7 @@ import pytest
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._message_log import MessageLog
 from indianyio.indiserver._watching import WatchedHub, keeping_messages
-from indianyio.model import Relay
+from indianyio.model import Relayed
 from indianyio.protocol import Frame
 
 NOW = "2026-03-04T05:06:07"
@@ -77,7 +77,7 @@ def test_a_folder_that_is_not_there_stops_nothing_and_is_told_once(
 class Silent:
     name = "silent"
 
-    def deliver(self, relay: Relay) -> None:
+    def deliver(self, relay: Relayed) -> None:
         pass
 
     def refuse(self, reason: str) -> None:

@@ -106,7 +106,7 @@ def position(value: str) -> NewNumberVector:
 
 
 def test_it_serves_drivers_and_programs_by_tcp_and_unix_and_ends_in_order(start: Start, tmp_path: Path) -> None:
-    box = Programs(tmp_path).path("\nwhile True: show(hear().count('oneText'))\n")
+    box = Programs(tmp_path).path("\nwhile True: hear(); define()\n")
     name = f"@indianyio-{uuid.uuid4().hex}"
     program = start(GADGET, OTHER, "--port", "0", "--unix", name, "--exec", box)
     addresses = program.addresses()

@@ -246,7 +246,8 @@ async def test_ours_behind_indiserver_behind_ours(tmp_path: Path) -> None:
                 os.kill(second.process.pid, signal.SIGKILL)
                 gone = {(await client.expect(DelProperty)).device for _ in range(2)}
                 assert gone == {DEVICE, CAMERA}
-        assert len(first.statistics()) == 2
+        while len(first.statistics()) > 2:  # the client that was killed is noticed a moment later, or never
+            await anyio.sleep(0.01)
 
 
 async def test_one_clients_never_is_not_the_others(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from indianyio._vocabulary import Limits
-from indianyio.model import Relay
+from indianyio.model import Relayed
 from indianyio.protocol import Frame, Framer, GetProperties, WireMessage, decode, encode
 from indianyio.server._hub import Hub
 from indianyio.server._run import Feeder
@@ -36,7 +36,7 @@ class Watcher:
         hub.add_client(self)
         self.say(GetProperties())
 
-    def deliver(self, relay: Relay) -> None:
+    def deliver(self, relay: Relayed) -> None:
         for item in Framer().feed(b"".join(relay.outgoing(attach=False).parts)):
             assert isinstance(item, Frame), item
             message = decode(item)

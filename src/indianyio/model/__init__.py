@@ -53,7 +53,7 @@ from indianyio.model._outbox import (
     Outbox,
     Outgoing,
 )
-from indianyio.model._relay import Relay
+from indianyio.model._relay import PlainRelay, Relay, Relayed
 from indianyio.model._routes import PeerKind
 from indianyio.model._routing import Router
 from indianyio.model._snoop_events import (
@@ -113,7 +113,9 @@ __all__ = [
     "PeerKind",
     "PeerOutbox",
     "PeerStatistics",
+    "PlainRelay",
     "Relay",
+    "Relayed",
     "Routed",
     "Router",
     "SizeFormat",

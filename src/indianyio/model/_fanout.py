@@ -126,7 +126,7 @@ class PeerOutbox(Outbox):
         self._queue.append(outgoing)
         self._queued_bytes += size + _HOLDING_BYTES
         self._queued_attachments += len(outgoing.attachments)
-        self._messages_out += 1
+        self._messages_out += outgoing.messages
         self._bytes_out += size
         self._highest_queued_bytes = max(self._highest_queued_bytes, self._queued_bytes)
 
@@ -153,9 +153,9 @@ class PeerOutbox(Outbox):
         while self.queued_bytes:
             super().clear()
 
-    def count_received(self, size_bytes: int) -> None:
-        """Count a message that came from the peer."""
-        self._messages_in += 1
+    def count_received(self, size_bytes: int, messages: int = 1) -> None:
+        """Count what came from the peer."""
+        self._messages_in += messages
         self._bytes_in += size_bytes
 
     def statistics(self) -> PeerStatistics:

@@ -105,7 +105,10 @@ def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
             return Routed(refuse=f"it has more than {MAX_BLOB_VECTORS} BLOB vectors")
         driver.blobs[device, name] = BLOBHandling.NEVER
         routes.change()
-    routed.send(frame, routes.targets(driver, device, name, blob=tag == SetBLOBVector.tag))
+    targets = routes.targets(driver, device, name, blob=tag == SetBLOBVector.tag)
+    if tag not in _BLOB_TAGS:
+        routes.note_way(driver, frame.head, targets)
+    routed.send(frame, targets)
     return routed
 
 
@@ -117,6 +120,7 @@ def _delete(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
         return problem
     if not name and routes.owners.owner(device) is driver:
         routes.owners.give_up(device)
+        driver.ways.clear()
     routed: Routed[PeerT] = Routed()
     routed.send(frame, routes.targets(driver, device, name, blob=False))
     return routed

@@ -30,11 +30,13 @@ class Outgoing:
     :ivar parts: the bytes, in slices.
     :ivar attachments: the descriptors that travel with the first byte; whoever holds this has to close them.
     :ivar attached_bytes: what the attachments hold.
+    :ivar messages: how many messages these are.
     """
 
     parts: tuple[bytes, ...]
     attachments: tuple[Attachment, ...] = ()
     attached_bytes: int = 0
+    messages: int = 1
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""One frame on its way to any number of receivers, each of whom gets it in the form that it can read.
+"""Frames on their way to any number of receivers, each of whom gets them in the form that it can read.
 
 A conversion is made when the first receiver needs it, and then shared by all. So are descriptors: every receiver
 holds a part of its own in each, and lets go of it when the message is sent, or is dropped.
@@ -6,13 +6,15 @@ holds a part of its own in each, and lets go of it when the message is sent, or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import ClassVar, TypeAlias
 
 from indianyio.model._outbox import Outgoing
 from indianyio.protocol import Frame, MakeAttachment, SharedAttachment, attached_bytes, blob_form, is_stream
 
-__all__ = ["Relay"]
+__all__ = ["PlainRelay", "Relay", "Relayed"]
 
 # Shorter messages are copied to get their newline; longer ones are followed by it, which costs a call to send.
 _COPIED_BYTES = 64 << 10
@@ -37,15 +39,10 @@ class Relay:
         """Whether this is part of a video, which a slow receiver may miss (protocol.md 2.8)."""
         return is_stream(self._received)
 
-    def frame(self, *, attach: bool | None = None) -> Frame:
-        """Return the frame for one receiver, who closes its attachments.
-
-        :param attach: whether the receiver takes descriptors; ``None`` for one that reads either form, and gets
-            what came.
-        :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
-        """
-        form = self._received if attach is None else self._form(attach=attach)
-        return replace(form, attachments=self._parts(form)) if form.attachments else form
+    def frames(self) -> Sequence[Frame]:
+        """Return what came, for one receiver that reads either form, and who closes its attachments."""
+        form = self._received
+        return (replace(form, attachments=self._parts(form)) if form.attachments else form,)
 
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the message for one receiver's outbox.
@@ -87,3 +84,34 @@ class Relay:
     @staticmethod
     def _parts(form: Frame) -> tuple[SharedAttachment, ...]:
         return tuple(held.share() for held in form.attachments if isinstance(held, SharedAttachment))
+
+
+class PlainRelay:
+    """Plain messages that go to the same receivers one after the other, as one.
+
+    Plain ones look the same to everybody and have no attachments; so this is a :class:`Relay` of many, and simple.
+
+    :param frames: what :func:`~indianyio.protocol.relayable` would return as it is, or did; none a BLOB vector.
+    """
+
+    is_stream: ClassVar[bool] = False
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        self._outgoing: Outgoing | None = None
+
+    def frames(self) -> Sequence[Frame]:
+        """Return what came."""
+        return self._frames
+
+    def outgoing(self, *, attach: bool) -> Outgoing:
+        """Return the messages for one receiver's outbox."""
+        if self._outgoing is None:
+            lines = [frame.data for frame in self._frames]
+            lines.append(b"")
+            self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self._frames))
+        return self._outgoing
+
+
+Relayed: TypeAlias = Relay | PlainRelay
+"""What is handed on."""

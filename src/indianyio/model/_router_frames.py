@@ -55,7 +55,7 @@ _MARK = re.compile(r"[A-Za-z0-9]{1,64}\.[0-9]{1,9}")
 
 def framed(message: WireMessage) -> Frame:
     """Return a message as a frame, as if it had been received."""
-    return Frame(message.tag, encode(message).rstrip(b"\n"), decoded=message)
+    return Frame.of(message, encode(message))
 
 
 def deletion(device: str) -> Frame:

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from indianyio._vocabulary import BLOBHandling
 from indianyio.model._ownership import Ownership
 from indianyio.model._subscriptions import Breadth, Snoops, Subscription
+from indianyio.protocol._frames import Head
 
 __all__ = ["ClientRecord", "DriverRecord", "PeerKind", "PeerT", "Routes"]
 
@@ -65,6 +66,7 @@ class DriverRecord(Generic[PeerT]):
     :ivar mark: what we write into the path of requests to it.
     :ivar blobs: the BLOB vectors of the other server, each with the policy that it was told last.
     :ivar reported: devices of which it was reported already that they are another's.
+    :ivar ways: who gets what of it, for messages that are handed on and change nothing.
     """
 
     peer: PeerT
@@ -75,6 +77,7 @@ class DriverRecord(Generic[PeerT]):
     snoops: Snoops = field(default_factory=Snoops)
     blobs: dict[tuple[str, str], BLOBHandling] = field(default_factory=dict)
     reported: set[str] = field(default_factory=set)
+    ways: dict[Head, tuple[PeerT, ...]] = field(default_factory=dict)
 
     @property
     def kind(self) -> PeerKind:
@@ -99,6 +102,8 @@ class Routes(Generic[PeerT]):
         self.owners: Ownership[DriverRecord[PeerT]] = Ownership()
         self.stale = False
         self._targets: dict[tuple[DriverRecord[PeerT], str, str, bool], tuple[PeerT, ...]] = {}
+        # Equal targets are one object, so that a row of messages for the same peers is known by a look.
+        self._same: dict[tuple[PeerT, ...], tuple[PeerT, ...]] = {}
         self._identity = identity
         self._marks: dict[str, str] = {}
 
@@ -113,6 +118,9 @@ class Routes(Generic[PeerT]):
     def change(self) -> None:
         """Forget what was found: a peer has come or gone, or wants something else now."""
         self._targets.clear()
+        self._same.clear()
+        for driver in self.drivers.values():
+            driver.ways.clear()
         self.stale = True
 
     # -- from drivers ------------------------------------------------------------------------------------------
@@ -125,8 +133,15 @@ class Routes(Generic[PeerT]):
             if len(self._targets) >= _KEPT_TARGETS:
                 self._targets.clear()
             found = (*self.listeners(source, device, name, blob=blob), *self._snoopers(source, device, name, blob))
+            found = self._same.setdefault(found, found)
             self._targets[key] = found
         return found
+
+    def note_way(self, source: DriverRecord[PeerT], head: Head, targets: tuple[PeerT, ...]) -> None:
+        """Remember that such messages are handed on to these, and that nothing else is to be done about them."""
+        if len(source.ways) >= _KEPT_TARGETS:
+            source.ways.clear()
+        source.ways[head] = targets
 
     def listeners(
         self, source: DriverRecord[PeerT], device: str, name: str, *, blob: bool = False

@@ -12,7 +12,7 @@ our clients together want, not what one of them said last (2.9). Nothing runs in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Generic
 
 from indianyio._vocabulary import BLOBHandling
@@ -22,7 +22,7 @@ from indianyio.model._from_clients import from_client
 from indianyio.model._from_drivers import claim, from_driver
 from indianyio.model._router_frames import blob_request, deletion, remark, request
 from indianyio.model._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Routes
-from indianyio.protocol._frames import Frame
+from indianyio.protocol._frames import Frame, Head
 from indianyio.protocol._messages import EnableBLOB
 
 __all__ = ["Router"]
@@ -104,6 +104,20 @@ class Router(Generic[PeerT]):
         else:
             routed.ask([driver], driver.asked)
         return routed
+
+    def ways(self, peer: PeerT) -> Mapping[Head, tuple[PeerT, ...]]:
+        """Return what becomes of messages of a driver that are handed on and change nothing, by their heads.
+
+        :meth:`receive` would say the same of them, but that takes longer. It is a view: of what is not in it, or
+        not any more, :meth:`receive` has to be told. Of a client, nothing is ever in it.
+
+        :raises KeyError: there is no such peer.
+        """
+        driver = self._routes.drivers.get(peer)
+        if driver is None:
+            self._routes.clients[peer]
+            return {}
+        return driver.ways
 
     # -- what they send, and who goes ----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Frames to messages.
+"""Frames to messages, by an XML parser; plain ones are taken apart by ``_plain_decoder``.
 
 What becomes of a parsed element is read off the message classes: their fields are the attributes, and those
 without a default must be there. What the classes do not name is ignored, as the standard asks.
@@ -15,18 +15,17 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element, TreeBuilder
 
-from indianyio._vocabulary import Limits, Permission, Rule, State
+from indianyio._vocabulary import Limits
 from indianyio.protocol._blobs import decode_base64
-from indianyio.protocol._elements import Attachment, DefText, OneBLOB, OneText, WireElement, WireMember, WireMessage
+from indianyio.protocol._elements import Attachment, OneBLOB, WireElement, WireMember, WireMessage
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
 from indianyio.protocol._messages import MEMBERS, MESSAGES
+from indianyio.protocol._plain_decoder import plain_message
 from indianyio.protocol._shapes import Node, RefusalError, nodes_of, parse
+from indianyio.protocol._values import BLANKS, CONTENT_FIELDS, WORDS, text_reader
 
 __all__ = ["decode", "parse_element"]
 
-_BLANKS = " \t\r\n"
-# How libindi and indiserver set a text on lines of its own (protocol.md W17, W19).
-_LAID_OUT = re.compile(r"[ \t]*\n")
 # More digits than any size has, and fewer than int() minds.
 _SIZE = re.compile(r"[0-9]{1,18}")
 
@@ -48,7 +47,7 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
     """
     if frame.decoded is None:
         try:
-            frame.decoded = _message(frame, limits)
+            frame.decoded = plain_message(frame, limits) if frame.plain else _message(frame, limits)
         except RefusalError as refusal:
             excerpt = frame.data[:EXCERPT_BYTES]
             frame.decoded = Unusable(str(refusal), excerpt, len(frame.data), tag=frame.tag)
@@ -74,17 +73,13 @@ def _no_content(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, o
     return {}
 
 
-def _word(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
-    return {"value": node.text.strip(_BLANKS)}
-
-
-def _text(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
-    text = node.text
-    return {"value": text.strip(_BLANKS) if _LAID_OUT.match(text) else text}
+def _value(cls: type[WireElement]) -> _Content:
+    read = text_reader(cls)
+    return lambda node, attachments: {"value": read(node.text)}
 
 
 def _blob(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
-    written_size = node.attributes.get("size", "").strip(_BLANKS)
+    written_size = node.attributes.get("size", "").strip(BLANKS)
     size = int(written_size) if _SIZE.fullmatch(written_size) else None
     if node.attributes.get("attached") == "true":
         content: dict[str, object] = {"attachment": next(attachments, None)}
@@ -107,23 +102,6 @@ def _base64(node: Node) -> bytes:
         raise RefusalError(f"the content of a oneBLOB is not base64: {exc}") from exc
 
 
-def _state(text: str) -> State | None:
-    # Anything that starts with Ok is Ok (protocol.md 1.2), nothing else is guessed.
-    return State.OK if text.startswith(State.OK) else _STATES.get(text)
-
-
-def _perm(text: str) -> Permission | None:
-    return next((perm for perm in Permission if text.startswith(perm)), None)
-
-
-_STATES = {str(state): state for state in State}
-_RULES = {str(rule): rule for rule in Rule}
-_WORDS: Mapping[str, Callable[[str], object]] = {"state": _state, "perm": _perm, "rule": _RULES.get}
-
-_CONTENT_FIELDS = frozenset({"members", "value", "data", "attachment"})
-_CONTENTS: Mapping[type[WireElement], _Content] = {DefText: _text, OneText: _text, OneBLOB: _blob}
-
-
 @dataclass(frozen=True, slots=True)
 class _Plan(Generic[_ElementT_co]):
     """How an element is made from its node; all of it follows from the fields of its class."""
@@ -136,14 +114,15 @@ class _Plan(Generic[_ElementT_co]):
 
 
 def _plan(cls: type[_ElementT_co]) -> _Plan[_ElementT_co]:
-    attributes = [entry for entry in fields(cls) if entry.name not in _CONTENT_FIELDS]
+    attributes = [entry for entry in fields(cls) if entry.name not in CONTENT_FIELDS]
     has_value = any(entry.name == "value" for entry in fields(cls))
+    content = _value(cls) if has_value else _no_content
     return _Plan(
         tag=cls.tag,
         build=cls,
         attributes=tuple(entry.name for entry in attributes),
         required=tuple(entry.name for entry in attributes if entry.default is MISSING),
-        content=_CONTENTS.get(cls, _word if has_value else _no_content),
+        content=_blob if cls is OneBLOB else content,
     )
 
 
@@ -188,6 +167,6 @@ def _attributes(node: Node, plan: _Plan[WireElement]) -> Mapping[str, object]:
     found: dict[str, object] = {}
     for name in plan.attributes:
         text = node.attributes.get(name)
-        word = _WORDS.get(name)
+        word = WORDS.get(name)
         found[name] = word(text) if word is not None and text is not None else text
     return found

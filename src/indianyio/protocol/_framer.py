@@ -13,8 +13,9 @@ between messages are no matter (protocol.md W1, W20).
 The result does not depend on how the stream is cut. It is read by five steps, which carry on at the byte where
 the last piece ended: only a half tag name at the end of a piece is looked at again, at most 17 bytes. What is
 known to belong to the element begun is written to a buffer that becomes the frame's bytes without being copied.
-Messages that lie whole and orderly in one piece, nearly all of them, are taken by a shortcut with two pattern
-matches each; it leaves everything out of the ordinary to the steps.
+Messages that lie whole and orderly in one piece, nearly all of them, are taken by two shortcuts: plain ones (see
+``_plain_frames``), and others whose start and end tags are sound. They leave everything out of the ordinary to the
+steps.
 """
 
 from __future__ import annotations
@@ -30,12 +31,10 @@ from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
 from indianyio.protocol._heads import REST_OF_HEAD, attached_count
 from indianyio.protocol._losses import Skipped, Streak
-from indianyio.protocol._messages import MESSAGES, NewBLOBVector, SetBLOBVector
+from indianyio.protocol._messages import MESSAGES
+from indianyio.protocol._plain_frames import CONTENT_TAGS, PlainFrames
 
 __all__ = ["CONTENT_TAGS", "Framer"]
-
-CONTENT_TAGS = frozenset({SetBLOBVector.tag, NewBLOBVector.tag})
-"""The messages that carry BLOBs and may be as long as these."""
 
 _SPACE = rb"[ \t\r\n]"
 _TAGS = rb"(?:" + b"|".join(tag.encode() for tag in MESSAGES) + rb")(?=[ \t\r\n/>])"
@@ -104,6 +103,7 @@ class Framer:
             tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
             for tag, size in self._size_limits.items()
         }
+        self._plain = PlainFrames(limits)
         self._dropped = Streak(limits)
         self._refused = Streak(limits)
         self._forget()
@@ -178,7 +178,13 @@ class Framer:
         return self._begin(opening) if self._place is _Place.BETWEEN else opening.start()
 
     def _take_whole(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
-        while head := _WHOLE_HEAD.match(piece, position):
+        while True:
+            start, position = position, self._plain.take(piece, position, found)
+            if position > start:
+                self._dropped.clear()
+            head = _WHOLE_HEAD.match(piece, position)
+            if head is None:
+                break
             tag = head[1].decode()
             start, end = head.start(1) - 1, head.end()
             if end - start > self._limits.attributes_bytes:
@@ -281,7 +287,7 @@ class Framer:
         return end
 
     def _add(self, tag: str, data: bytes, found: list[Frame | Unusable]) -> None:
-        found.append(Frame(tag, data, (), attached_count(data) if tag in CONTENT_TAGS else 0))
+        found.append(self._plain.frame(tag, data))
         self._dropped.clear()
 
     def _drop(self, piece: bytes, end: int, reason: str, found: list[Frame | Unusable]) -> None:

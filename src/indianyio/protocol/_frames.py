@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
 
 from indianyio.protocol._elements import Attachment, WireMessage
 from indianyio.protocol._heads import attribute
 
-__all__ = ["Frame", "Unusable"]
+__all__ = ["Frame", "Head", "Unusable"]
 
 EXCERPT_BYTES = 120
 """How much of what is dropped a report shows: enough to recognise a message, short enough for a log line."""
+
+
+Head: TypeAlias = tuple[str, str | None, str | None]
+"""A message's tag, device and vector: all that decides about its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,8 @@ class Unusable:
     attached: int = 0
     tag: str | None = None
 
+    plain: ClassVar[bool] = False
+
 
 @dataclass(slots=True)
 class Frame:
@@ -43,6 +50,9 @@ class Frame:
     :ivar attached: how many oneBLOB elements say that their content is attached.
     :ivar decoded: what :func:`~indianyio.protocol.decode` found, once it was asked; whoever makes a frame from a
         message puts the message here.
+    :ivar plain: whether it is known that all readers understand it alike (see ``_plain``), and that it has no more
+        members than its receiver's limits allow. Otherwise that has not been looked at, or is not so.
+    :ivar known_head: what :attr:`head` returns, if that is known.
     """
 
     tag: str
@@ -50,20 +60,33 @@ class Frame:
     attachments: tuple[Attachment, ...] = ()
     attached: int = 0
     decoded: WireMessage | Unusable | None = field(default=None, repr=False, compare=False)
-    _address: tuple[str | None, str | None] | None = field(default=None, init=False, repr=False, compare=False)
+    plain: bool = field(default=False, repr=False, compare=False)
+    known_head: Head | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, message: WireMessage, data: bytes) -> Frame:
+        """Return a message as a frame, as if it had been received; not one with BLOBs.
+
+        :param message: the message.
+        :param data: what :func:`~indianyio.protocol.encode` made of it.
+        """
+        head = (message.tag, getattr(message, "device", None), getattr(message, "name", None))
+        return cls(message.tag, data.removesuffix(b"\n"), decoded=message, known_head=head)
+
+    @property
+    def head(self) -> Head:
+        """The tag, and what the start tag names, read without parsing the element."""
+        if self.known_head is None:
+            device, name = (attribute(self.data, len(self.tag) + 1, word) for word in (b"device", b"name"))
+            self.known_head = (self.tag, device, name)
+        return self.known_head
 
     @property
     def device(self) -> str | None:
-        """The device named in the start tag, read without parsing the element."""
-        return self._read_address()[0]
+        """The device named in the start tag."""
+        return self.head[1]
 
     @property
     def name(self) -> str | None:
-        """The vector named in the start tag, read without parsing the element."""
-        return self._read_address()[1]
-
-    def _read_address(self) -> tuple[str | None, str | None]:
-        if self._address is None:
-            position = len(self.tag) + 1
-            self._address = (attribute(self.data, position, b"device"), attribute(self.data, position, b"name"))
-        return self._address
+        """The vector named in the start tag."""
+        return self.head[2]

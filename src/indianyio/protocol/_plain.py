@@ -9,7 +9,8 @@ in an attribute (W5). ``xmlns`` is refused because it changes the names of all e
 ``enclen`` beside a BLOB's because it makes libindi's reader skip what it should read (W32).
 
 There are two patterns for a message. The first has the declared attributes in their usual order, so that none can
-be there twice; nearly everything matches it. The second takes any attributes in any order, and then their names
+be there twice; nearly everything matches it, and it tells device and vector, too, so that the framer finds all that
+a relay needs with it. The second takes any attributes in any order, and then their names
 are compared: libindi lets the first of two with one name count (W6), other readers refuse the message.
 
 The patterns are possessive and their parts begin with different bytes, so no input makes them try anything twice.
@@ -24,10 +25,9 @@ from functools import lru_cache
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage
 from indianyio.protocol._heads import attribute, encoding_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, EnableBLOB
+from indianyio.protocol._values import CONTENT_FIELDS
 
-__all__ = ["is_plain"]
-
-_CONTENT_FIELDS = frozenset({"members", "value", "data", "attachment"})
+__all__ = ["captured_head", "is_plain", "is_xml_utf8", "plain_element", "quoted_value", "unescape"]
 
 _BLANK = rb"[ \t\r\n]"
 _NAME = rb"[A-Za-z_][A-Za-z0-9_]*+"
@@ -37,7 +37,8 @@ _EQUALS = _BLANK + rb"*+=" + _BLANK + rb"*+"
 
 def _quoted(quote: bytes) -> bytes:
     literal = rb"[^<>&\x00-\x1F" + quote + rb"]*+"
-    return quote + literal + rb"(?:" + _ENTITY + literal + rb")*+" + quote
+    # The end comes first: entities are rare, and a repetition costs something even if there is none.
+    return quote + literal + rb"(?:%b|(?:%b%b)++%b)" % (quote, _ENTITY, literal, quote)
 
 
 _VALUE = rb"(?:" + _quoted(b'"') + rb"|" + _quoted(b"'") + rb")"
@@ -48,6 +49,10 @@ _ANY_ATTRIBUTES = rb"(?:%b++(?!(?:%%b)\b)%b%b%b)*+" % (_BLANK, _NAME, _EQUALS, _
 
 _HEAD = re.compile(rb"<[A-Za-z][^<>]*+>")
 _ATTRIBUTE_NAME = re.compile(_BLANK + rb"(" + _NAME + rb")" + _EQUALS + _VALUE)
+
+_ADDRESS = ("device", "name")
+_ENTITY_TEXT = re.compile(r"&(amp|lt|gt|quot|apos);")
+_MEANT = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 # Not characters to XML, though UTF-8 has them.
 _NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
@@ -62,47 +67,107 @@ def is_plain(tag: str, data: bytes, members: int) -> bool:
     :param data: its bytes; of a BLOB vector without the base64.
     :param members: how many members it may have.
     """
-    if _pattern(tag, members).fullmatch(data) is None and not _is_plain_unordered(tag, data, members):
+    if plain_element(tag, members).fullmatch(data) is None and not _is_plain_unordered(tag, data, members):
         return False
-    return data.isascii() or _is_xml_utf8(data)
+    return data.isascii() or is_xml_utf8(data)
+
+
+@lru_cache(maxsize=2 * len(MESSAGES))
+def plain_element(tag: str, members: int) -> re.Pattern[bytes]:
+    """Return the pattern of a plain message with its attributes in their usual order.
+
+    It takes white space in front, and has three groups: the message, and with their quotes its device and its
+    vector; of what the message's class does not have, the group is empty. Bytes beyond ASCII are to be looked at
+    by :func:`is_xml_utf8`.
+
+    :param tag: its tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :param members: how many members it may have.
+    """
+    cls = MESSAGES[tag]
+    absent = b"()" * sum(name not in (entry.name for entry in fields(cls)) for name in _ADDRESS)
+    element = _element(cls, _content(cls, members), in_order=True, required=_required(cls), shown=_ADDRESS)
+    return re.compile(_BLANK + rb"*+(" + element + rb")" + absent)
+
+
+def captured_head(cls: type[WireElement]) -> re.Pattern[bytes]:
+    """Return a pattern that takes apart what is known to be plain.
+
+    Of a message it matches the start tag, of a member or of a message with a text the whole. Each field of the
+    class has its group, in their order: attributes with their quotes, ``value`` without anything.
+    """
+    names = tuple(entry.name for entry in fields(cls))
+    content = {"value": b"([^<]*+)", "members": b"()"}.get(names[-1], b"")
+    attributes = _in_order(cls, required=(), shown=names)
+    return re.compile(rb"<%b%b%b*+(?:/>|>%b)" % (cls.tag.encode(), attributes, _BLANK, content))
+
+
+def quoted_value(raw: bytes | None) -> str | None:
+    """Return the value of an attribute of a plain message, ``None`` if it is not there.
+
+    :param raw: the value in its quotes.
+    """
+    if not raw:
+        return None
+    text = raw[1:-1].decode()
+    return unescape(text) if "&" in text else text
+
+
+def unescape(text: str) -> str:
+    """Return a text of a plain message as it was meant: it has no entities but five."""
+    return _ENTITY_TEXT.sub(lambda found: _MEANT[found[1]], text)
 
 
 def _is_plain_unordered(tag: str, data: bytes, members: int) -> bool:
-    if _pattern(tag, members, False).fullmatch(data) is None or _repeats(data):
+    if _unordered(tag, members).fullmatch(data) is None or _repeats(data):
         return False
     return all(attribute(data, len(tag) + 1, name.encode()) for name in _required(MESSAGES[tag]))
 
 
-@lru_cache(maxsize=4 * len(MESSAGES))
-def _pattern(tag: str, members: int, in_order: bool = True) -> re.Pattern[bytes]:
+@lru_cache(maxsize=2 * len(MESSAGES))
+def _unordered(tag: str, members: int) -> re.Pattern[bytes]:
     cls = MESSAGES[tag]
+    return re.compile(
+        _element(cls, _content(cls, members, in_order=False), in_order=False, required=_required(cls))
+    )
+
+
+def _content(cls: type[WireMessage], members: int, *, in_order: bool = True) -> bytes:
     content = _TEXT if cls is EnableBLOB else _BLANK + rb"*+"
     if cls in MEMBERS:
         # Members without a name exist and mean nothing (protocol.md W23).
         member = _element(MEMBERS[cls], _TEXT, in_order=in_order, required=())
         content += rb"(?:%b%b*+){0,%d}+" % (member, _BLANK, members)
-    return re.compile(_element(cls, content, in_order=in_order, required=_required(cls)))
+    return content
 
 
 def _required(cls: type[WireMessage]) -> tuple[str, ...]:
     return tuple(entry.name for entry in fields(cls) if entry.default is MISSING)
 
 
-def _element(cls: type[WireElement], content: bytes, *, in_order: bool, required: tuple[str, ...]) -> bytes:
+def _element(
+    cls: type[WireElement],
+    content: bytes,
+    *,
+    in_order: bool,
+    required: tuple[str, ...],
+    shown: tuple[str, ...] = (),
+) -> bytes:
     tag = cls.tag.encode()
     refused = rb"xmlns" if cls is OneBLOB else rb"xmlns|enclen"
-    attributes = _in_order(cls, required) if in_order else _ANY_ATTRIBUTES % refused
+    attributes = _in_order(cls, required, shown) if in_order else _ANY_ATTRIBUTES % refused
     return rb"<%b%b%b*+(?:/>|>%b</%b%b*+>)" % (tag, attributes, _BLANK, content, tag, _BLANK)
 
 
-def _in_order(cls: type[WireElement], required: tuple[str, ...]) -> bytes:
-    names = [entry.name for entry in fields(cls) if entry.name not in _CONTENT_FIELDS]
-    attributes = (
-        (rb"%b++%b%b%b%b" if name in required else rb"(?:%b++%b%b%b%b)?+")
-        % (_BLANK, name.encode(), _EQUALS, _NOT_EMPTY if name in required else b"", _VALUE)
-        for name in names
-    )
-    return b"".join(attributes)
+def _in_order(cls: type[WireElement], required: tuple[str, ...], shown: tuple[str, ...]) -> bytes:
+    names = [entry.name for entry in fields(cls) if entry.name not in CONTENT_FIELDS]
+    return b"".join(_one_attribute(name, required=name in required, shown=name in shown) for name in names)
+
+
+def _one_attribute(name: str, *, required: bool, shown: bool) -> bytes:
+    value = (_NOT_EMPTY if required else b"") + (b"(" + _VALUE + b")" if shown else _VALUE)
+    # What everybody writes comes first: it is found faster.
+    written = rb"(?: %b=|%b++%b%b)%b" % (name.encode(), _BLANK, name.encode(), _EQUALS, value)
+    return written if required else rb"(?:" + written + rb")?+"
 
 
 def _repeats(data: bytes) -> bool:
@@ -111,5 +176,6 @@ def _repeats(data: bytes) -> bool:
     return any(len(set(found)) < len(found) for found in names)
 
 
-def _is_xml_utf8(data: bytes) -> bool:
+def is_xml_utf8(data: bytes) -> bool:
+    """Return whether these bytes are UTF-8, and have no character that XML has not, other than control ones."""
     return encoding_of(data) == "utf-8" and not any(absent in data for absent in _NO_CHARACTERS)

@@ -57,7 +57,8 @@ def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # n
     ``state`` is handed on if it is plain, and otherwise cannot be written.
 
     :param frame: as it was received, with the attachments that belong to it.
-    :param limits: what a message may be; also what is written anew, and what its attachments hold, stays below.
+    :param limits: what a message may be, the same as when it was received; also what is written anew, and what
+        its attachments hold, stays below.
     :return: the same frame, or a new one. Attachments that the new one does not have are closed. Where the answer
         is :class:`Unusable`, they are still the frame's, and whoever drops it closes them.
     :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members`` and is to be
@@ -74,7 +75,7 @@ def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # n
 def _is_safe(frame: Frame, limits: Limits) -> bool:
     if frame.tag in CONTENT_TAGS:
         return _is_safe_blob_vector(frame, limits)
-    if not is_plain(frame.tag, frame.data, limits.members):
+    if not (frame.plain or is_plain(frame.tag, frame.data, limits.members)):
         return False
     return frame.tag != GetProperties.tag or _is_harmless_version(
         attribute(frame.data, len("<getProperties"), b"version")

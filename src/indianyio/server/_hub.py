@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 from indianyio._transports import SharedMemory
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, Relay, Routed, Router
+from indianyio.model import Delivery, PlainRelay, Relay, Relayed, Routed, Router
 from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp, relayable
 
 __all__ = ["Hub", "Port"]
@@ -30,7 +30,7 @@ class Port(Hashable, Protocol):
     def name(self) -> str:
         """Who the peer is, for log lines."""
 
-    def deliver(self, relay: Relay) -> None:
+    def deliver(self, relay: Relayed) -> None:
         """Queue a message for the peer; never waits and never raises."""
 
     def refuse(self, reason: str) -> None:
@@ -96,6 +96,8 @@ class Hub:
 
     def hand_on(self, port: Port, frame: Frame) -> None:
         """Hand on a frame that is known to be safe; its attachments are the hub's."""
+        if self.hand_on_known(port, (frame,), 0):
+            return
         routed = self.router.receive(port, frame)
         if not any(delivery.frame is frame for delivery in routed.deliveries):
             for attachment in frame.attachments:
@@ -103,10 +105,31 @@ class Hub:
         self._carry_out(port, routed)
         frame.attachments = ()
 
+    def hand_on_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:
+        """Hand on frames that are plain, or our own, as long as it is known to whom; what has one way, together.
+
+        :param port: who has sent them.
+        :param frames: what it sent, in order.
+        :param position: the index of the first.
+        :return: the index of the first that :meth:`receive` has to be told of, or how many there are.
+        """
+        ways = self.router.ways(port)
+        while position < len(frames):
+            targets = ways.get(frames[position].head)
+            if targets is None:
+                break
+            start = position
+            while position < len(frames) and ways.get(frames[position].head) is targets:
+                position += 1
+            relay = PlainRelay(frames[start:position])
+            for target in targets:
+                target.deliver(relay)
+        return position
+
     def tell_all(self, ports: Iterable[Port], text: str) -> None:
         """Send a line for people that names no device to these peers."""
         message = Message(timestamp=format_timestamp(datetime.now(UTC)), message=text)
-        frame = Frame(message.tag, encode(message).rstrip(), decoded=message)
+        frame = Frame.of(message, encode(message))
         targets = tuple(ports)
         if targets:
             self._deliver([Delivery(frame, targets)])

@@ -18,7 +18,7 @@ import anyio.lowlevel
 from indianyio._link import FrameHandler
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
-from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relay
+from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
 from indianyio.protocol import (
     Frame,
     PingRequest,
@@ -64,11 +64,13 @@ class LocalLink:
 
     # -- for the hub -------------------------------------------------------------------------------------------
 
-    def deliver(self, relay: Relay) -> None:
-        """Queue a message for the driver."""
-        if self._refused is not None or self._closed.is_set():
-            return
-        frame = relay.frame()
+    def deliver(self, relay: Relayed) -> None:
+        """Queue messages for the driver."""
+        if self._refused is None and not self._closed.is_set():
+            for frame in relay.frames():
+                self._queue_one(frame)
+
+    def _queue_one(self, frame: Frame) -> None:
         size = len(frame.data) + attached_bytes(frame)
         if self._queued_bytes > OUTBOX_BYTES:
             _close_attachments(frame)
@@ -145,7 +147,7 @@ class LocalLink:
 
     def offer(self, message: WireMessage) -> bool:
         """Hand a message to the server."""
-        self._hand_over(Frame(message.tag, encode(message).rstrip(), decoded=message))
+        self._hand_over(Frame.of(message, encode(message)))
         return True
 
     def hurry(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._link import Link
 from indianyio._transports import ByteStream
-from indianyio.model import PeerOutbox, PeerStatistics, Relay, Verdict
+from indianyio.model import PeerOutbox, PeerStatistics, Relayed, Verdict
 from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
 
@@ -49,11 +50,11 @@ class WirePort:
         with self._connected:
             async with create_task_group() as tasks:
                 tasks.start_soon(self._write)
-                self.refuse(await self._link.read(self._receive))
+                self.refuse(await self._link.read(self._receive, self._receive_plain))
                 await anyio.sleep_forever()
         return self._reason or "the connection ended"
 
-    def deliver(self, relay: Relay) -> None:
+    def deliver(self, relay: Relayed) -> None:
         """Queue a message, unless the peer is too far behind (protocol.md 2.8)."""
         try:
             outgoing = relay.outgoing(attach=self._link.carries_attachments)
@@ -86,6 +87,18 @@ class WirePort:
     def _receive(self, frame: Frame) -> None:
         self._outbox.count_received(len(frame.data))
         self._link.note(self._hub.receive(self, frame))
+
+    def _receive_plain(self, frames: Sequence[Frame]) -> None:
+        position = 0
+        while position < len(frames):
+            start, position = position, self._hub.hand_on_known(self, frames, position)
+            if position > start:
+                passed = frames[start:position]
+                self._outbox.count_received(sum([len(frame.data) for frame in passed]), len(passed))
+                self._link.note(None)
+            if position < len(frames):
+                self._receive(frames[position])
+                position += 1
 
     async def _write(self) -> None:
         reason = await self._link.write()

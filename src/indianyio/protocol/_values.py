@@ -1,0 +1,53 @@
+"""From what is written in an element to the values of its message's fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from indianyio._vocabulary import Permission, Rule, State
+from indianyio.protocol._elements import DefText, OneText, WireElement
+
+__all__ = ["BLANKS", "CONTENT_FIELDS", "WORDS", "laid_out_text", "text_reader", "word"]
+
+BLANKS = " \t\r\n"
+"""What XML calls white space."""
+
+CONTENT_FIELDS = frozenset({"members", "value", "data", "attachment"})
+"""The fields of message classes that are no attributes."""
+
+# How libindi and indiserver set a text on lines of its own (protocol.md W17, W19).
+_LAID_OUT = re.compile(r"[ \t]*\n")
+
+
+def _state(text: str) -> State | None:
+    # Anything that starts with Ok is Ok (protocol.md 1.2), nothing else is guessed.
+    return State.OK if text.startswith(State.OK) else _STATES.get(text)
+
+
+def _perm(text: str) -> Permission | None:
+    return next((perm for perm in Permission if text.startswith(perm)), None)
+
+
+_STATES = {str(state): state for state in State}
+_RULES = {str(rule): rule for rule in Rule}
+WORDS: Mapping[str, Callable[[str], object]] = {"state": _state, "perm": _perm, "rule": _RULES.get}
+"""What the attributes mean that are words of the standard; of an unknown word, ``None``."""
+
+
+def word(text: str) -> str:
+    """Return a word, or what else is written without white space around it."""
+    return text.strip(BLANKS)
+
+
+def laid_out_text(text: str) -> str:
+    """Return a text member's value: blanks belong to it, unless it stands on lines of its own."""
+    return text.strip(BLANKS) if _LAID_OUT.match(text) else text
+
+
+_READERS: Mapping[type[WireElement], Callable[[str], str]] = {DefText: laid_out_text, OneText: laid_out_text}
+
+
+def text_reader(cls: type[WireElement]) -> Callable[[str], str]:
+    """Return what makes the ``value`` of such an element from the text in it."""
+    return _READERS.get(cls, word)
