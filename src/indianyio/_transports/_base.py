@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 RECEIVE_BYTES = 64 << 10
-"""The most that one ``receive`` returns: what a pipe holds, and what libindi sends at a time (protocol.md 3.1)."""
+"""The most that one ``receive`` returns: what a pipe holds, and what libindi sends at a time (protocol.md 3.1).
+
+A socket that brings as much as this may be asked for more the next time."""
 
 
 class Received(NamedTuple):

@@ -39,6 +39,8 @@ _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+# For BLOBs: more than a unix socket holds, and some of what a TCP connection does.
+_LONG_RECEIVE_BYTES = 512 << 10
 _ANCILLARY_BYTES = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize) if attachments_supported() else 0
 
 
@@ -55,6 +57,7 @@ class SocketStream:
         if sock.gettimeout() or not _DONTWAIT:
             sock.setblocking(False)
         self._socket = sock
+        self._receive_bytes = RECEIVE_BYTES
         is_unix = hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX
         self._carries_attachments = is_unix and attachments_supported()
         self._name = _peer_name(sock) if name is None else name
@@ -111,10 +114,11 @@ class SocketStream:
         """Return what is there, or ``None`` if nothing is there yet."""
         try:
             if not self._carries_attachments:
-                return Received(self._socket.recv(RECEIVE_BYTES, _DONTWAIT))
+                return Received(self._sized(self._socket.recv(self._receive_bytes, _DONTWAIT)))
             data, ancillary, flags, _ = self._socket.recvmsg(
-                RECEIVE_BYTES, _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
+                self._receive_bytes, _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
             )
+            self._sized(data)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -122,6 +126,14 @@ class SocketStream:
         if not ancillary and not flags & socket.MSG_CTRUNC:
             return Received(data)
         return Received(data, self._arrived(ancillary, truncated=bool(flags & socket.MSG_CTRUNC)))
+
+    def _sized(self, data: bytes) -> bytes:
+        """Ask for more the next time if there was as much as was asked for: then a BLOB is coming."""
+        if len(data) == self._receive_bytes:
+            self._receive_bytes = _LONG_RECEIVE_BYTES
+        elif len(data) < RECEIVE_BYTES:
+            self._receive_bytes = RECEIVE_BYTES
+        return data
 
     def _arrived(self, ancillary: list[tuple[int, int, bytes]], *, truncated: bool) -> tuple[SharedMemory, ...]:
         descriptors = array.array("i")
