@@ -61,6 +61,7 @@ class NumberMember(Member[str]):
         membervalue: str | float = "0",
     ) -> None:
         super().__init__(name, label, membervalue)
+        self._written = ("", "")  # a value, and how it is written on the wire
         self.format = format
         given = {"min": min, "max": max, "step": step}
         self.limits = {which: self._number(value, which) for which, value in given.items()}
@@ -122,7 +123,9 @@ class NumberMember(Member[str]):
     def report(self) -> OneNumber:
         """Return the element that carries the value, and the limits where they have changed."""
         limits = {which: number_text(text) for which, text in self.limits.items()} if self.limits_changed else {}
-        return OneNumber(name=self._name, value=number_text(self._value), **limits)
+        if self._written[0] is not self._value:
+            self._written = (self._value, number_text(self._value))
+        return OneNumber(name=self._name, value=self._written[1], **limits)
 
     def _number(self, value: object, attribute: str) -> str:
         return require_number(value, self._what(attribute))

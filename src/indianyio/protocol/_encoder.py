@@ -12,21 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import get_args
 
 from indianyio.exceptions import LocalProtocolError
 from indianyio.protocol._blobs import encode_base64
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage
 from indianyio.protocol._messages import MEMBERS, MESSAGES, NewBLOBVector, SetBLOBVector, SetVector
-from indianyio.protocol._text import escape_attribute, escape_text, is_uncarried, require_xml_text
+from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_xml_text
+from indianyio.protocol._values import CONTENT_FIELDS
 
 __all__ = ["encode", "encode_blob_parts", "encode_parts"]
 
-_CONTENT = frozenset({"members", "value", "data", "attachment"})
-
 _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
-    cls: tuple(field.name for field in fields(cls) if field.name not in _CONTENT)
+    cls: tuple(field.name for field in fields(cls) if field.name not in CONTENT_FIELDS)
     for cls in (*MESSAGES.values(), *MEMBERS.values())
 }
+_BLOB_VECTORS = (SetBLOBVector, NewBLOBVector)
+_SETS = frozenset(get_args(SetVector))
 
 # A piece at least this long is sent as it is: to copy it once more would cost more than another call to send.
 _LONG_PIECE_BYTES = 64 << 10
@@ -57,7 +59,7 @@ def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
     :raises ValueError: an attribute or a text has a character that XML cannot carry.
     :raises TypeError: an attribute or a text is not a :class:`str`.
     """
-    if isinstance(message, SetBLOBVector | NewBLOBVector):
+    if isinstance(message, _BLOB_VECTORS):
         return _joined(_pieces(message, {}, wrap))
     return [_text(message).encode()]
 
@@ -124,7 +126,7 @@ def _pieces(
 
 
 def _require_state(message: WireMessage) -> None:
-    if isinstance(message, SetVector) and message.state is None:
+    if type(message) in _SETS and getattr(message, "state", None) is None:
         raise LocalProtocolError(f"{_described(message)} has no state, without which libindi rejects it")
 
 
@@ -133,25 +135,20 @@ def _described(message: WireMessage) -> str:
 
 
 def _start(element: WireElement) -> str:
-    written = [f"<{element.tag}"]
+    start = f"<{element.tag}"
     for name in _ATTRIBUTES[type(element)]:
-        value: str | None = getattr(element, name)
+        value: object = getattr(element, name)
         if value is not None:
-            try:
-                written.append(f'{name}="{escape_attribute(value)}"')
-            except TypeError:
-                require_xml_text(value, f"{element.tag} {name}")
-                raise
-    start = " ".join(written)
-    if is_uncarried(start):
-        for name in _ATTRIBUTES[type(element)]:
-            require_xml_text(getattr(element, name) or "", f"{element.tag} {name}")
+            if not (isinstance(value, str) and is_simple(value)):
+                value = escape_attribute(require_xml_text(value, f"{element.tag} {name}"))
+            start = f'{start} {name}="{value}"'
     return start
 
 
 def _element(element: WireElement) -> str:
-    text: str = getattr(element, "value", "")
-    content = escape_text(require_xml_text(text, f"{element.tag} value")) if text != "" else ""
+    content: object = getattr(element, "value", "")
+    if content != "" and not (isinstance(content, str) and is_simple(content)):
+        content = escape_text(require_xml_text(content, f"{element.tag} value"))
     if not content:
         return f"{_start(element)}/>"
     return f"{_start(element)}>{content}</{element.tag}>"

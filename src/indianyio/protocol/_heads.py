@@ -129,7 +129,7 @@ def attached_count(data: bytes) -> int:
 
 
 def _mentions_attached(data: bytes) -> bool:
-    """Return whether the word is in any tag; most BLOBs are inline, and base64 is skipped at the speed of memory."""
+    """Return whether the word is in any tag; base64 is skipped at the speed of memory."""
     position = 0
     for _ in range(_FEW_TAGS):
         start = data.find(b"<", position)

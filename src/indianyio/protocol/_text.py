@@ -13,7 +13,7 @@ import re
 __all__ = [
     "escape_attribute",
     "escape_text",
-    "is_uncarried",
+    "is_simple",
     "replace_uncarried",
     "require_name",
     "require_xml_text",
@@ -23,6 +23,7 @@ __all__ = [
 _LONGEST_NAME_BYTES = 63
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+_SIMPLE = re.compile(r"[ !#-%(-;=?-~]*+")
 _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
 
 _SPECIAL_IN_TEXT = re.compile(r"[&<]|]]>")
@@ -52,9 +53,12 @@ def require_xml_text(value: object, what: str) -> str:
     return value
 
 
-def is_uncarried(text: str) -> bool:
-    """Return whether ``text`` has a character that XML 1.0 cannot carry."""
-    return _NOT_XML.search(text) is not None
+def is_simple(text: str) -> bool:
+    """Return whether ``text`` is written as it is, in attributes and in elements.
+
+    It has printable ASCII only, and of that not the five characters for which XML has names.
+    """
+    return _SIMPLE.fullmatch(text) is not None
 
 
 def replace_uncarried(text: str) -> str:

@@ -56,6 +56,8 @@ def format_timestamp(moment: datetime) -> str:
     """
     if not isinstance(moment, datetime):
         raise TypeError(f"a timestamp must be a datetime, not {type(moment).__name__}")
+    if moment.tzinfo is UTC:
+        return moment.isoformat(timespec="seconds").removesuffix("+00:00")
     # Not astimezone(): it would take a naive moment for local time.
     offset = moment.utcoffset() or timedelta(0)
     try:
