@@ -109,15 +109,10 @@ class Router(Generic[PeerT]):
         """Return what becomes of messages of a driver that are handed on and change nothing, by their heads.
 
         :meth:`receive` would say the same of them, but that takes longer. It is a view: of what is not in it, or
-        not any more, :meth:`receive` has to be told. Of a client, nothing is ever in it.
-
-        :raises KeyError: there is no such peer.
+        not any more, :meth:`receive` has to be told. Of others than drivers, nothing is ever in it.
         """
         driver = self._routes.drivers.get(peer)
-        if driver is None:
-            self._routes.clients[peer]
-            return {}
-        return driver.ways
+        return {} if driver is None else driver.ways
 
     # -- what they send, and who goes ----------------------------------------------------------------------------
 
