@@ -23,6 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import cache
 from io import BytesIO
 from typing import ClassVar
 
@@ -45,7 +46,6 @@ _SILENT_TEXT = rb"(?:%b|\xef\xbb\xbf|<\?xml[^<>]{0,%d}+>)*+" % (_SPACE, _DECLARA
 _SILENT = re.compile(_SILENT_TEXT)
 _OPENING = re.compile(rb"<(" + _TAGS + rb")")
 _WHOLE_HEAD = re.compile(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
-_CLOSINGS = {tag: re.compile(rb"<(?:/" + tag.encode() + rb"(?=[ \t\r\n>])|" + _TAGS + rb")") for tag in MESSAGES}
 _SPACES = re.compile(_SPACE + rb"*+")
 
 # What matters inside a start tag: outside of quotes, and inside of either kind.
@@ -55,6 +55,12 @@ _HALF_TAG = re.compile(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
 
 _MORE = -1  # the position returned by a step that has used up its bytes
+
+
+@cache
+def _closing(tag: str) -> re.Pattern[bytes]:
+    """Return what ends the body of a message, or shows that it has no end; made when it is needed first."""
+    return re.compile(rb"<(?:/" + tag.encode() + rb"(?=[ \t\r\n>])|" + _TAGS + rb")")
 
 
 class _Place(Enum):
@@ -190,7 +196,7 @@ class Framer:
             if end - start > self._limits.attributes_bytes:
                 break
             if not piece.endswith(b"/>", start, end):
-                closing = _CLOSINGS[tag].search(piece, end)
+                closing = _closing(tag).search(piece, end)
                 if closing is None or not piece.startswith(b"/", closing.start() + 1):
                     break
                 end = closing.end() + 1
@@ -228,7 +234,7 @@ class Framer:
     def _in_body(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         # Most of a BLOB has no "<", and to find that out is several times faster than the pattern is.
         sign = piece.find(b"<", position)
-        mark = None if sign < 0 else _CLOSINGS[self._tag].search(piece, sign)
+        mark = None if sign < 0 else _closing(self._tag).search(piece, sign)
         if mark is None:
             return self._wait_inside(piece, _settled(piece, position))
         if opening := _OPENING.match(piece, mark.start()):

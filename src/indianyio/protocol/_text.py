@@ -22,7 +22,7 @@ __all__ = [
 # libindi keeps names in 64 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
 _LONGEST_NAME_BYTES = 63
 
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+_NOT_XML = re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F\uD800-\uDFFF\uFFFE\uFFFF]")
 _SIMPLE = re.compile(r"[ !#-%(-;=?-~]*+")
 _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
 
