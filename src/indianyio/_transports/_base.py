@@ -73,6 +73,12 @@ class ByteStream(Protocol):
         :raises ValueError: this stream carries no attachments, or not so many on so few bytes.
         """
 
+    def send_now(self, data: bytes) -> int:
+        """Send what takes no waiting; for callers who know that no :meth:`send` is under way.
+
+        :return: how many bytes have gone. None may have, for any reason: the next :meth:`send` will tell.
+        """
+
     async def aclose(self) -> None:
         """Close this end at once, without waiting; closing twice does nothing.
 

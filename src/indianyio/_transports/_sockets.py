@@ -77,9 +77,14 @@ class SocketStream:
 
     async def receive(self) -> Received:
         """Wait for the next bytes, as :meth:`ByteStream.receive` says."""
-        await anyio.lowlevel.checkpoint()
-        while (received := self._receive_now()) is None:
+        received = None
+        if self._receive_bytes > RECEIVE_BYTES:
+            # More was there the last time than was asked for, so there is something now.
+            await anyio.lowlevel.checkpoint()
+            received = self._receive_now()
+        while received is None:
             await until_readable(self._socket.fileno(), self._name)
+            received = self._receive_now()
         return received
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
@@ -99,6 +104,13 @@ class SocketStream:
             # The socket is full, as a rule; if not, the wait is over at once, and the other tasks had their turn.
             await until_writable(self._socket.fileno(), self._name)
         await anyio.lowlevel.cancel_shielded_checkpoint()
+
+    def send_now(self, data: bytes) -> int:
+        """Send what the kernel takes at once, as :meth:`ByteStream.send_now` says."""
+        try:
+            return self._socket.send(data, _DONTWAIT | _NOSIGNAL)
+        except OSError:
+            return 0
 
     async def aclose(self) -> None:
         """Close the socket; a ``receive`` or ``send`` under way raises ``ConnectionLostError``."""

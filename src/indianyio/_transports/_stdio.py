@@ -66,6 +66,10 @@ class _StdioStream:
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
         await self._writer.send(data, attachments)
 
+    def send_now(self, data: bytes) -> int:
+        # A pipe may make its writer wait, as nothing but the descriptor's own flag would prevent.
+        return self._writer.send_now(data) if isinstance(self._writer, SocketStream) else 0
+
     async def aclose(self) -> None:
         self.close()
 

@@ -24,6 +24,7 @@ E = TypeVar("E")
 # Python's objects for one member of a message, beside its text; measured at 250 to 350 bytes.
 _MEMBER_BYTES = 300
 # More digits than any size has, and fewer than int() minds.
+_BLOB_VECTORS = (NewBLOBVector, SetBLOBVector)
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -45,11 +46,14 @@ class Arrival(Generic[E]):
     @classmethod
     def of(cls, frame: Frame, message: WireMessage, make: Callable[[], E]) -> Arrival[E]:
         """Return the arrival of a frame, with the frame's attachments, which remain on the frame as well."""
-        blobs = message.members if isinstance(message, NewBLOBVector | SetBLOBVector) else ()
+        if not isinstance(message, _BLOB_VECTORS):
+            members = len(getattr(message, "members", ()))
+            return cls(make, len(frame.data) + members * _MEMBER_BYTES)
+        blobs = message.members
         attached = sum(_count(one.len or one.size) for one in blobs if one.attachment is not None)
         is_slow = bool(frame.attachments) or any((one.format or "").endswith(".z") for one in blobs)
-        members = len(getattr(message, "members", ()))
-        return cls(make, len(frame.data) + members * _MEMBER_BYTES + attached, frame.attachments, is_slow)
+        size = len(frame.data) + len(blobs) * _MEMBER_BYTES + attached
+        return cls(make, size, frame.attachments, is_slow)
 
     async def open(self) -> E:
         """Return the event.

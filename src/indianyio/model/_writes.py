@@ -85,9 +85,10 @@ def check_form(target: WriteTarget, new: NewVector) -> None:
         raise target.refusal(f"{target} is a {_KINDS[target.kind]} property, {new.tag} cannot write it.")
     if not new.members:
         raise target.refusal(f"{new.tag} for {target} has no members.")
-    for name, count in Counter(member.name for member in new.members).items():
-        if count > 1:
-            raise target.refusal(f"{new.tag} for {target} has member {_quoted(name)} {count} times.", name)
+    names = [member.name for member in new.members]
+    if len(set(names)) < len(names):
+        name, count = Counter(names).most_common(1)[0]
+        raise target.refusal(f"{new.tag} for {target} has member {_quoted(name)} {count} times.", name)
 
 
 def check_access(target: WriteTarget, perm: Permission, known: Collection[str], new: NewVector) -> None:

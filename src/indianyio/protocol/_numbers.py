@@ -55,7 +55,7 @@ def getfloat(value: str | float) -> float:
     :raises TypeError: it is anything else, a :class:`bool` included.
     :raises NumberFormatError: the text cannot be read, or the integer is too large for a float.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise TypeError(f"a number must be a str, an int or a float, not {type(value).__name__}")
     if isinstance(value, str):
         return parse_number(value)
@@ -76,6 +76,8 @@ def parse_number(text: str) -> float:
     :raises NumberFormatError: the text does not begin with a number.
     """
     trimmed = text.strip(_WHITE_SPACE)[:_LONGEST_TEXT]
+    if _PLAIN_DECIMAL.fullmatch(trimmed):
+        return float(trimmed)
     negative = trimmed.startswith("-")
     found = _SEXAGESIMAL.match(trimmed[1:].lstrip(_WHITE_SPACE) if negative else trimmed)
     if found is None:

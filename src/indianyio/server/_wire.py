@@ -64,7 +64,7 @@ class WirePort:
         verdict = self._outbox.offer(outgoing, is_stream=relay.is_stream)
         if verdict is Verdict.OVERFLOW:
             self.refuse(self._outbox.failure or "it does not read")
-        self._link.wake()
+        self._link.push(outgoing)
 
     def refuse(self, reason: str) -> None:
         """End the connection at once; what waits for the peer is dropped."""
