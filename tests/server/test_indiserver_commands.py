@@ -30,6 +30,7 @@ COMMANDS: list[tuple[str, Command]] = [
     ('start "CCD Simulator"@host:7000', Start("CCD Simulator@host:7000")),
     ('start "CCD Simulator@host"', Start("CCD Simulator@host")),
     ("start @host", Start("@host")),
+    ('start "Dev@host:7000" -c "/a_config.xml"', Start("Dev@host:7000", {"c": "/a_config.xml"})),
     ('start indi_x -c "me@home"', Start("indi_x", {"c": "me@home"})),
     ("stop indi_x", Stop("indi_x")),
     ('stop indi_x -n "Main Scope"', Stop("indi_x", "Main Scope")),
@@ -97,7 +98,7 @@ def test_a_driver_finds_what_was_said_of_it_and_nothing_of_others() -> None:
         ("@host", "host:7624"),
         ("Dev@host:7000", "host:7000"),
         ("A device@[::1]:7000", "[::1]:7000"),
-        ("/usr/bin/indi_x", "indi_x"),
+        ("/usr/bin/indi_x", "Driver /usr/bin/indi_x"),
     ],
 )
 def test_what_can_be_started(target: str, name: str) -> None:
@@ -126,3 +127,18 @@ def test_drivers_stop_in_the_order_in_which_they_were_started() -> None:
     assert roster.take(Stop("indi_x", ignored="-n Scope"), hub) is second
     with pytest.raises(LookupError):
         roster.take(Stop("indi_x"), hub)
+
+
+def test_a_driver_stops_by_the_name_that_was_said_of_it() -> None:
+    roster, hub = Roster(restarts=0, with_fifo=True), Hub(Limits())
+    first, second = roster.add(Start("indi_x", {"n": "Main"})), roster.add(Start("indi_x", {"n": "Guide"}))
+    assert roster.take(Stop("indi_x", "Guide"), hub) is second
+    with pytest.raises(LookupError):
+        roster.take(Stop("indi_x", "Guide"), hub)
+    assert roster.take(Stop("indi_x", "Main"), hub) is first
+
+
+def test_the_device_of_another_server_is_in_its_name() -> None:
+    roster, hub = Roster(restarts=0, with_fifo=True), Hub(Limits())
+    entry = roster.add(Start("Dev@host"))
+    assert roster.take(Stop("Dev@host", "Any label"), hub) is entry

@@ -61,6 +61,23 @@ async def test_writers_come_and_go_and_nothing_is_lost(path: Path) -> None:
     assert lines == expected
 
 
+async def test_ten_thousand_lines_in_pieces_of_any_size(path: Path) -> None:
+    fifo, lines = Fifo(path), Lines()
+    expected = [f'start indi_{number} -n "Camera {number}"' for number in range(10_000)]
+    data = "".join(f"{line}\n" for line in expected).encode()
+    writer = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # never an end, as with KStars
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fifo.read_lines, lines.take)
+        while data:
+            await anyio.wait_writable(writer)
+            data = data[os.write(writer, data[:997]) :]
+        await lines.until(lambda lines: len(lines) == len(expected))
+        tasks.cancel_scope.cancel("the test is over")
+    os.close(writer)
+    fifo.close()
+    assert lines == expected
+
+
 async def test_a_long_line_is_told_and_the_next_is_read(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fifo, lines = Fifo(path), Lines()
     async with anyio.create_task_group() as tasks:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio.lowlevel
 
-from indianyio.indiserver import main
+from indianyio.indiserver import _main, main
 from indianyio.indiserver._options import Options, UsageError, parse_options
 
 MB = 1024 * 1024
@@ -27,6 +28,8 @@ UNDERSTOOD = [
     (["-v", "-rvpv", "3", "7000", "indi_x"], replace(ONE, verbosity=3, restarts=3, port=7000)),
     (["-", "indi_x"], ONE),
     (["-l", "logs", "-f", "fifo"], Options(log_folder=Path("logs"), fifo=Path("fifo"))),
+    (["--backend", "trio", "-v", "indi_x"], replace(ONE, backend="trio", verbosity=1)),
+    (["-v", "--host", "localhost", "--backend", "asyncio", "indi_x"], replace(ONE, host="localhost", verbosity=1)),
     (["-p", "0", "a", "@host", "Dev@host:1"], Options(port=0, drivers=("a", "@host", "Dev@host:1"))),
 ]
 
@@ -35,7 +38,10 @@ WRONG = [
     (["-v"], "no driver"),
     (["-h", "indi_x"], "no option -h"),
     (["--", "indi_x"], "no option --"),
-    (["--help"], "no option --"),
+    (["--help"], "no option --help"),
+    (["--backend"], "--backend requires a value"),
+    (["--backend", "curio", "indi_x"], "'curio' cannot be the value of --backend"),
+    (["--host", "", "indi_x"], "--host"),
     (["-p"], "-p requires a value"),
     (["-vr"], "-r requires a value"),
     (["-rp", "3"], "-p requires a value"),
@@ -55,6 +61,7 @@ def test_what_is_not_said_is_as_with_indiserver() -> None:
     options = parse_options(["indi_x"])
     assert (options.port, options.unix_name) == (7624, "/tmp/indiserver")
     assert (options.client_bytes, options.drop_stream_bytes) == (134217728, 5242880)
+    assert (options.host, options.backend) == ("", "asyncio")
     assert (options.restarts, options.fifo, options.log_folder, options.verbosity) == (10, None, None, 0)
 
 
@@ -79,3 +86,15 @@ def test_a_wrong_command_line_shows_the_usage(arguments: list[str], capfd: pytes
     assert any(line.startswith("Usage:") for line in rest)
     for letter in "lmdupfrv":
         assert f"\n -{letter} " in errors
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_event_loop_is_the_one_that_was_chosen(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    async def serve(*_: object) -> None:
+        found.append(trio.lowlevel.in_trio_run())
+
+    monkeypatch.setattr(_main, "serve", serve)
+    assert main(["--backend", backend, "indi_x"]) == 1
+    assert found == [backend == "trio"]

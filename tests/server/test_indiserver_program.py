@@ -2,132 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from indianyio.protocol import DefTextVector, DelProperty, EnableBLOB, GetProperties
-from tests.libindi.libindi_harness import (
-    IndiServer,
-    alive,
-    installed,
-    tcp_client,
-    unix_client,
-    wait_until,
+from tests.libindi.libindi_harness import IndiServer, installed, tcp_client, unix_client, wait_until
+from tests.server.dropin import (
+    DIES,
+    DROP_IN,
+    ON_TRIO,
+    SECONDS,
+    defines,
+    make_driver,
+    program,
+    run_to_end,
+    says,
+    text,
 )
 
 pytestmark = pytest.mark.long
 
 simulators = pytest.mark.skipif(not installed("indi_simulator_telescope"), reason="indi-bin is not installed")
 
-SECONDS = 15.0
-
-# Has one device, named by its environment, and defines it twice at least: for the server and for the test's client.
-DRIVER = """#!/bin/sh
-echo "$0 has ${{INDIDEV-no name}}, ${{INDICONFIG-no config}}" >&2
-name=${{INDIDEV-{name}}}
-answer() {{
-    read request || exit 0
-    echo "<defTextVector device='$name' name='V' state='Ok' perm='ro' message='hello from $name'>"
-    echo "<defText name='a'>1</defText></defTextVector>"
-}}
-{life}
-"""
-LIVES = "while true; do answer; done"
-DIES = "answer; answer; read go; exit 3"
-IGNORES = "trap '' TERM; answer; answer; while true; do sleep 0.1; done"
-
-
-def make_driver(folder: Path, name: str, life: str = LIVES) -> Path:
-    path = folder / f"indi_{name}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(DRIVER.format(name=name, life=life), encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
-def command(port: int, unix_name: str, *arguments: str | Path) -> list[str]:
-    options = ["-p", str(port), "-u", unix_name]
-    return [sys.executable, "-m", "indianyio.indiserver", *options, *map(str, arguments)]
-
-
-def listens(server: IndiServer) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(f"\0{server.unix_name}") == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def program(home: Path, *arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[IndiServer]:
-    """Run the drop-in; after the block it is gone, and so are its drivers."""
-    port, unix_name, log = free_port(), f"indianyio-{uuid.uuid4().hex}", home / "server.log"
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            command(port, unix_name, *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=stderr,
-            stderr=stderr,
-            env={**os.environ, "HOME": str(home), **(environment or {})},
-        )
-    server = IndiServer(process, port, unix_name, home, log)
-    drivers: list[int] = []
-    try:
-        assert wait_until(lambda: listens(server) or process.poll() is not None, SECONDS), text(server)
-        yield server
-        drivers = server.drivers() if process.poll() is None else []
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(SECONDS)
-        finally:
-            process.kill()
-    assert wait_until(lambda: not any(map(alive, drivers)), SECONDS), f"drivers outlived their server: {drivers}"
-
-
-def run_to_end(*arguments: str | Path, port: int = 0, unix_name: str = "") -> tuple[int, list[str]]:
-    """Run the drop-in until it ends by itself; return its exit status and what it said."""
-    ended = subprocess.run(
-        command(port, unix_name or f"indianyio-{uuid.uuid4().hex}", *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ended.stdout == ""
-    return ended.returncode, ended.stderr.splitlines()
-
-
-def text(server: IndiServer) -> str:
-    return server.log.read_text(encoding="utf-8", errors="replace")
-
-
-def says(server: IndiServer, words: str) -> bool:
-    return wait_until(lambda: words in text(server), SECONDS)
-
-
-def defines(server: IndiServer, device: str) -> DefTextVector:
-    """Wait until a client that asks for everything is told of this device."""
-    with tcp_client(server, SECONDS) as client:
-        client.ask()
-        while True:
-            vector = client.expect(DefTextVector)
-            if vector.device == device:
-                return vector
+SERVERS = [
+    pytest.param(DROP_IN, id="asyncio"),
+    pytest.param(ON_TRIO, id="trio"),
+    pytest.param(("indiserver",), id="indiserver", marks=[pytest.mark.libindi, simulators]),
+]
 
 
 # -- how it ends ------------------------------------------------------------------------------------------------
@@ -151,28 +56,6 @@ def test_what_is_fatal_says_good_bye(tmp_path: Path) -> None:
         assert any(words in line for line in lines), lines
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with program(tmp_path, make_driver(tmp_path, "one")) as server:
-        with tcp_client(server, SECONDS) as client:
-            client.ask()
-            client.expect(DefTextVector)
-            server.process.send_signal(number)
-            assert client.expect(DelProperty).device == "one"
-        assert server.process.wait(SECONDS) == -number
-        assert "good bye" not in text(server)
-        assert "Traceback" not in text(server)
-
-
-def test_a_driver_that_ignores_sigterm_does_not_keep_it(tmp_path: Path) -> None:
-    with program(tmp_path, make_driver(tmp_path, "stubborn", IGNORES)) as server:
-        defines(server, "stubborn")
-        drivers = server.drivers()
-        server.process.terminate()
-        assert server.process.wait(SECONDS) == -signal.SIGTERM
-        assert not any(map(alive, drivers))
-
-
 def test_clients_hear_that_the_last_driver_has_gone(tmp_path: Path) -> None:
     with program(tmp_path, "-r", "1", make_driver(tmp_path, "mortal", DIES)) as server:
         with tcp_client(server, SECONDS) as client:
@@ -186,68 +69,58 @@ def test_clients_hear_that_the_last_driver_has_gone(tmp_path: Path) -> None:
         assert text(server).splitlines()[-1].endswith("good bye")
 
 
-# -- the fifo ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize("launcher", SERVERS)
+def test_restarts_are_counted_as_indiserver_counts(
+    tmp_path: Path, restarts: int, launcher: tuple[str, ...]
+) -> None:
+    driver = make_driver(tmp_path, "dead", f"echo born >> {tmp_path}/lives; exit 3")
+    status, lines = run_to_end("-r", str(restarts), driver, launcher=launcher)
+    assert status == 1
+    assert (tmp_path / "lives").read_text(encoding="utf-8").count("born") == 1 + restarts
+    (last,) = [line for line in lines if "Terminated" in line]
+    assert last.endswith(f"Driver {driver}: Terminated after #{restarts} restarts.")
+    assert lines[-1].endswith(": good bye")
 
 
-@pytest.fixture
-def fifo(tmp_path: Path) -> Path:
-    path = tmp_path / "commands"
-    os.mkfifo(path)
-    return path
+@pytest.mark.parametrize("launcher", SERVERS)
+def test_a_driver_that_does_not_exist(tmp_path: Path, launcher: tuple[str, ...]) -> None:
+    status, lines = run_to_end("-r", "0", "no-such-indi-driver", launcher=launcher)
+    assert status == 1
+    assert any(line.endswith("Driver no-such-indi-driver: Terminated after #0 restarts.") for line in lines), lines
+    # indiserver does not always hear the last words of what dies.
+    assert launcher == ("indiserver",) or any("No such file or directory" in line for line in lines), lines
+    # The others go on.
+    with program(
+        tmp_path, "-r", "0", "no-such-indi-driver", make_driver(tmp_path, "one"), launcher=launcher
+    ) as server:
+        assert says(server, "Terminated after #0")
+        defines(server, "one")
 
 
-def say(fifo: Path, words: str) -> None:
-    with fifo.open("w", encoding="utf-8") as file:
-        file.write(words)
+# -- who can reach it -------------------------------------------------------------------------------------------
 
 
-def test_the_fifo_starts_and_stops_drivers(tmp_path: Path, fifo: Path) -> None:
-    driver = make_driver(tmp_path / "there" / "bin", "any")
-    inherited = {"INDIDEV": "inherited", "INDICONFIG": "inherited"}
-    with program(tmp_path, "-v", "-f", fifo, environment=inherited) as server:
-        say(fifo, f'start {driver}\nstart {driver.name} -n "Two" -p "{tmp_path}/there"')
-        assert says(server, "Driver indi_any: " + str(driver) + " has no name, no config")
-        assert says(server, "has Two, no config")
-        assert defines(server, "any") is not None
-        assert defines(server, "Two") is not None
-        with tcp_client(server, SECONDS) as client:
-            client.ask()
-            client.expect(DefTextVector)
-            client.expect(DefTextVector)
-            say(fifo, f'stop {driver.name} -n "any"\n')
-            assert says(server, "that has 'any'")
-            say(fifo, f'stop {driver.name} -n "Two"\n')
-            assert client.expect(DelProperty).device == "Two"
-            say(fifo, f"stop {driver}\n")
-            assert client.expect(DelProperty).device == "any"
-        assert wait_until(lambda: not server.drivers(), SECONDS)
-        say(fifo, f"start {driver}\n")
-        assert defines(server, "any") is not None
-        assert server.process.poll() is None
+def reaches(server: IndiServer, address: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((address, server.port)) == 0
 
 
-def test_nothing_that_the_fifo_says_ends_the_server(tmp_path: Path, fifo: Path) -> None:
-    driver = make_driver(tmp_path, "any")
-    port = free_port()  # where nobody listens
-    with program(tmp_path, "-f", fifo) as server:
-        say(fifo, f"start no-such-indi-driver\nstart Dev@\nstop nobody\nstart\n{'x' * 3000} stop {driver}\n\n")
-        say(fifo, f"start Dome@localhost:{port}\nbogus nobody\n")
-        say(fifo, f"start {driver}\n")
-        assert defines(server, "any") is not None
-        for words in ("no-such-indi-driver", "bad remote", "'nobody'", "names no driver", "too long", "'bogus'"):
-            assert words in text(server), words
+def test_it_listens_everywhere_and_warns_of_that_once(tmp_path: Path) -> None:
+    with program(tmp_path, make_driver(tmp_path, "one")) as server:
+        defines(server, "one")
+        assert reaches(server, "127.0.0.2")
+        (warning,) = [line for line in text(server).splitlines() if "no authentication" in line]
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: INDI has", warning)
+        assert f"0.0.0.0:{server.port}" in warning
+        assert "--host localhost" in warning
 
 
-def test_a_fifo_may_be_replaced(tmp_path: Path, fifo: Path) -> None:
-    driver = make_driver(tmp_path, "any")
-    with program(tmp_path, "-f", fifo) as server:
-        (fifo.parent / "old").unlink(missing_ok=True)
-        fifo.rename(fifo.parent / "old")
-        say(fifo.parent / "old", "stop nobody\n")
-        assert says(server, "no commands can be read")
-        os.mkfifo(fifo)
-        say(fifo, f"start {driver}\n")
-        assert defines(server, "any") is not None
+def test_it_can_be_kept_to_this_machine(tmp_path: Path) -> None:
+    with program(tmp_path, "--host", "localhost", make_driver(tmp_path, "one")) as server:
+        defines(server, "one")
+        assert not reaches(server, "127.0.0.2")
+        assert "no authentication" not in text(server)
 
 
 # -- what it writes ---------------------------------------------------------------------------------------------
@@ -293,20 +166,3 @@ def test_libindis_clients_and_drivers(tmp_path: Path) -> None:
             client.send(GetProperties(device="CCD Simulator"))
             client.send(EnableBLOB(device="CCD Simulator", value="Also"))
             client.expect(DefTextVector)
-
-
-@pytest.mark.libindi
-@simulators
-def test_a_simulator_by_the_fifo_and_by_another_server(tmp_path: Path, fifo: Path) -> None:
-    home = tmp_path / "far"
-    home.mkdir()
-    with (
-        program(tmp_path, "-f", fifo) as server,
-        program(home, f"Scope@localhost:{server.port}") as far,
-    ):
-        say(fifo, 'start indi_simulator_telescope -n "Scope"\n')
-        for one in (server, far):
-            assert wait_until(lambda s=one: s.value("Scope.CONNECTION.CONNECT") == "Off", SECONDS)  # type: ignore[misc]
-        say(fifo, 'stop indi_simulator_telescope -n "Scope"\n')
-        assert wait_until(lambda: not server.drivers(), SECONDS)
-        assert far.process.poll() is None

@@ -68,4 +68,4 @@ class _Form(logging.Formatter):
         text = super().format(record)
         moment = format_timestamp(datetime.fromtimestamp(record.created, UTC))
         driver = record.name.removeprefix(f"{_DRIVERS_LOGGER}.")
-        return f"{moment}: {text}" if driver == record.name else f"{moment}: Driver {driver}: {text}"
+        return f"{moment}: {text}" if driver == record.name else f"{moment}: {driver}: {text}"

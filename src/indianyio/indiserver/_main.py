@@ -62,7 +62,7 @@ def _run(options: Options) -> signal.Signals | None:
     received: signal.Signals | None = None
     try:
         with ending_signals(on_first=limit) as signals:
-            received = anyio.run(serve, options, signals)
+            received = anyio.run(serve, options, signals, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         for failure in _leaves(group):
             _report(failure)

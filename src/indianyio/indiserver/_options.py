@@ -5,7 +5,8 @@ It is older than getopt's customs, and what starts indiserver relies on that: le
 without a dash ends the options.
 
 indiserver reads any text as a number, ``x`` as 0. A server on a wrong port, or one that disconnects every client,
-helps nobody, so here a value that is no number is a mistake.
+helps nobody, so here a value that is no number is a mistake. What indiserver has not got has names that it cannot
+get: with two dashes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ __all__ = ["USAGE", "Options", "UsageError", "parse_options"]
 
 _MB = 1 << 20
 _HIGHEST_PORT = 65535
+_BACKENDS = ("asyncio", "trio")
 
 USAGE = """\
 Usage: python -m indianyio.indiserver [options] driver [driver ...]
@@ -33,6 +35,9 @@ Options:
  -r N     how often a driver is started again when it has died, default 10
  -f FIFO  a named pipe for commands that start and stop drivers
  -v       more on standard error: who comes and goes; -vv also what each message is; -vvv also all of it
+Beyond those of indiserver:
+ --host HOST     listen there and not at every address of this machine; localhost for this machine only
+ --backend NAME  the event loop, asyncio or trio, default asyncio
 driver    an executable, or [device]@host[:port] for another server
 """
 
@@ -55,6 +60,8 @@ class Options:
     :ivar fifo: the named pipe for commands.
     :ivar log_folder: where the messages of the drivers are kept.
     :ivar verbosity: how many ``-v`` there were.
+    :ivar host: where to listen for TCP; nothing for every address.
+    :ivar backend: the event loop, ``asyncio`` or ``trio``.
     """
 
     drivers: tuple[str, ...] = ()
@@ -66,6 +73,8 @@ class Options:
     fifo: Path | None = None
     log_folder: Path | None = None
     verbosity: int = 0
+    host: str = ""
+    backend: str = "asyncio"
 
 
 _Setter: TypeAlias = Callable[[Options, str], Options]
@@ -79,28 +88,29 @@ def parse_options(arguments: Sequence[str]) -> Options:
     options = Options()
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
-        for letter in rest.pop(0)[1:]:
-            if letter == "v":
+        word = rest.pop(0)
+        for option in [word] if word.startswith("--") else [f"-{letter}" for letter in word[1:]]:
+            if option == "-v":
                 options = replace(options, verbosity=options.verbosity + 1)
             else:
-                options = _with_value(options, letter, rest)
+                options = _with_value(options, option, rest)
     options = replace(options, drivers=tuple(rest))
     if not (options.drivers or options.fifo):
         raise UsageError("there is no driver, and no fifo that could name one")
     return options
 
 
-def _with_value(options: Options, letter: str, rest: list[str]) -> Options:
-    setter = _SETTERS.get(letter)
+def _with_value(options: Options, option: str, rest: list[str]) -> Options:
+    setter = _SETTERS.get(option)
     if setter is None:
-        raise UsageError(f"there is no option -{letter}")
+        raise UsageError(f"there is no option {option}")
     if not rest:
-        raise UsageError(f"-{letter} requires a value")
+        raise UsageError(f"{option} requires a value")
     text = rest.pop(0)
     try:
         return setter(options, text)
     except ValueError:
-        raise UsageError(f"{text!r} cannot be the value of -{letter}") from None
+        raise UsageError(f"{text!r} cannot be the value of {option}") from None
 
 
 def _set_port(options: Options, text: str) -> Options:
@@ -114,18 +124,22 @@ def _set_restarts(options: Options, text: str) -> Options:
     return replace(options, restarts=0 if text.startswith("-") and _count(text[1:]) else _count(text))
 
 
-def _set_unix_name(options: Options, text: str) -> Options:
-    return replace(options, unix_name=_filled(text))
+def _set_backend(options: Options, text: str) -> Options:
+    if text not in _BACKENDS:
+        raise ValueError
+    return replace(options, backend=text)
 
 
 _SETTERS: dict[str, _Setter] = {
-    "l": lambda options, text: replace(options, log_folder=Path(_filled(text))),
-    "m": lambda options, text: replace(options, client_bytes=_count(text) * _MB),
-    "d": lambda options, text: replace(options, drop_stream_bytes=_count(text) * _MB),
-    "u": _set_unix_name,
-    "p": _set_port,
-    "r": _set_restarts,
-    "f": lambda options, text: replace(options, fifo=Path(_filled(text))),
+    "-l": lambda options, text: replace(options, log_folder=Path(_filled(text))),
+    "-m": lambda options, text: replace(options, client_bytes=_count(text) * _MB),
+    "-d": lambda options, text: replace(options, drop_stream_bytes=_count(text) * _MB),
+    "-u": lambda options, text: replace(options, unix_name=_filled(text)),
+    "-p": _set_port,
+    "-r": _set_restarts,
+    "-f": lambda options, text: replace(options, fifo=Path(_filled(text))),
+    "--host": lambda options, text: replace(options, host=_filled(text)),
+    "--backend": _set_backend,
 }
 
 

@@ -1,18 +1,30 @@
-"""The drivers and other servers that were asked for, by the names under which they can be stopped again."""
+"""The drivers and other servers that were asked for, by the names under which they can be stopped again.
+
+indiserver kills a driver that it stops; here it may take its time to park. Whoever says ``stop`` and ``start`` in
+one breath often means one telescope and one serial port, with the same program or another; so what is started waits
+until what was stopped has gone. Supervision bounds that.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+import anyio
+import anyio.lowlevel
 
 from indianyio.indiserver._commands import Start, Stop
+from indianyio.indiserver._console_log import say
 from indianyio.model import PeerStatistics
 from indianyio.server._exdrivers import ExternalDriver
-from indianyio.server._hub import Hub, Port
+from indianyio.server._hub import Hub
 from indianyio.server._remotes import RemoteServer
 
 __all__ = ["Entry", "Roster", "child_environment"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 7624
 
@@ -21,44 +33,48 @@ _REMOTE = re.compile(r"(?P<device>[^@]*)@(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^@:\[
 
 # What libindi's drivers read (protocol.md 3.1), by the option that says it.
 _VARIABLES = {"n": "INDIDEV", "c": "INDICONFIG", "s": "INDISKEL", "p": "INDIPREFIX"}
-_PREFIX = "p"
+_DEVICE, _PREFIX = "n", "p"
 
-
-class _Program(ExternalDriver):
-    @property
-    def port(self) -> Port | None:
-        return self._port
-
-
-class _Server(RemoteServer):
-    @property
-    def port(self) -> Port | None:
-        return self._port
+# What indiserver puts before the name of a driver in its log, for KStars to find.
+_CALLED = "Driver "
 
 
 class Entry:
     """Something that brings devices, under the name by which it was asked for.
 
+    :param start: what was asked for.
+    :param source: what brings the devices.
+    :param before: those that have to have gone first.
     :ivar target: that name.
     :ivar name: what it is called in log lines.
     :ivar stopping: whether it was told to stop, or has ended; then it is nobody's to find any more.
+    :ivar ended: set when nothing of it is left, neither a device nor a process.
     """
 
-    def __init__(self, target: str, source: _Program | _Server) -> None:
-        self.target = target
+    def __init__(self, start: Start, source: ExternalDriver | RemoteServer, before: Iterable[Entry] = ()) -> None:
+        self.target = start.target
         self.name = source.name
         self.stopping = False
+        self.ended = anyio.Event()
+        self._device = start.values.get(_DEVICE)
         self._source = source
+        self._before = list(before)
 
     async def run(self, hub: Hub) -> None:
-        """Bring the devices until there are no more to come.
-
-        :raises OSError: the program cannot be started.
-        """
+        """Bring the devices until there are no more to come, and say that in indiserver's words."""
         try:
+            # Whoever was stopped in the same breath is cancelled here, before there is a process.
+            await anyio.lowlevel.checkpoint()
+            while self._before:
+                await self._before.pop().ended.wait()
             await self._source.run(hub)
+        except OSError as error:
+            logger.error("%s: %s", self.name, error)
         finally:
             self.stopping = True
+            self.ended.set()
+        # KStars looks for this very line, to ask its user whether to start the driver again.
+        say(f"{self.name}: Terminated after #{self.statistics().restarts} restarts.")
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far."""
@@ -67,6 +83,10 @@ class Entry:
     def has(self, device: str, hub: Hub) -> bool:
         """Tell whether a device is this one's."""
         return self._source.port is not None and hub.router.owner(device) is self._source.port
+
+    def was_named(self, device: str) -> bool:
+        """Tell whether a device's name was said when this one was started; it may have others, or none so far."""
+        return self._device == device
 
 
 class Roster:
@@ -86,19 +106,27 @@ class Roster:
 
         :raises ValueError: it is meant as another server but written in another way, or cannot be a program.
         """
-        entry = Entry(start.target, _server(start.target) if "@" in start.target else self._program(start))
-        self._entries = [one for one in self._entries if not one.stopping]
+        self._entries = [one for one in self._entries if not one.ended.is_set()]
+        before = [one for one in self._entries if one.stopping]
+        source = _server(start.target) if "@" in start.target else self._program(start)
+        entry = Entry(start, source, before)
         self._entries.append(entry)
         return entry
 
     def take(self, stop: Stop, hub: Hub) -> Entry:
         """Return the first entry that is to be stopped, and find it no more.
 
+        A driver is also found by the name that was said when it was started: clients stop by that, and not every
+        driver gives it to its device. indiserver would let such a one run on.
+
         :raises LookupError: there is none, or it is not clear which of several is meant.
         """
         found = [one for one in self._entries if one.target == stop.target and not one.stopping]
-        if stop.device is not None:
-            found = [one for one in found if one.has(stop.device, hub)]
+        # What is another server's has the device's name in its own.
+        if stop.device is not None and "@" not in stop.target:
+            candidates, device = found, stop.device
+            found = [one for one in candidates if one.has(device, hub)]
+            found = found or [one for one in candidates if one.was_named(device)]
         if not found:
             having = "" if stop.device is None else f" that has {stop.device!r}"
             raise LookupError(f"there is no driver {stop.target!r}{having}")
@@ -108,11 +136,12 @@ class Roster:
         found[0].stopping = True
         return found[0]
 
-    def _program(self, start: Start) -> _Program:
+    def _program(self, start: Start) -> ExternalDriver:
         prefix = start.values.get(_PREFIX)
         program = start.target if prefix is None else f"{prefix}/bin/{start.target}"
         environment = child_environment(os.environ, start.values) if self._with_fifo else None
-        return _Program(program, restarts=self._restarts, environment=environment)
+        name = f"{_CALLED}{start.target}"
+        return ExternalDriver(program, restarts=self._restarts, environment=environment, name=name)
 
 
 def child_environment(inherited: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
@@ -126,9 +155,9 @@ def child_environment(inherited: Mapping[str, str], values: Mapping[str, str]) -
     return environment | {_VARIABLES[letter]: value for letter, value in values.items()}
 
 
-def _server(target: str) -> _Server:
+def _server(target: str) -> RemoteServer:
     found = _REMOTE.fullmatch(target)
     if found is None:
         raise ValueError(f"bad remote device syntax: {target!r} is not [device]@host[:port]")
     port = int(found["port"] or DEFAULT_PORT)
-    return _Server(found["ipv6"] or found["host"], port, found["device"] or None)
+    return RemoteServer(found["ipv6"] or found["host"], port, found["device"] or None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import anyio
-from anyio import create_task_group
+from anyio import CancelScope, create_task_group
 
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._commands import Start, Stop, Unclear, parse_command
@@ -21,8 +21,9 @@ from indianyio.indiserver._roster import Roster
 from indianyio.indiserver._watching import WatchedHub, Watcher, keeping_messages, log_traffic
 from indianyio.model import PeerOutbox
 from indianyio.run._ending import EndingSignals
+from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients
-from indianyio.server._listeners import open_listeners
+from indianyio.server._listeners import Listener, open_listeners
 from indianyio.server._run import ServerRun
 
 __all__ = ["GRACE_SECONDS", "serve"]
@@ -34,7 +35,7 @@ GRACE_SECONDS = 5.0
 
 # indiserver has no limit but that of descriptors, and the listeners outlive that one.
 _MOST_CLIENTS = sys.maxsize
-_EVERY_ADDRESS = ""
+_REMEDY = "use a firewall, or the option --host localhost"
 _SHOW_TRAFFIC = 2
 
 
@@ -51,9 +52,10 @@ async def serve(options: Options, signals: EndingSignals) -> signal.Signals | No
     feeders = [roster.add(Start(target)) for target in options.drivers]
     fifo = None if options.fifo is None else Fifo(options.fifo)
     try:
-        listeners = await open_listeners(_EVERY_ADDRESS, options.port, _unix_address(options.unix_name))
+        listeners = await open_listeners(options.host, options.port, _unix_address(options.unix_name))
         for listener in listeners:
             logger.info("listening at %s", listener.address)
+        warn_if_open([listener.address for listener in listeners], has_rule=False, remedy=_REMEDY)
         run = ServerRun(
             WatchedHub(Limits(), list(_watchers(options))),
             listeners,
@@ -62,7 +64,7 @@ async def serve(options: Options, signals: EndingSignals) -> signal.Signals | No
             Clients(most=_MOST_CLIENTS, make_outbox=partial(_outbox, options)),
             grace_seconds=GRACE_SECONDS,
         )
-        return await _Service(run, roster, fifo, signals).serve()
+        return await _Service(run, listeners, roster, fifo, signals).serve()
     finally:
         if fifo is not None:
             fifo.close()
@@ -71,12 +73,21 @@ async def serve(options: Options, signals: EndingSignals) -> signal.Signals | No
 class _Service:
     """A run of the server, and what starts and ends things in it."""
 
-    def __init__(self, run: ServerRun, roster: Roster, fifo: Fifo | None, signals: EndingSignals) -> None:
+    def __init__(
+        self,
+        run: ServerRun,
+        listeners: Sequence[Listener],
+        roster: Roster,
+        fifo: Fifo | None,
+        signals: EndingSignals,
+    ) -> None:
         self._run = run
+        self._listeners = listeners
         self._roster = roster
         self._fifo = fifo
         self._signals = signals
         self._started = anyio.Event()
+        self._obeying = CancelScope()
         self._received: signal.Signals | None = None
 
     async def serve(self) -> signal.Signals | None:
@@ -92,18 +103,29 @@ class _Service:
 
     async def _end_when_asked(self) -> None:
         self._received = await self._signals.wait()
-        say(f"{self._received.name} received")
-        self._run.end(f"{self._received.name} received")
+        self._end(f"{self._received.name} received")
 
     async def _end_when_empty(self) -> None:
         await self._run.nothing_left.wait()
         if self._received is None:
-            say("all drivers have gone")
-            self._run.end("all drivers have gone")
+            self._end("all drivers have gone")
+
+    def _end(self, reason: str) -> None:
+        """End in order, which may take the drivers seconds.
+
+        indiserver is gone in a moment, and there are programs that start the next one in that moment. It needs the
+        addresses, and its commands are not ours.
+        """
+        say(reason)
+        for listener in self._listeners:
+            listener.close()
+        self._obeying.cancel(reason)
+        self._run.end(reason)
 
     async def _obey(self, fifo: Fifo) -> None:
-        await self._started.wait()
-        await fifo.read_lines(self._carry_out)
+        with self._obeying:
+            await self._started.wait()
+            await fifo.read_lines(self._carry_out)
 
     def _carry_out(self, line: str) -> None:
         logger.info("FIFO: %s", line)

@@ -181,14 +181,15 @@ class EndingSignals:
 
 
 def _asking_to_end() -> list[signal.Signals]:
-    # SIGHUP comes when a terminal is closed; under nohup it is ignored, and stays so.
-    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
-    return [signal.SIGTERM, signal.SIGINT, *hangup]
+    # SIGHUP comes when a terminal is closed; under nohup it is ignored, and stays so. A shell's script has what it
+    # starts with "&" ignore SIGINT, so that Ctrl-C does not end what runs in the background.
+    from_terminal = [signal.SIGINT, signal.SIGHUP]
+    return [signal.SIGTERM, *(number for number in from_terminal if signal.getsignal(number) is not signal.SIG_IGN)]
 
 
 @contextmanager
 def ending_signals(on_first: Callable[[], None]) -> Iterator[EndingSignals]:
-    """Receive SIGTERM, SIGINT and SIGHUP in this block, and put the handlers back after it.
+    """Receive SIGTERM, and SIGINT and SIGHUP unless they are ignored; put the handlers back after the block.
 
     :param on_first: called at the first signal, from the signal handler.
     :raises ValueError: this is not the main thread.

@@ -32,6 +32,8 @@ _Network: TypeAlias = IPv4Network | IPv6Network
 # ::ffff:0:0/96, where IPv6 keeps the IPv4 addresses.
 _MAPPED_PREFIX_BITS = 96
 
+_REMEDY = "listen on localhost or a unix socket only, or decide with access= who may do what"
+
 
 class Access(StrEnum):
     """What a connection may do."""
@@ -125,18 +127,19 @@ def decide(rule: AccessRule, connection: Connection) -> Access:
         return Access.REFUSED
 
 
-def warn_if_open(addresses: Iterable[str], has_rule: bool) -> None:
+def warn_if_open(addresses: Iterable[str], has_rule: bool, remedy: str = _REMEDY) -> None:
     """Log one warning if machines elsewhere can connect and nothing decides what they may do.
 
     :param addresses: where the server listens, as in :attr:`Listener.address <._listeners.Listener.address>`.
     :param has_rule: whether an access rule was given.
+    :param remedy: what to do about it, in words.
     """
     reachable = [address for address in addresses if not _is_local(address)]
     if reachable and not has_rule:
         logger.warning(
-            "INDI has no authentication: whoever can reach %s can command the instruments. To restrict that, "
-            "listen on localhost or a unix socket only, or decide with access= who may do what.",
+            "INDI has no authentication: whoever can reach %s can command the instruments. To restrict that, %s.",
             " or ".join(reachable),
+            remedy,
         )
 
 
