@@ -15,6 +15,7 @@ __all__ = [
     "NumberFormatError",
     "ProtocolError",
     "RemoteProtocolError",
+    "ServerFailedError",
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
@@ -40,6 +41,10 @@ class RemoteProtocolError(ProtocolError):
 
 class ConnectionLostError(INDIError):
     """The peer has gone; nothing more can be sent to it or received from it."""
+
+
+class ServerFailedError(INDIError):
+    """A server at work has failed, which no peer and no driver can bring about; its cause tells how."""
 
 
 class NumberFormatError(INDIError, ValueError, TypeError):

@@ -15,7 +15,7 @@ from tests.server.watching import Watcher
 SOON = Backoff(first_seconds=0.01, most_seconds=0.02)
 
 # A driver of one text vector, as small as can be; what each test has it do comes in between and behind.
-BEGINNING = """
+BEGINNING = '''
 import os, signal, socket, sys, time
 
 def say(text):
@@ -36,9 +36,19 @@ def hear():
         sys.exit(0)
     return data
 
+def until_written():
+    """Define for whoever asks, until somebody writes; return what a listener shows."""
+    while True:
+        heard = hear()
+        if "<getProperties" in heard:
+            define()
+        if "oneText" in heard:
+            return heard.count("oneText")
+
 hear()
 define()
-"""
+'''
+ANSWERING = "\nwhile True: show(until_written())\n"
 LISTENING = "\nwhile True: show(hear().count('oneText'))\n"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,12 +14,12 @@ import pytest
 import trio
 
 from indianyio.protocol import DefTextVector, DelProperty, Message, SetBLOBVector, SetTextVector
-from indianyio.server import _exdrivers
+from indianyio.server import _lives
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._processes import REAP_SECONDS
 from tests.driver.test_life import CancelAtStep
 from tests.server.programs import Programs, gone, process_of, value_shown, write
-from tests.server.watching import Watcher, errors, feeding, new_hub, nothing_left, until
+from tests.server.watching import Watcher, errors, feeding, new_hub, nothing_left, texts, until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -53,7 +55,9 @@ async def test_s9_a_program_that_closes_its_side_is_ended_and_started_again(prog
         assert gone(first)
 
 
-async def test_s10_a_program_that_does_not_read_is_ended_and_started_again(programs: Programs) -> None:
+async def test_s10_a_program_that_does_not_read_is_ended_and_started_again(
+    programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
     driver = programs.driver(
         "show(os.getpid()); time.sleep(60)", restarts=1, grace_seconds=0.1, outbox_bytes=10_000
     )
@@ -68,6 +72,8 @@ async def test_s10_a_program_that_does_not_read_is_ended_and_started_again(progr
         assert await process_of(watcher) != first
         assert gone(first)
     assert driver.restarts_done == 1
+    (warning,) = (text for text in texts(caplog, logging.WARNING) if "does not read" in text)
+    assert re.match(r"box: .* \d+ bytes wait for it, more than 10000", warning)
 
 
 async def test_s10_a_program_that_ignores_sigterm_is_killed_after_twice_the_grace(
@@ -101,22 +107,82 @@ async def test_a_program_that_may_not_be_signalled_is_waited_for(
     assert "box: cannot send it SIGKILL" in caplog.text
 
 
-async def test_a_program_may_park_when_its_input_ends(programs: Programs, tmp_path: Path) -> None:
-    parked = tmp_path / "parked"
-    body = f"""
+async def test_what_a_program_says_when_its_input_has_ended_reaches_its_clients(
+    programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    body = """
 try:
     hear()
 finally:
-    os.write(2, b"parking")
     time.sleep(0.1)
-    try:
-        show("parked")
-    except OSError:
-        open({str(parked)!r}, "w").close()
+    show("parked")
+    os.write(2, b"has parked")
 """
     async with feeding(new_hub(), programs.driver(body)) as watcher:
         await watcher.expect(DefTextVector)
-    assert parked.exists(), "neither a signal nor a word to nobody has ended it earlier"
+    assert await value_shown(watcher) == "parked"
+    assert "the server has ended it" in ((await watcher.expect(Message, device="Box")).message or "")
+    await watcher.expect(DelProperty, device="Box")
+    assert "has parked" in caplog.text
+    assert "SIGTERM" not in caplog.text
+
+
+async def test_what_waits_for_a_program_is_sent_before_its_input_ends(programs: Programs) -> None:
+    body = """
+heard = ""
+while data := os.read(0, 65536):
+    heard += data.decode()
+show(heard.count("abort") and len(heard))
+"""
+    async with feeding(new_hub(), programs.driver(body)) as watcher:
+        await watcher.expect(DefTextVector)
+        for _ in range(100):
+            watcher.say(write("x" * 10_000))
+        watcher.say(write("abort"))
+    assert int(await value_shown(watcher)) > 1_000_000
+    await watcher.expect(DelProperty)
+
+
+async def test_what_a_program_says_at_sigterm_reaches_its_clients(
+    programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = """
+def end(*_):
+    show("terminated")
+    os._exit(0)
+
+signal.signal(signal.SIGTERM, end)
+show(os.getpid())
+while True: time.sleep(1)
+"""
+    async with feeding(new_hub(), programs.driver(body, grace_seconds=0.1)) as watcher:
+        await process_of(watcher)
+    assert await value_shown(watcher) == "terminated"
+    await watcher.expect(DelProperty)
+    assert "sending it SIGTERM" in caplog.text
+    assert "SIGKILL" not in caplog.text
+
+
+@pytest.mark.parametrize("helper", ["", "if not os.fork(): os.setsid(); time.sleep(5); os._exit(0)"])
+async def test_a_program_that_talks_on_for_ever_is_ended_in_time(
+    programs: Programs, helper: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lives, "_REST_SECONDS", 0.05)
+    body = f"""
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+show(os.getpid())
+{helper}
+while True: show("more")
+"""
+    hub = new_hub()
+    async with feeding(hub, programs.driver(body, grace_seconds=0.2)) as watcher:
+        process = await process_of(watcher)
+        began = anyio.current_time()
+    assert anyio.current_time() - began < 2 * 0.2 + REAP_SECONDS + 0.05
+    assert gone(process)
+    assert not hub.router._routes.drivers
+    await watcher.expect(DelProperty)
 
 
 async def test_kill_9_in_the_middle_of_a_blob(programs: Programs) -> None:
@@ -140,7 +206,7 @@ time.sleep(60)
 async def test_a_helper_that_holds_the_connection_does_not_hide_a_death(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_exdrivers, "_REST_SECONDS", 0.05)
+    monkeypatch.setattr(_lives, "_REST_SECONDS", 0.05)
     body = """
 process = os.getpid()
 if os.fork():

@@ -243,6 +243,9 @@ class FakeProcess:
     async def log_errors(self, log: logging.Logger) -> None:
         pass
 
+    def close_input(self) -> None:
+        pass
+
     def hang_up(self) -> None:
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import socket
 import struct
 import sys
@@ -82,9 +83,7 @@ async def test_a_server_is_asked_defines_and_is_written_to(family: socket.Addres
     with nothing_left():
         async with elsewhere(family) as place, feeding(new_hub(), remote := place.remote()) as watcher:
             peer = await place.accept()
-            asked = await peer.expect(GetProperties)
-            assert asked.device is not None
-            assert asked.device.startswith("*")
+            assert [(await peer.expect(GetProperties)).device for _ in range(2)] == [None, "*"]
             await peer.send(DEFINITION)
             await watcher.expect(DefTextVector, device="Box")
             watcher.say(write("hello"))
@@ -140,7 +139,9 @@ async def test_a_server_that_says_nothing_stays_connected() -> None:
         assert remote.connected
 
 
-async def test_a_server_that_does_not_read_is_given_up_and_called_again() -> None:
+async def test_a_server_that_does_not_read_is_given_up_and_called_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     hub = new_hub()
     async with elsewhere() as place:
         remote = RemoteServer(place.host, place.port, "Box", outbox_bytes=10_000, backoff=SOON)
@@ -154,6 +155,8 @@ async def test_a_server_that_does_not_read_is_given_up_and_called_again() -> Non
                     break
             assert "it does not read" in ((await watcher.expect(Message, device="Box")).message or "")
             await place.accept()
+    (warning,) = (text for text in texts(caplog, logging.WARNING) if "does not read" in text)
+    assert re.match(rf"{remote.name}: .* \d+ bytes wait for it, more than 10000", warning)
 
 
 async def test_a_server_that_breaks_the_protocol_is_called_again() -> None:

@@ -242,6 +242,7 @@ USAGE = {
     "a program on stdin": ([GADGET, "--exec", "indi_simulator_ccd"], "add --port or --unix"),
     "a server on stdin": ([GADGET, "--remote", "localhost"], "add --port or --unix"),
     "an access rule on stdin": ([GADGET, "--read-only", "::/0"], "add --port or --unix"),
+    "statistics on stdin": ([GADGET, "--statistics"], "add --port or --unix"),
     "an executable of a server": ([GADGET, "--port", "0", "--make-executable", "x"], "not for a server"),
     "no port": ([GADGET, "--port", "65536"], "'65536' is no port number"),
     "no number": ([GADGET, "--port", "indi"], "'indi' is no port number"),
@@ -267,12 +268,18 @@ def test_what_cannot_be_is_status_2_and_a_line(arguments: list[str], problem: st
     assert "Traceback" not in program.text()
 
 
-def test_a_program_that_is_not_there_is_named_and_the_others_are_served(start: Start) -> None:
-    program = start(GADGET, "--port", "0", "--exec", "indi_no_such_driver")
-    asked(program.client()).sock.close()
-    assert program.says("ERROR .*indi_no_such_driver")
-    assert program.end() == 0
-    assert "Traceback" not in program.text()
+@pytest.mark.parametrize(("mode", "error"), [(None, "FileNotFoundError"), (0o600, "PermissionError")])
+def test_a_program_that_cannot_be_started_is_status_1_and_a_line(
+    start: Start, tmp_path: Path, mode: int | None, error: str
+) -> None:
+    path = tmp_path / "indi_no_such_driver"
+    if mode is not None:
+        path.touch(mode)
+    program = start(GADGET, "--port", "0", "--exec", "cat", "--exec", str(path))
+    assert program.process.wait(SECONDS) == 1
+    (line,) = program.text().splitlines()
+    assert error in line
+    assert str(path) in line
 
 
 def test_it_ends_although_a_client_does_not_read(start: Start) -> None:

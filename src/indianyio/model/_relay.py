@@ -39,6 +39,11 @@ class Relay:
         """Whether this is part of a video, which a slow receiver may miss (protocol.md 2.8)."""
         return is_stream(self._received)
 
+    @property
+    def came(self) -> Sequence[Frame]:
+        """What came, to be looked at: its attachments are not the reader's."""
+        return (self._received,)
+
     def frames(self) -> Sequence[Frame]:
         """Return what came, for one receiver that reads either form, and who closes its attachments."""
         form = self._received
@@ -99,6 +104,11 @@ class PlainRelay:
     def __init__(self, frames: Sequence[Frame]) -> None:
         self._frames = frames
         self._outgoing: Outgoing | None = None
+
+    @property
+    def came(self) -> Sequence[Frame]:
+        """What came."""
+        return self._frames
 
     def frames(self) -> Sequence[Frame]:
         """Return what came."""

@@ -12,6 +12,7 @@ __all__ = ["add_server_arguments", "check_arguments", "is_server", "longest_end"
 
 _PORT = 7624
 _MOST_CLIENTS = 50
+_STATISTICS_SECONDS = 60.0
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exec", action="append", default=[], metavar="PROGRAM", help="serve this driver too, any INDI driver")
     add("--remote", action="append", default=[], type=_remote, metavar="HOST[:PORT]", help="serve that server too")
     add("--max-clients", type=_count, default=_MOST_CLIENTS, metavar="N", help="(default: %(default)s)")
+    add("--statistics", action="store_true", help="log every minute what has passed to and from each peer")
     add("--read-only", action="append", default=[], metavar="CIDR", help="clients from there may only look")
 
 
@@ -44,8 +46,8 @@ def check_arguments(parser: argparse.ArgumentParser, arguments: argparse.Namespa
         parser.error("nothing to serve: name a driver as MODULE:NAME, --exec PROGRAM or --remote HOST")
     if not serving and len(arguments.driver) != 1:
         parser.error("name one driver as MODULE:NAME; several are served with --port or --unix")
-    if not serving and (arguments.exec or arguments.remote or arguments.read_only):
-        parser.error("--exec, --remote and --read-only are for a server: add --port or --unix")
+    if not serving and (arguments.exec or arguments.remote or arguments.read_only or arguments.statistics):
+        parser.error("--exec, --remote, --read-only and --statistics are for a server: add --port or --unix")
 
 
 def make_server(drivers: Sequence[IPyDriver], arguments: argparse.Namespace) -> IPyServer:
@@ -61,12 +63,13 @@ def make_server(drivers: Sequence[IPyDriver], arguments: argparse.Namespace) -> 
         maxconnections=arguments.max_clients,
         unix=arguments.unix,
         access=access_table(rules, Access.FULL) if rules else None,
+        statistics_interval=_STATISTICS_SECONDS if arguments.statistics else None,
     )
     server.grace = arguments.grace or server.grace
     for program in arguments.exec:
-        server.add_exdriver(program)
+        server.add_exdriver(program, debug_enable=arguments.debug)
     for host, port in arguments.remote:
-        server.add_remote(host, port)
+        server.add_remote(host, port, debug_enable=arguments.debug)
     return server
 
 

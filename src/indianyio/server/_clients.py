@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from indianyio._transports import ByteStream, SocketStream
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import PeerOutbox, PeerStatistics
+from indianyio.model import PeerOutbox
 from indianyio.server._access import Access, AccessRule, Connection, decide, default_access
 from indianyio.server._hub import Hub
 from indianyio.server._tls import accept_tls
@@ -19,6 +19,9 @@ __all__ = ["Clients"]
 
 logger = logging.getLogger(__name__)
 
+# What Linux takes for TCP_KEEPIDLE.
+_LONGEST_SILENCE = 32767
+
 
 class Clients:
     """The clients of one run of a server.
@@ -27,6 +30,9 @@ class Clients:
     :param access: decides about each connection what it may do.
     :param tls: with it, TCP connections are encrypted; unix sockets are not.
     :param make_outbox: makes what holds the messages that wait for a client.
+    :param keepalive_seconds: after how much silence the system asks whether a TCP client is still there, 0 for
+        never.
+    :raises ValueError: ``keepalive_seconds`` is not within 0 to 32767.
     """
 
     def __init__(
@@ -36,12 +42,16 @@ class Clients:
         access: AccessRule = default_access,
         tls: ssl.SSLContext | None = None,
         make_outbox: Callable[[], PeerOutbox] = PeerOutbox,
+        keepalive_seconds: int = 60,
     ) -> None:
+        if not 0 <= keepalive_seconds <= _LONGEST_SILENCE:
+            raise ValueError(f"a system cannot keep connections alive every {keepalive_seconds} seconds")
         self.ports: dict[WirePort, None] = {}
         self._most = most
         self._access = access
         self._tls = tls
         self._make_outbox = make_outbox
+        self._keepalive_seconds = keepalive_seconds
         self._present = 0
         self._served = 0
 
@@ -57,6 +67,8 @@ class Clients:
             return
         self._present += 1
         try:
+            if connection.kind != "unix":
+                _keep_alive(sock, self._keepalive_seconds)
             stream, connection = await self._secured(sock, connection)
             await self._serve(hub, stream, connection)
         except ConnectionLostError as error:
@@ -70,10 +82,6 @@ class Clients:
         """Let each client go when it has got what waits for it; whoever calls this sets the bound."""
         for port in self.ports:
             port.finish(reason)
-
-    def statistics(self) -> dict[str, PeerStatistics]:
-        """Return what has passed between the server and each client, by the client's name."""
-        return {port.name: port.statistics() for port in self.ports}
 
     async def _secured(self, sock: socket.socket, connection: Connection) -> tuple[ByteStream, Connection]:
         if self._tls is None or connection.kind == "unix":
@@ -89,10 +97,9 @@ class Clients:
             logger.warning("%s: refused by the access rule", connection.name)
             return
         self._served += 1
+        outbox = self._make_outbox()
         # Several may come from one process; the number tells them apart.
-        port = WirePort(
-            hub, stream, self._make_outbox(), name=f"{connection.name} (client {self._served})", hears_out=True
-        )
+        port = WirePort(hub, stream, outbox, name=f"{connection.name} (client {self._served})", hears_out=True)
         logger.info("%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None
@@ -102,4 +109,11 @@ class Clients:
         finally:
             del self.ports[port]
             hub.remove(port, reason)
-            logger.info("%s: %s", port.name, reason)
+            # Of a client that does not read somebody should know: it has lost messages.
+            logger.log(logging.INFO if outbox.failure is None else logging.WARNING, "%s: %s", port.name, reason)
+
+
+def _keep_alive(sock: socket.socket, seconds: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, seconds > 0)
+    if seconds and hasattr(socket, "TCP_KEEPIDLE"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)

@@ -126,9 +126,12 @@ class Hub:
                 target.deliver(relay)
         return position
 
-    def tell_all(self, ports: Iterable[Port], text: str) -> None:
-        """Send a line for people that names no device to these peers."""
-        message = Message(timestamp=format_timestamp(datetime.now(UTC)), message=text)
+    def tell_all(self, ports: Iterable[Port], text: str, timestamp: str | None = None) -> None:
+        """Send a line for people that names no device to these peers.
+
+        :param timestamp: when this holds, as the wire has it; now if absent.
+        """
+        message = Message(timestamp=timestamp or format_timestamp(datetime.now(UTC)), message=text)
         frame = Frame.of(message, encode(message))
         targets = tuple(ports)
         if targets:

@@ -74,7 +74,7 @@ class LocalLink:
         size = len(frame.data) + attached_bytes(frame)
         if self._queued_bytes > OUTBOX_BYTES:
             _close_attachments(frame)
-            self.refuse(f"{self._queued_bytes} bytes wait for the driver, which does not read them")
+            self.refuse(f"it does not read: {self._queued_bytes} bytes wait for it, more than {OUTBOX_BYTES}")
             return
         self._queue.append(frame)
         self._queued_bytes += size

@@ -9,12 +9,14 @@ process becomes readable when it ends. Elsewhere somebody has to look now and th
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +24,7 @@ import anyio
 
 from indianyio._transports import SocketStream
 
-__all__ = ["REAP_SECONDS", "DriverProcess"]
+__all__ = ["REAP_SECONDS", "DriverProcess", "require_program"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +54,12 @@ class DriverProcess:
         self.name = name
         self.exited = anyio.Event()
         try:
-            self._process, self.stream = _started(command, environment, name)
+            self._process, self._near = _started(command, environment)
         except OSError as error:
             if error.filename is None:  # of the pair or the fork, which know nothing of the program
                 error.filename = command[0]
             raise
+        self.stream = SocketStream(self._near, name=name)
         self._ended_descriptor = _descriptor_of(self._process)
 
     def __enter__(self) -> Self:
@@ -109,19 +112,23 @@ class DriverProcess:
         finally:
             _log(log, rest)
 
+    def close_input(self) -> None:
+        """Let it find the end of its input, which asks it to end; what it says is still received."""
+        with suppress(OSError):  # it has gone, and has no input any more
+            self._near.shutdown(socket.SHUT_WR)
+
     def hang_up(self) -> None:
-        """Close its input, which asks it to end; nothing more can be received from it."""
+        """Close its input, which asks it to end, and its output; nothing more can be received from it."""
         self.stream.close()
 
     async def end(self, grace_seconds: float) -> None:
-        """Close its input and wait for its end, then demand that by SIGTERM, then by SIGKILL.
+        """Wait for its end, then demand that by SIGTERM, then by SIGKILL; its input is for the caller to close.
 
         Needs :meth:`reap` to run beside it. Takes twice the grace at most, and what the system takes to kill a
         process; whoever calls this sets a bound to that.
 
         :param grace_seconds: how long to wait before each signal.
         """
-        self.hang_up()
         for number in (signal.SIGTERM, signal.SIGKILL):
             with anyio.move_on_after(grace_seconds):
                 await self.exited.wait()
@@ -144,9 +151,24 @@ class DriverProcess:
                 continue
 
 
+def require_program(program: str, environment: Mapping[str, str] | None) -> None:
+    """Look for a program as its start will, without starting it.
+
+    :param program: a path, or a name that is looked up in ``PATH``.
+    :param environment: in which ``PATH`` is looked up; ``None`` for that of this process.
+    :raises FileNotFoundError: there is none; the text names it.
+    :raises PermissionError: there is one which may not be executed; the text names it.
+    """
+    folders = [""] if os.path.dirname(program) else os.get_exec_path(environment)
+    there = [path for folder in folders if os.path.exists(path := os.path.join(folder, program))]
+    if not any(os.path.isfile(path) and os.access(path, os.X_OK) for path in there):
+        number = errno.EACCES if there else errno.ENOENT
+        raise OSError(number, os.strerror(number), program)  # of the class that belongs to the number
+
+
 def _started(
-    command: Sequence[str], environment: Mapping[str, str] | None, name: str
-) -> tuple[subprocess.Popen[bytes], SocketStream]:
+    command: Sequence[str], environment: Mapping[str, str] | None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
     near, far = socket.socketpair()
     try:
         # A program expects its input to block, also where somebody has called socket.setdefaulttimeout().
@@ -169,7 +191,7 @@ def _started(
         far.close()
     if process.stderr is not None:
         os.set_blocking(process.stderr.fileno(), False)  # of our end only; the driver's is another open file
-    return process, SocketStream(near, name=name)
+    return process, near
 
 
 def _descriptor_of(process: subprocess.Popen[bytes]) -> int | None:

@@ -11,16 +11,44 @@ from dataclasses import replace
 
 import anyio
 
-from indianyio._transports import SocketStream
-from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics
+from indianyio._transports import ByteStream, SocketStream
+from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics, Relayed
+from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector, require_xml_text
 from indianyio.server._dialling import dial
-from indianyio.server._hub import Hub
-from indianyio.server._supervision import Attempts, Backoff, run_guarded
-from indianyio.server._wire import WirePort
+from indianyio.server._hub import Hub, Port
+from indianyio.server._supervision import Attempts, Backoff, FeederPort, run_guarded
 
 __all__ = ["RemoteServer"]
 
 logger = logging.getLogger(__name__)
+
+# A server that is never told otherwise sends no BLOBs (protocol.md 2.7).
+_ABOUT_BLOBS = frozenset({EnableBLOB.tag, NewBLOBVector.tag, SetBLOBVector.tag})
+
+
+class RemotePort(FeederPort):
+    """The port of another server, through which BLOBs need not pass.
+
+    :param blobs: whether they do.
+    """
+
+    def __init__(
+        self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str, debug: bool, blobs: bool
+    ) -> None:
+        super().__init__(hub, stream, outbox, name=name, debug=debug)
+        self._kept_back = frozenset() if blobs else _ABOUT_BLOBS
+
+    def deliver(self, relay: Relayed) -> None:
+        """Queue a message, unless it is a BLOB or asks for some and none may pass."""
+        if self._kept_back and (tag := relay.came[0].tag) in self._kept_back:
+            level = logging.WARNING if tag == NewBLOBVector.tag else logging.DEBUG
+            logger.log(level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
+        else:
+            super().deliver(relay)
+
+    def _receive(self, frame: Frame) -> None:
+        if frame.tag not in self._kept_back:
+            super()._receive(frame)
 
 
 class RemoteServer:
@@ -33,8 +61,11 @@ class RemoteServer:
     :param outbox_bytes: how much may wait for it, if it does not read, before the connection is given up; at
         least 1.
     :param backoff: how long to wait before each new attempt; it has no limit by default.
-    :ivar name: where it is, as ``host:port``.
+    :param blobs: whether BLOBs pass, either way, to whoever has asked for them.
+    :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :ivar name: what people call it, where it is at first, as ``host:port``; not to be changed while it runs.
     :ivar connected: whether there is a connection now.
+    :raises TypeError: the host or the device is no text, or the port no whole number.
     :raises ValueError: one of these is out of its range.
     """
 
@@ -47,24 +78,37 @@ class RemoteServer:
         *,
         outbox_bytes: int = OUTBOX_BYTES,
         backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        blobs: bool = True,
+        debug: bool = False,
     ) -> None:
+        require_xml_text(host, "the host")
+        require_xml_text("all" if device is None else device, "the device")
+        if type(port) is not int:
+            raise TypeError(f"a port must be an int, not {port!r}")
         if not host or device == "" or not 1 <= port <= 65535:
             raise ValueError("a server needs a host and a port of 1 to 65535, and the device wanted of it a name")
         if not connect_timeout_seconds > 0 or outbox_bytes < 1:
             raise ValueError("a server needs time to answer, and room for what waits for it")
-        self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.name = self._where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.connected = False
         self._address = host, port
         self._device = device
         self._timeout_seconds = connect_timeout_seconds
         self._outbox_bytes = outbox_bytes
         self._backoff = backoff
-        self._port: WirePort | None = None
+        self._blobs = blobs
+        self._debug = debug
+        self._port: RemotePort | None = None
         self._connections = 0
         self._missed = False
 
     def __repr__(self) -> str:
-        return f"RemoteServer({self.name!r}, device={self._device!r})"
+        return f"RemoteServer({self._where!r}, device={self._device!r})"
+
+    @property
+    def port(self) -> Port | None:
+        """Its peer of the hub, over this connection or the last; ``None`` before the first."""
+        return self._port
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed over the last connection; ``restarts`` is how often it was made anew."""
@@ -103,10 +147,10 @@ class RemoteServer:
     async def _serve(self, hub: Hub, stream: SocketStream) -> str:
         """Pass frames over one connection until its end, and tell the clients of that; return why it ended."""
         outbox = PeerOutbox(self._outbox_bytes, drop_stream_bytes=0)
-        port = self._port = WirePort(hub, stream, outbox, name=self.name)
+        port = self._port = RemotePort(hub, stream, outbox, name=self.name, debug=self._debug, blobs=self._blobs)
         reason = "the server ends"
         try:
-            refusal = hub.add_remote(port, self.name, self._device)
+            refusal = hub.add_remote(port, self._where, self._device)
             if refusal is not None:
                 return refusal
             self._meet()

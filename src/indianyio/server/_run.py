@@ -24,24 +24,21 @@ from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._local import LocalLink
+from indianyio.server._statistics import Counted, log_regularly, statistics_by_name
 
 __all__ = ["Feeder", "ServerRun"]
 
 logger = logging.getLogger(__name__)
 
+# The least that the clients get for the last messages, however long the drivers took; who reads gets them in less.
+_FAREWELL_SECONDS = 1.0
 
-class Feeder(Hashable, Protocol):
+
+class Feeder(Counted, Hashable, Protocol):
     """Something that brings devices: an external driver or another server."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in log lines."""
 
     async def run(self, hub: Hub) -> None:
         """Bring them until this is cancelled."""
-
-    def statistics(self) -> PeerStatistics:
-        """Return what has passed so far."""
 
 
 class Listening(Protocol):
@@ -66,7 +63,9 @@ class ServerRun:
     :param drivers: drivers of this process.
     :param feeders: external drivers and other servers.
     :param clients: the clients, of whom there are none yet.
-    :param grace_seconds: how long the clients may take for what is left for them.
+    :param grace_seconds: how long the clients may take for what is left for them; less if the drivers took longer
+        than this, so that both are done within twice the grace, but a second at least.
+    :param statistics_seconds: how often the statistics are logged, ``None`` for never.
     :ivar nothing_left: set when the last external driver and other server has gone, and there is no driver here.
     """
 
@@ -79,6 +78,7 @@ class ServerRun:
         clients: Clients,
         *,
         grace_seconds: float,
+        statistics_seconds: float | None = None,
     ) -> None:
         self.hub = hub
         self.clients = clients
@@ -86,6 +86,8 @@ class ServerRun:
         self._drivers = drivers
         self._feeders = feeders
         self._grace_seconds = grace_seconds
+        self._statistics_seconds = statistics_seconds
+        self._ending_since = float("inf")
         self._work = CancelScope()
         self._parting = CancelScope(shield=True)
         self._work_ended = anyio.Event()
@@ -105,8 +107,11 @@ class ServerRun:
             owner.start_soon(self._keep_clients)
             try:
                 with self._work:
-                    await self._clients_welcome.wait()
-                    await self._run_work(started)
+                    if self._work.cancel_called:
+                        started()  # and over: end() came first, and no driver is even touched
+                    else:
+                        await self._clients_welcome.wait()
+                        await self._run_work(started)
             finally:
                 self._work_tasks = None
                 for listener in self._listeners:
@@ -119,9 +124,7 @@ class ServerRun:
 
     def statistics(self) -> dict[str, PeerStatistics]:
         """Return what has passed between the server and each peer, by the peer's name."""
-        locals_ = {link.name: link.statistics() for link in self._local}
-        feeders = {feeder.name: feeder.statistics() for feeder in self._feeding}
-        return {**locals_, **feeders, **self.clients.statistics()}
+        return statistics_by_name([*self._local, *self._feeding, *self.clients.ports])
 
     def start_feeder(self, feeder: Feeder) -> None:
         """Have one more external driver or other server."""
@@ -143,8 +146,12 @@ class ServerRun:
                 self._client_tasks = tasks
                 self._clients_welcome.set()
                 await self._work_ended.wait()
-                self._parting.deadline = anyio.current_time() + self._grace_seconds
+                self._parting.deadline = anyio.current_time() + self._farewell_seconds()
                 self.clients.finish("the server ends")
+
+    def _farewell_seconds(self) -> float:
+        left = self._ending_since + 2 * self._grace_seconds - anyio.current_time()
+        return min(self._grace_seconds, max(left, _FAREWELL_SECONDS))
 
     async def _run_work(self, started: Callable[[], None]) -> None:
         async with create_task_group() as work:
@@ -156,8 +163,13 @@ class ServerRun:
             if self._client_tasks is not None:
                 for listener in self._listeners:
                     work.start_soon(listener.accept_forever, self._serve_client, self._client_tasks)
+            if self._statistics_seconds is not None:
+                work.start_soon(log_regularly, self.statistics, self._statistics_seconds)
             started()
-            await anyio.sleep_forever()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._ending_since = anyio.current_time()
 
     async def _run_driver(self, driver: IPyDriver) -> None:
         """Run a driver of this process; what fails in it is its own matter, and its clients are told."""

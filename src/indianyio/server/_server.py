@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
+import math
 import ssl
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Self
 
 import anyio
 import anyio.lowlevel
+from anyio import AsyncContextManagerMixin
 from anyio.abc import TaskStatus
 
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.model import PeerStatistics
+from indianyio.protocol import format_timestamp, replace_uncarried, require_xml_text
 from indianyio.server._access import AccessRule, default_access, warn_if_open
+from indianyio.server._block import at_work
 from indianyio.server._clients import Clients
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import open_listeners
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._run import ServerRun
+from indianyio.server._statistics import distinct
 from indianyio.server._tls import check_server_context
 
 __all__ = ["IPyServer"]
@@ -28,8 +36,14 @@ __all__ = ["IPyServer"]
 logger = logging.getLogger(__name__)
 
 
-class IPyServer:
+class IPyServer(AsyncContextManagerMixin):
     """An INDI server.
+
+    ``await server.asyncrun()`` runs it until it is asked to end. ``async with IPyServer(driver) as server:`` has it
+    at work for as long as the block lasts: clients can connect when the block begins, and leaving the block ends
+    the server in order, as :meth:`shutdown` does, however it is left. What cannot be set up is raised bare, as by
+    :meth:`asyncrun`. What the block raises comes out as it was raised. A server that fails cancels the block, out
+    of which comes a :exc:`~indianyio.ServerFailedError`. One that is shut down within the block leaves it alone.
 
     :param drivers: drivers to be run in this process.
     :param host: where to listen; ``"0.0.0.0"`` or ``"::"`` for every address, ``None`` for no TCP at all.
@@ -40,16 +54,31 @@ class IPyServer:
         absent, and a warning says so where other machines can connect.
     :param tls: a server's context (``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)`` with a certificate
         loaded), with which TCP connections are encrypted.
+    :param statistics_interval: how often what :meth:`statistics` returns is logged at INFO, a line for each peer:
+        seconds, more than 0; never if absent.
     :raises TypeError: a driver is not an :class:`IPyDriver`.
-    :raises ValueError: two drivers have a device of the same name, ``maxconnections`` is below 1, or ``tls`` is a
-        client's context.
+    :raises ValueError: two drivers have a device of the same name, ``maxconnections`` is below 1, ``tls`` is a
+        client's context, or ``statistics_interval`` is no such number.
 
+    :ivar devices: the devices of the drivers of this process, by name.
+    :ivar exdrivers: the external drivers, in the order in which they were added.
+    :ivar remotes: the other servers, likewise.
     :ivar shutdownrequested: set when the run is to end, with ``wait()`` and ``is_set()``.
     :ivar stopped: set when the run has ended.
     """
 
     grace: float = 5.0
-    """Seconds that the clients may take, in the end, for what is left for them."""
+    """Seconds that everybody may take in the end.
+
+    An external driver may take so long to end by itself, and again before it is killed. Then the clients may take
+    so long for what is left for them, but no more than the drivers have left of twice the grace, and a second.
+    """
+
+    keepalive: int = 60
+    """Seconds of silence after which the system asks whether a TCP client is still there, 0 to 32767; 0 for never.
+
+    People see nothing of it: no message is sent.
+    """
 
     def __init__(
         self,
@@ -60,6 +89,7 @@ class IPyServer:
         unix: str | None = None,
         access: AccessRule | None = None,
         tls: ssl.SSLContext | None = None,
+        statistics_interval: float | None = None,
     ) -> None:
         for driver in drivers:
             if not isinstance(driver, IPyDriver):
@@ -68,6 +98,8 @@ class IPyServer:
             check_server_context(tls)
         if maxconnections < 1:
             raise ValueError(f"maxconnections must be at least 1, not {maxconnections}")
+        if statistics_interval is not None and not (math.isfinite(statistics_interval) and statistics_interval > 0):
+            raise ValueError(f"an interval is a number of seconds above 0, not {statistics_interval}")
         self.drivers = drivers
         self.host = host
         self.port = port
@@ -75,6 +107,7 @@ class IPyServer:
         self.unix = unix
         self.access = access
         self.tls = tls
+        self.statistics_interval = statistics_interval
         self.devices = {name: device for driver in drivers for name, device in driver.items()}
         if len(self.devices) != sum(len(driver) for driver in drivers):
             raise ValueError("two drivers have a device of the same name; rename one")
@@ -83,21 +116,65 @@ class IPyServer:
         self.shutdownrequested: Final = Flag()
         self.stopped: Final = Flag()
         self._run: ServerRun | None = None
+        self._addresses: list[str] = []
         self._asked_to_stop = False
         self._claimed = False
 
     # -- what it serves ----------------------------------------------------------------------------------------
 
-    def add_exdriver(self, program: str, *args: str) -> None:
-        """Serve a driver that is a program of its own, any INDI driver, from the next run on."""
-        self.exdrivers.append(ExternalDriver(program, *args))
+    def add_exdriver(self, program: str, *args: str, debug_enable: bool = False) -> None:
+        """Serve a driver that is a program of its own, any INDI driver; at once if the server is running.
 
-    def add_remote(self, host: str, port: int = 7624, device: str | None = None) -> None:
-        """Serve what another INDI server has, from the next run on.
+        Its standard error goes to the log, under the program's name. In the end it has :attr:`grace` as it is now.
 
-        :param device: the only device that is wanted; all if absent.
+        :param program: the executable, looked up in ``PATH``.
+        :param args: its arguments; INDI drivers take none as a rule.
+        :param debug_enable: whether its XML is logged at DEBUG, on the logger ``indianyio.wire``.
+        :raises TypeError: the program or an argument is no text.
+        :raises ValueError: it is empty, or cannot be handed to a program.
+        :raises OSError: the server is running, and there is no such program or it may not be executed. Before a
+            run nobody looks; then the run raises that.
         """
-        self.remotes.append(RemoteServer(host, port, device))
+        exdriver = ExternalDriver(program, *args, grace_seconds=self.grace, debug=debug_enable)
+        if self._run is not None:
+            exdriver.require_program()
+        self._name(exdriver)
+        self.exdrivers.append(exdriver)
+        if self._run is not None:
+            self._run.start_feeder(exdriver)
+
+    def add_remote(
+        self,
+        host: str,
+        port: int = 7624,
+        blob_enable: bool = True,
+        debug_enable: bool = False,
+        *,
+        device: str | None = None,
+    ) -> None:
+        """Serve what another INDI server has; at once if this one is running.
+
+        It may come later, or go and come again.
+
+        :param host: its name or address.
+        :param port: its TCP port, 1 to 65535.
+        :param blob_enable: whether BLOBs pass, to those who have asked for them. If not, none are asked for, and
+            none are handed on to it.
+        :param debug_enable: whether its XML is logged at DEBUG, on the logger ``indianyio.wire``.
+        :param device: the only device that is wanted of it; all if absent.
+        :raises TypeError: the host or the device is no text, or the port no whole number.
+        :raises ValueError: the host or the device is empty, or the port out of its range.
+        """
+        remote = RemoteServer(host, port, device, blobs=blob_enable, debug=debug_enable)
+        self._name(remote)
+        self.remotes.append(remote)
+        if self._run is not None:
+            self._run.start_feeder(remote)
+
+    def _name(self, newcomer: ExternalDriver | RemoteServer) -> None:
+        """Let the log and the statistics tell the newcomer from those who would be called the same."""
+        present: list[ExternalDriver | RemoteServer] = [*self.exdrivers, *self.remotes]
+        newcomer.name = distinct(newcomer.name, [one.name for one in present])
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -112,48 +189,89 @@ class IPyServer:
         Cancelled, it ends in order: listeners close, drivers leave, clients are told and get what is left for them.
 
         :raises RuntimeError: the server is running already.
-        :raises OSError: it cannot listen there; the text names the address.
+        :raises ValueError: :attr:`keepalive` is out of its range.
+        :raises OSError: it cannot listen there, or an external driver's program is not there or may not be
+            executed; the text names the address or the program. Nothing has been started then.
         """
+        await self._serve(await self._prepare(), lambda: task_status.started(self.addresses))
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        run = await self._prepare()
+        async with at_work(partial(self._serve, run), run.end):
+            yield self
+
+    async def _prepare(self) -> ServerRun:
+        """Have the server for one run, from here on; what can fail does so here, bare."""
         if self._claimed:
             raise RuntimeError("this server is running already")
         self._claimed = True
         self.stopped.clear()
         self.shutdownrequested.clear()
         try:
-            listeners = await open_listeners(self.host, self.port, self.unix)
-            addresses = [listener.address for listener in listeners]
-            logger.info("listening on %s", ", ".join(addresses))
-            warn_if_open(addresses, self.access is not None)
-            self._run = ServerRun(
-                Hub(Limits()),
-                listeners,
-                self.drivers,
-                [*self.exdrivers, *self.remotes],
-                Clients(most=self.maxconnections, access=self.access or default_access, tls=self.tls),
-                grace_seconds=self.grace,
-            )
-            if self._asked_to_stop:
-                self._run.end("shutdown() came first")
-            started: Callable[[], None] = lambda: task_status.started(addresses)  # noqa: E731
-            await self._run.serve(started)
+            for exdriver in self.exdrivers:
+                exdriver.require_program()
+            run = self._run = await self._listen()
+        except BaseException:
+            self._release()
+            raise
+        if self._asked_to_stop:
+            run.end("shutdown() came first")
+        return run
+
+    async def _serve(self, run: ServerRun, started: Callable[[], None]) -> None:
+        try:
+            await run.serve(started)
         finally:
-            self.shutdownrequested.set()
-            self._run = None
-            self._asked_to_stop = False
-            self._claimed = False
-            self.stopped.set()
+            self._release()
+
+    def _release(self) -> None:
+        """Let the server be had for another run: this one has ended."""
+        self.shutdownrequested.set()
+        self._run = None
+        self._addresses = []
+        self._asked_to_stop = False
+        self._claimed = False
+        self.stopped.set()
+
+    async def _listen(self) -> ServerRun:
+        clients = Clients(
+            most=self.maxconnections,
+            access=self.access or default_access,
+            tls=self.tls,
+            keepalive_seconds=self.keepalive,
+        )
+        listeners = await open_listeners(self.host, self.port, self.unix)
+        self._addresses = [listener.address for listener in listeners]
+        logger.info("listening on %s", ", ".join(self._addresses))
+        warn_if_open(self._addresses, self.access is not None)
+        return ServerRun(
+            Hub(Limits()),
+            listeners,
+            self.drivers,
+            [*self.exdrivers, *self.remotes],
+            clients,
+            grace_seconds=self.grace,
+            statistics_seconds=self.statistics_interval,
+        )
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as ``host:port`` or the name of a unix socket; empty while it is not running."""
+        return list(self._addresses)
 
     def shutdown(self, shutdownmessage: str = "") -> None:
         """Let the run end in order; before a run: let the next one end at once.
 
-        :param shutdownmessage: a line for the clients.
+        :param shutdownmessage: a line for the clients; characters that XML cannot carry are replaced, as nothing
+            may prevent the end.
         """
         self.shutdownrequested.set()
         if self._run is None:
             self._asked_to_stop = True
             return
         if shutdownmessage:
-            self._run.hub.tell_all(self._run.clients.ports, shutdownmessage)
+            self._run.hub.tell_all(self._run.clients.ports, replace_uncarried(shutdownmessage))
         self._run.end("shutdown() was called")
 
     @property
@@ -161,15 +279,28 @@ class IPyServer:
         """Whether the server is to end or has ended."""
         return self.shutdownrequested.is_set()
 
-    async def send_message(self, message: str) -> None:
-        """Send a line for people to every client.
+    @property
+    def connectionpool(self) -> list[str]:
+        """The clients that are connected now, by their names."""
+        return [] if self._run is None else [port.name for port in self._run.clients.ports]
 
-        :raises ValueError: XML cannot carry it.
+    async def send_message(self, message: str, timestamp: datetime | None = None) -> None:
+        """Send a line for people to every client; to nobody while the server is not running.
+
+        :param timestamp: when this holds; naive times are UTC; now if absent.
+        :raises TypeError: the message is no text, or the timestamp no datetime.
+        :raises ValueError: XML cannot carry the message.
         """
+        text = require_xml_text(message, "the message")
+        stamp = format_timestamp(datetime.now(UTC) if timestamp is None else timestamp)
         if self._run is not None:
-            self._run.hub.tell_all(self._run.clients.ports, message)
+            self._run.hub.tell_all(self._run.clients.ports, text, stamp)
         await anyio.lowlevel.checkpoint()
 
     def statistics(self) -> dict[str, PeerStatistics]:
-        """Return what has passed between the server and each client, driver and other server, by its name."""
+        """Return what has passed between the server and each client, driver and other server.
+
+        By name, and no two have the same: a second program of one name is ``indi_x#2``. Empty while the server is
+        not running.
+        """
         return {} if self._run is None else self._run.statistics()

@@ -1,4 +1,4 @@
-"""What keeps external drivers and other servers coming back: when to try again, and what a failure may touch.
+"""What external drivers and other servers have in common: when to try again, and what a failure may touch.
 
 Whatever was lost is tried again soon, then ever later, so that a driver whose camera is unplugged costs nothing.
 The waits differ a little, so that the servers of an observatory do not come back in step after a power cut. What
@@ -10,15 +10,23 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from indianyio._transports import ByteStream
+from indianyio.model import PeerOutbox, Relayed
+from indianyio.protocol import Frame
+from indianyio.server._hub import Hub
 from indianyio.server._wire import WirePort
 
-__all__ = ["STEADY_SECONDS", "Attempts", "Backoff", "run_guarded"]
+__all__ = ["STEADY_SECONDS", "Attempts", "Backoff", "FeederPort", "run_guarded"]
 
 logger = logging.getLogger(__name__)
+wire_logger = logging.getLogger("indianyio.wire")
+
+# How much of a message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
+_SHOWN_BYTES = 4096
 
 STEADY_SECONDS = 60.0
 """What has worked for so long is tried again as soon as if it had never failed."""
@@ -88,6 +96,44 @@ class Attempts:
         if delay is not None:
             self.made += 1
         return delay
+
+
+class FeederPort(WirePort):
+    """The port of something that brings devices.
+
+    :param hub: what receives its frames.
+    :param stream: the bytes; closed by whoever made it.
+    :param outbox: what may wait for it.
+    :param name: who it is, for log lines.
+    :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
+    """
+
+    def __init__(self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str, debug: bool) -> None:
+        super().__init__(hub, stream, outbox, name=name)
+        self._debug = debug
+
+    def deliver(self, relay: Relayed) -> None:
+        """Queue a message, and log it if that is wanted."""
+        if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
+            self._show("<-", relay.came)
+        super().deliver(relay)
+
+    def _receive(self, frame: Frame) -> None:
+        if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
+            self._show("->", (frame,))
+        super()._receive(frame)
+
+    def _receive_plain(self, frames: Sequence[Frame]) -> None:
+        if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
+            for frame in frames:
+                self._receive(frame)
+        else:
+            super()._receive_plain(frames)
+
+    def _show(self, way: str, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
+            wire_logger.debug("%s %s %s (%d bytes)", self.name, way, text, len(frame.data))
 
 
 async def run_guarded(port: WirePort) -> str:
