@@ -87,9 +87,11 @@ class IndiServer:
 
 
 @contextmanager
-def indiserver(home: Path, *drivers: str | Path, options: Sequence[str] = ()) -> Iterator[IndiServer]:
-    """Run indiserver with these drivers; after the block they must all be gone."""
-    port, unix_name = _free_port(), f"indianyio-{uuid.uuid4().hex}"
+def indiserver(
+    home: Path, *drivers: str | Path, options: Sequence[str] = (), port: int = 0
+) -> Iterator[IndiServer]:
+    """Run indiserver with these drivers, on any port by default; after the block they must all be gone."""
+    port, unix_name = port or free_port(), f"indianyio-{uuid.uuid4().hex}"
     command = ["indiserver", "-p", str(port), "-u", unix_name, *options, *map(str, drivers)]
     log = home / "indiserver.log"
     with log.open("wb") as stderr:
@@ -117,7 +119,7 @@ def indiserver(home: Path, *drivers: str | Path, options: Sequence[str] = ()) ->
     assert not left, f"drivers outlived their server: {left}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

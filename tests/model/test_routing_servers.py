@@ -99,15 +99,16 @@ class Network:
 @pytest.mark.parametrize(
     ("device", "greeting"),
     [
-        (None, b'<getProperties version="1.7" device="*" via="me.0"/>'),
-        ("A", b'<getProperties version="1.7" device="A" via="me.0"/>'),
+        # Not every driver behind indiserver answers to "*".
+        (None, ['version="1.7" via="me.0"', 'version="1.7" device="*" via="me.0"']),
+        ("A", ['version="1.7" device="A" via="me.0"']),
     ],
 )
-def test_another_server_is_greeted_as_servers_do(device: str | None, greeting: bytes) -> None:
+def test_another_server_is_greeted_as_servers_do(device: str | None, greeting: list[str]) -> None:
     world = World()
     world.router.add_remote("r", "far", host="far:1", device=device)
     world.deliver(world.router.greeting("r"))
-    assert [sent.data for sent in world.frames("r")] == [greeting]
+    assert [sent.data for sent in world.frames("r")] == [f"<getProperties {said}/>".encode() for said in greeting]
     assert world.router.owner("A") == ("r" if device else None)
 
 
@@ -303,7 +304,7 @@ def test_three_deep_a_lost_link_takes_what_is_behind_it(chain: Network) -> None:
     chain.cut("s2", "s1")
     assert chain.settle() == {"c1": ["msg D2", "del D2", "msg D3", "del D3"]}
     chain.connect("s2", "s1")
-    assert chain.settle() == {"D2": ["get"], "D3": ["get"]}
+    assert chain.settle() == {"D2": ["get", "get"], "D3": ["get", "get"]}
     chain.say("s3", "D3", "def D3.P")
     assert chain.settle() == {peer: ["def D3.P"] for peer in ("c1", "c2", "c3")}
 

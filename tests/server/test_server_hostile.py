@@ -159,14 +159,6 @@ async def test_s2_six_thousand_updates_pass_a_client_that_does_not_read(caplog: 
     await stall(caplog, 6_000, 2 << 20)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(300)
-async def test_s2_sixty_thousand_updates_pass_a_client_that_does_not_read(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    await stall(caplog, 60_000, 16 << 20)
-
-
 async def test_s2_who_watches_a_video_slowly_loses_frames_and_nothing_else() -> None:
     video = BLOBVector("VIDEO", "Video", "Main", "ro", "Ok", [BLOBMember("frame", blobformat=".stream")])
     driver = IPyDriver(Device("Camera", [video]))

@@ -22,6 +22,7 @@ from indianyio.model._from_clients import from_client
 from indianyio.model._from_drivers import claim, from_driver
 from indianyio.model._router_frames import blob_request, deletion, remark, request
 from indianyio.model._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Routes
+from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame, Head
 from indianyio.protocol._messages import EnableBLOB
 
@@ -93,6 +94,10 @@ class Router(Generic[PeerT]):
     def greeting(self, peer: PeerT) -> Routed[PeerT]:
         """Return what a peer gets first: a request for its definitions (protocol.md S7, 2.9), a client nothing.
 
+        Another server that is asked for all is asked twice. Some of libindi's drivers, the focuser's simulator for
+        one, do not answer to ``*``; without it we would not be told what its drivers snoop (S28). The wider request
+        comes last, so that it cannot be narrowed by the other (S15, S16).
+
         :raises KeyError: there is no such peer.
         """
         routed: Routed[PeerT] = Routed()
@@ -102,6 +107,8 @@ class Router(Generic[PeerT]):
         if driver.host is None:
             routed.send(request(), (peer,))
         else:
+            if addresses_all(driver.asked):
+                routed.ask([driver])
             routed.ask([driver], driver.asked)
         return routed
 
