@@ -198,7 +198,7 @@ class Link:
         except RemoteProtocolError as error:
             if not self._forgiving:
                 raise
-            message = Unusable(str(error), frame.data[:120], len(frame.data), tag=frame.tag)
+            message = Unusable.made_of(frame, str(error))
         if isinstance(message, Unusable):
             self.note(message)
             return None

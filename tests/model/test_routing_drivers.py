@@ -377,7 +377,7 @@ def test_a_server_may_have_only_so_many_blob_vectors() -> None:
     for number in range(MAX_BLOB_VECTORS):
         assert world.say("r", f"defblob R.{number}").refuse is None
     assert world.say("r", "blob R.9").refuse is None
-    assert world.say("r", "blob R.x").refuse == "it has more than 1000 BLOB vectors"
+    assert world.say("r", "blob R.x").dropped == "it has more than 1000 BLOB vectors"
 
 
 # -- known ways --------------------------------------------------------------------------------------------------

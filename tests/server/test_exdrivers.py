@@ -16,7 +16,8 @@ import trio
 import trio.testing
 
 from indianyio._transports import MemoryStream, memory_pair
-from indianyio.protocol import DefTextVector, DelProperty, Message
+from indianyio.model import Relayed
+from indianyio.protocol import DefTextVector, DelProperty, Frame, Message, NewBLOBVector, OneBLOB
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._supervision import Backoff
 from tests.server.programs import Programs, value_shown, write
@@ -301,3 +302,49 @@ async def test_a_process_that_cannot_be_killed_is_left_behind(
         await driver.run(new_hub())
     assert anyio.current_time() - began <= 1 + 2 * 5 + 2
     assert errors(caplog) == ["fake: process 1 cannot be killed"]
+
+
+async def test_s32_a_driver_gets_blobs_as_base64_whatever_the_client_sent(programs: Programs) -> None:
+    """Libindi's drivers send descriptors and do not read them (protocol.md S32, W35)."""
+    body = """
+while True:
+    heard = hear()
+    while "</newBLOBVector>" not in heard:
+        heard += hear()
+    show("attached" in heard or heard.split("oneBLOB", 1)[1].split(">", 1)[1].split("<")[0])
+"""
+    async with feeding(new_hub(), programs.driver(body)) as watcher:
+        await watcher.expect(DefTextVector, device="Box")
+        blob = OneBLOB(name="b", size="3", format=".x", data=b"abc")
+        watcher.say(NewBLOBVector(device="Box", name="B", members=(blob,)))
+        assert await value_shown(watcher) == "YWJj"
+
+
+async def test_what_is_restarted_gets_its_device_back_from_nobody(programs: Programs) -> None:
+    """A command must not reach another instrument of the same name because its own is being started again."""
+    hub = new_hub()
+    driver = programs.driver("\nhear()\n", restarts=1)
+    async with feeding(hub, driver) as watcher:
+        await watcher.expect(DefTextVector, device="Box")
+        other = Silent()
+        hub.router.add_remote(other, "elsewhere", host="far:1")
+        watcher.say(write("die"))
+        await watcher.expect(DelProperty, device="Box")
+        claim = Frame("setTextVector", b"<setTextVector device='Box' name='T' state='Ok'/>")
+        assert hub.receive(other, claim) is None
+        assert hub.router.owner("Box") is not other
+        await watcher.expect(DefTextVector, device="Box")
+        assert hub.router.owner("Box") is driver.port
+        hub.router.remove(other, "done")
+
+
+class Silent:
+    """A peer that takes everything."""
+
+    name = "silent"
+
+    def deliver(self, relay: Relayed) -> None:
+        """Take it."""
+
+    def refuse(self, reason: str) -> None:
+        raise AssertionError(reason)

@@ -18,7 +18,7 @@ import trio.testing
 
 from indianyio._transports import MemoryStream, SocketStream, memory_pair
 from indianyio.exceptions import ConnectionLostError
-from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, NewTextVector
+from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, NewTextVector, SetTextVector
 from indianyio.server import _remotes
 from indianyio.server._dialling import dial
 from indianyio.server._remotes import RemoteServer
@@ -159,11 +159,34 @@ async def test_a_server_that_does_not_read_is_given_up_and_called_again(
     assert re.match(rf"{remote.name}: .* \d+ bytes wait for it, more than 10000", warning)
 
 
-async def test_a_server_that_breaks_the_protocol_is_called_again() -> None:
-    async with elsewhere() as place, feeding(new_hub(), place.remote()):
+@pytest.mark.parametrize(
+    "excess",
+    [
+        pytest.param(
+            b"<newTextVector device='Nobody' name='T'><a><b><c><d/></c></b></a></newTextVector>", id="depth"
+        ),
+        pytest.param(
+            b"<newTextVector device='Nobody' name='T'>%b</newTextVector>" % (b"x" * 1_100_000), id="length"
+        ),
+        pytest.param(
+            b"<newTextVector device='Nobody' name='T'>%b</newTextVector>" % (b"<oneText/>" * 10_001), id="members"
+        ),
+        pytest.param(b"<message device='Nobody' message='%b'/>" % (b"x" * 70_000), id="attributes"),
+        pytest.param(b"no message at all " * 100_000, id="garbage"),
+    ],
+)
+async def test_s7_what_a_client_of_the_server_sends_does_not_cost_the_connection(
+    excess: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An indiserver shows us what any of its clients writes to a device that nobody has (protocol.md S21)."""
+    async with elsewhere() as place, feeding(new_hub(), remote := place.remote()) as watcher:
         peer = await place.accept()
-        await peer.send("<setTextVector " + "x" * 100_000)
-        await place.accept()
+        await peer.send(DEFINITION)
+        await watcher.expect(DefTextVector)
+        await peer.send(excess + b"<setTextVector device='Box' name='T' state='Ok'/>")
+        await watcher.expect(SetTextVector)
+        assert remote.connected
+    assert any("dropped" in text for text in texts(caplog, logging.WARNING))
 
 
 async def test_a_server_that_the_hub_does_not_take_is_tried_again(

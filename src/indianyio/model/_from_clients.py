@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from indianyio.model._deliveries import Routed
-from indianyio.model._router_frames import passed_on, path_of, ping_reply, policy_in, remark, unroutable
+from indianyio.model._router_frames import passed_on, path_of, ping_reply, policy_in, remark, request, unroutable
 from indianyio.model._routes import ClientRecord, PeerT, Routes
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame
@@ -47,7 +47,7 @@ def from_client(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
     if problem is not None:
         return Routed(dropped=problem)
     if client.subscription.hear(frame.tag, frame.device or "", frame.name or ""):
-        routes.change()
+        routes.change(frame.device or "")
     routed = _RULES[frame.tag](routes, client, frame)
     if client.subscription.size > MAX_SUBSCRIPTIONS:
         return Routed(refuse=f"it has subscribed to more than {MAX_SUBSCRIPTIONS} vectors and devices")
@@ -108,6 +108,10 @@ def _ask(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Ro
     if addresses_all(device):
         routed.send(passed_on(frame), routes.local_drivers())
         routed.ask(routes.servers(), device, path=path)
+        if device:
+            # A server, which may have what our drivers have been asking for (protocol.md S28).
+            for wanted, vector in routes.snooped_elsewhere():
+                routed.send(request(wanted, vector), (client.peer,))
     elif owner is not None and owner.host is not None:
         routed.ask([owner], device, name, path)
     elif owner is not None:
@@ -139,7 +143,7 @@ def _set_policy(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
     if policy is None:
         return Routed(dropped="an enableBLOB with an unknown word")
     if client.subscription.set_policy(frame.device or "", frame.name or "", policy):
-        routes.change()
+        routes.change(frame.device or "")
     return Routed()
 
 

@@ -63,9 +63,9 @@ def claim(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Ro
     if problem is not None:
         return problem
     if routes.owners.owner(device) is not driver and len(routes.owners.devices(driver)) >= MAX_DEVICES:
-        return Routed(refuse=f"it has more than {MAX_DEVICES} devices")
+        return _too_many(driver, f"it has more than {MAX_DEVICES} devices")
     routes.owners.take(driver, device)
-    routes.change()
+    routes.change(device)
     return None
 
 
@@ -75,9 +75,13 @@ def conflict(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) ->
     The newcomer is at fault. A driver is refused; another server keeps its other devices, and is reported once.
     """
     rival = routes.rival(driver, device)
-    if rival is None:
+    keeper = routes.owners.keeper(device) if driver.kind is PeerKind.REMOTE else None
+    if rival is not None:
+        problem = f"{driver.title} has a device {device!r}, as {rival.title} has already"
+    elif keeper is not None:
+        problem = f"{driver.title} has a device {device!r}, which is kept for driver {keeper}"
+    else:
         return None
-    problem = f"{driver.title} has a device {device!r}, as {rival.title} has already"
     if driver.kind is PeerKind.DRIVER:
         return Routed(refuse=problem)
     if device in driver.reported:
@@ -86,6 +90,11 @@ def conflict(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) ->
         driver.reported.clear()
     driver.reported.add(device)
     return Routed(dropped=f"{problem}: what it sends of it is dropped")
+
+
+def _too_many(driver: DriverRecord[PeerT], problem: str) -> Routed[PeerT]:
+    """Return what is to be done about a driver that goes on and on; another server stands for many others."""
+    return Routed(refuse=problem) if driver.kind is PeerKind.DRIVER else Routed(dropped=problem)
 
 
 def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
@@ -102,9 +111,9 @@ def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
             routed.ask([driver], device)
     if driver.host is not None and tag in _BLOB_TAGS and (device, name) not in driver.blobs:
         if len(driver.blobs) >= MAX_BLOB_VECTORS:
-            return Routed(refuse=f"it has more than {MAX_BLOB_VECTORS} BLOB vectors")
+            return _too_many(driver, f"it has more than {MAX_BLOB_VECTORS} BLOB vectors")
         driver.blobs[device, name] = BLOBHandling.NEVER
-        routes.change()
+        routes.change(device)
     targets = routes.targets(driver, device, name, blob=tag == SetBLOBVector.tag)
     if tag not in _BLOB_TAGS:
         routes.note_way(driver, frame.head, targets)
@@ -118,6 +127,8 @@ def _delete(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
     problem = conflict(routes, driver, device)
     if problem is not None:
         return problem
+    for known in [known for known in driver.blobs if known[0] == device and name in ("", known[1])]:
+        del driver.blobs[known]
     if not name and routes.owners.owner(device) is driver:
         routes.owners.give_up(device)
         driver.ways.clear()
@@ -148,9 +159,9 @@ def _snoop(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> 
     if everything and driver.kind is PeerKind.REMOTE:
         return Routed(dropped="a getProperties without a device from another server")
     if driver.snoops.add(*(("", "") if everything else (device, name))):
-        routes.change()
+        routes.change(device)
     if driver.snoops.size > MAX_SNOOPS:
-        return Routed(refuse=f"it snoops more than {MAX_SNOOPS} vectors and devices")
+        return _too_many(driver, f"it snoops more than {MAX_SNOOPS} vectors and devices")
     routed: Routed[PeerT] = Routed()
     owner = routes.owners.owner(device)
     if everything:
@@ -173,7 +184,7 @@ def _set_policy(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
         return Routed(dropped="an enableBLOB with an unknown word")
     device, name = ("", "") if addresses_all(frame.device or "") else (frame.device or "", frame.name or "")
     if driver.snoops.set_policy(device, name, policy):
-        routes.change()
+        routes.change(device)
     return Routed()
 
 

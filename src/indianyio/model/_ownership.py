@@ -7,6 +7,7 @@ because that may be the request to define it again; but then any other may take 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 __all__ = ["Ownership"]
@@ -20,6 +21,7 @@ class Ownership(Generic[_OwnerT]):
     def __init__(self) -> None:
         self._owners: dict[str, _OwnerT] = {}
         self._given_up: set[str] = set()
+        self._kept: dict[str, str] = {}
 
     def owner(self, device: str) -> _OwnerT | None:
         """Return who has the device, if anybody has."""
@@ -38,6 +40,19 @@ class Ownership(Generic[_OwnerT]):
         """Give the device to this owner; the caller has made sure that there is no rival."""
         self._owners[device] = owner
         self._given_up.discard(device)
+        self._kept.pop(device, None)
+
+    def keep(self, devices: Iterable[str], keeper: str) -> None:
+        """Keep devices whose owner has gone for somebody, who is to be back soon."""
+        self._kept.update(dict.fromkeys(devices, keeper))
+
+    def keep_no_more(self, keeper: str) -> None:
+        """Let others have what is kept for somebody, who will not be back."""
+        self._kept = {device: other for device, other in self._kept.items() if other != keeper}
+
+    def keeper(self, device: str) -> str | None:
+        """Return for whom the device is kept, if it is."""
+        return self._kept.get(device)
 
     def give_up(self, device: str) -> None:
         """Let others take the device; until one does, its owner keeps it."""

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 
 from indianyio._vocabulary import BLOBHandling
 from indianyio.model._ownership import Ownership
-from indianyio.model._subscriptions import Breadth, Snoops, Subscription
+from indianyio.model._subscriptions import Breadth, Snoops, Subscription, addresses_all
 from indianyio.protocol._frames import Head
 
 __all__ = ["ClientRecord", "DriverRecord", "PeerKind", "PeerT", "Routes"]
@@ -93,14 +93,14 @@ class DriverRecord(Generic[PeerT]):
 class Routes(Generic[PeerT]):
     """Everybody who is connected, and the ways between them.
 
-    :ivar stale: whether something has changed since this was last set to ``False``.
+    :ivar stale: the devices about which something has changed since this was last emptied; ``""`` for any.
     """
 
     def __init__(self, identity: str) -> None:
         self.clients: dict[PeerT, ClientRecord[PeerT]] = {}
         self.drivers: dict[PeerT, DriverRecord[PeerT]] = {}
         self.owners: Ownership[DriverRecord[PeerT]] = Ownership()
-        self.stale = False
+        self.stale: set[str] = set()
         self._targets: dict[tuple[DriverRecord[PeerT], str, str, bool], tuple[PeerT, ...]] = {}
         # Equal targets are one object, so that a row of messages for the same peers is known by a look.
         self._same: dict[tuple[PeerT, ...], tuple[PeerT, ...]] = {}
@@ -115,13 +115,16 @@ class Routes(Generic[PeerT]):
         """Return the hosts to which we have sent the request with this path; none if it is not ours."""
         return {host for host, mark in self._marks.items() if mark in path} if path else set()
 
-    def change(self) -> None:
-        """Forget what was found: a peer has come or gone, or wants something else now."""
+    def change(self, device: str = "") -> None:
+        """Forget what was found: a peer has come or gone, or wants something else now.
+
+        :param device: the only device that it is about; nothing if there may be others.
+        """
         self._targets.clear()
         self._same.clear()
         for driver in self.drivers.values():
             driver.ways.clear()
-        self.stale = True
+        self.stale.add("" if addresses_all(device) else device)
 
     # -- from drivers ------------------------------------------------------------------------------------------
 
@@ -205,6 +208,13 @@ class Routes(Generic[PeerT]):
     def local_drivers(self) -> tuple[PeerT, ...]:
         """Return the drivers that are no servers."""
         return tuple(driver.peer for driver in self.drivers.values() if driver.host is None)
+
+    def snooped_elsewhere(self) -> list[tuple[str, str]]:
+        """Return the devices and vectors that drivers of ours snoop and nobody here has, each once."""
+        entries = dict.fromkeys(
+            entry for driver in self.drivers.values() if driver.host is None for entry in driver.snoops
+        )
+        return [(device, name) for device, name in entries if device and self.owners.owner(device) is None]
 
     def servers(self) -> list[DriverRecord[PeerT]]:
         """Return the other servers, each once (protocol.md S18).

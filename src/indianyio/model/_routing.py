@@ -147,11 +147,14 @@ class Router(Generic[PeerT]):
             routed.deliveries[:0] = self._policies_due()
         return routed
 
-    def remove(self, peer: PeerT, reason: str) -> Routed[PeerT]:
+    def remove(self, peer: PeerT, reason: str, *, returns: bool = False) -> Routed[PeerT]:
         """Forget a peer.
 
         :param peer: who has gone.
         :param reason: why, in words that the clients can read.
+        :param returns: whether a driver of the same name is to come in its place. Its devices are kept from other
+            servers until then, or until :meth:`will_not_return`: a command must not reach another instrument
+            because its own is being started again.
         :return: what is to be sent: for each device that it had the reason and the end of the device, to all who
             asked for any of it, snooping drivers included (protocol.md S9, and what S9 leaves out); and what other
             servers need not send any more.
@@ -161,13 +164,23 @@ class Router(Generic[PeerT]):
         routed: Routed[PeerT] = Routed()
         if routes.clients.pop(peer, None) is None:
             driver = routes.drivers.pop(peer)
-            for device in routes.owners.release(driver):
+            devices = routes.owners.release(driver)
+            if returns:
+                routes.owners.keep(devices, driver.name)
+            for device in devices:
                 targets = routes.knowing(driver, device)
                 routed.send(remark(device, f"{driver.title}: {reason}"), targets)
                 routed.send(deletion(device), targets)
         routes.change()
         routed.deliveries += self._policies_due()
         return routed
+
+    def will_not_return(self, name: str) -> None:
+        """Let others have the devices that were kept for a driver.
+
+        :param name: what the driver was called.
+        """
+        self._routes.owners.keep_no_more(name)
 
     # -- looking inside ------------------------------------------------------------------------------------------
 
@@ -219,10 +232,13 @@ class Router(Generic[PeerT]):
 
     def _policies_due(self) -> list[Delivery[PeerT]]:
         """Return what other servers are to be told about BLOBs because of what has changed."""
-        self._routes.stale = False
+        stale = self._routes.stale
+        self._routes.stale = set()
         due: Routed[PeerT] = Routed()
         for driver in self._routes.drivers.values():
             for (device, name), told in driver.blobs.items():
+                if device not in stale and "" not in stale:
+                    continue
                 wanted = self._routes.targets(driver, device, name, blob=True)
                 policy = BLOBHandling.ALSO if wanted else BLOBHandling.NEVER
                 if policy is not told:

@@ -14,6 +14,7 @@ The empty name stands for a whole device, as an absent attribute does on the wir
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 from indianyio._vocabulary import BLOBHandling
@@ -137,6 +138,10 @@ class Snoops:
         # Where a vector and its whole device both are entries, the vector came first: later it would have been
         # covered. So looking for the vector first finds the first matching entry, which decides (protocol.md S26).
         self._policies: dict[tuple[str, str], BLOBHandling] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Iterate over its entries, each a device and a vector; either may be empty."""
+        return iter(self._policies)
 
     @property
     def size(self) -> int:

@@ -49,8 +49,7 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
         try:
             frame.decoded = plain_message(frame, limits) if frame.plain else _message(frame, limits)
         except RefusalError as refusal:
-            excerpt = frame.data[:EXCERPT_BYTES]
-            frame.decoded = Unusable(str(refusal), excerpt, len(frame.data), tag=frame.tag)
+            frame.decoded = Unusable.made_of(frame, str(refusal))
     return frame.decoded
 
 

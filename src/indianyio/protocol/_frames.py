@@ -38,6 +38,11 @@ class Unusable:
 
     plain: ClassVar[bool] = False
 
+    @classmethod
+    def made_of(cls, frame: Frame, reason: str) -> Unusable:
+        """Return the report of a whole frame that cannot be used; its attachments are its holder's."""
+        return cls(reason, frame.data[:EXCERPT_BYTES], len(frame.data), tag=frame.tag)
+
 
 @dataclass(slots=True)
 class Frame:

@@ -36,7 +36,7 @@ _EQUALS = _BLANK + rb"*+=" + _BLANK + rb"*+"
 
 
 def _quoted(quote: bytes) -> bytes:
-    literal = rb"[^<>&\x00-\x1F" + quote + rb"]*+"
+    literal = rb"[^<>&\x00-\x1F\x7F" + quote + rb"]*+"
     # The end comes first: entities are rare, and a repetition costs something even if there is none.
     return quote + literal + rb"(?:%b|(?:%b%b)++%b)" % (quote, _ENTITY, literal, quote)
 

@@ -30,7 +30,7 @@ from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import OneBLOB, WireMessage
 from indianyio.protocol._encoder import encode_parts
 from indianyio.protocol._framer import CONTENT_TAGS
-from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
+from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._heads import attribute
 from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain
@@ -188,7 +188,7 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
         _require_size(frame.tag, data, limits)
     except (LocalProtocolError, ValueError) as error:
         reason = f"it cannot be written anew: {error}"[:_REASON_CHARACTERS]
-        return Unusable(reason, frame.data[:EXCERPT_BYTES], len(frame.data), tag=frame.tag)
+        return Unusable.made_of(frame, reason)
     members = getattr(message, "members", ())
     kept = tuple(
         member.attachment for member in members if isinstance(member, OneBLOB) and member.attachment is not None

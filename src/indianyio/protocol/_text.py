@@ -29,9 +29,9 @@ _NOT_PRINTABLE_ASCII = re.compile(r"[^ -~]")
 _SPECIAL_IN_TEXT = re.compile(r"[&<]|]]>")
 _TEXT_ENTITIES = {"&": "&amp;", "<": "&lt;", "]]>": "]]&gt;"}
 
-_SPECIAL_IN_ATTRIBUTE = re.compile(r'[&<>"\t\n\r]')
+_SPECIAL_IN_ATTRIBUTE = re.compile(r'[&<>"\t\n\r\x7F]')
 _ATTRIBUTE_ENTITIES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": " ", "\n": " ", "\r": " "}
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": " ", "\n": " ", "\r": " ", "\x7f": ""}
 )
 
 
@@ -113,7 +113,7 @@ def escape_attribute(text: str) -> str:
     """Return ``text`` as an attribute value between double quotes.
 
     Each tab, line feed and carriage return becomes a blank: XML readers make it one, and libindi would glue the
-    words together (protocol.md W5).
+    words together (protocol.md W5). DEL is left out: libindi drops it, so with it a name would be two.
 
     :param text: what :func:`require_xml_text` accepts.
     """

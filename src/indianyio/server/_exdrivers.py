@@ -110,10 +110,16 @@ class ExternalDriver:
         :param task_status: told when the program has been started.
         :raises OSError: the program cannot be started the first time; the text names it. Nothing has happened then.
         """
-        restarts = Attempts(self._backoff)
         self.restarts_done = 0
-        process: DriverProcess | None = self._start()
+        process = self._start()
         task_status.started()
+        try:
+            await self._live_on(hub, process)
+        finally:
+            hub.router.will_not_return(self.name)
+
+    async def _live_on(self, hub: Hub, process: DriverProcess | None) -> None:
+        restarts = Attempts(self._backoff)
         while True:
             began = anyio.current_time()
             if process is not None and not await self._live(hub, process):

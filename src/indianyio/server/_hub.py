@@ -65,9 +65,12 @@ class Hub:
         """
         return self._welcome(port, self.router.add_remote(port, port.name, host=host, device=device))
 
-    def remove(self, port: Port, reason: str) -> None:
-        """Forget a peer, and tell those who know its devices that they are gone, and why."""
-        self._carry_out(port, self.router.remove(port, reason))
+    def remove(self, port: Port, reason: str, *, returns: bool = False) -> None:
+        """Forget a peer, and tell those who know its devices that they are gone, and why.
+
+        :param returns: whether a driver of the same name is to come in its place, for which its devices are kept.
+        """
+        self._carry_out(port, self.router.remove(port, reason, returns=returns))
 
     def _welcome(self, port: Port, routed: Routed[Port]) -> str | None:
         self._carry_out(port, routed)
@@ -77,14 +80,17 @@ class Hub:
 
     # -- what they say -----------------------------------------------------------------------------------------
 
-    def receive(self, port: Port, frame: Frame) -> Unusable | None:
+    def receive(self, port: Port, frame: Frame, *, forgiving: bool = False) -> Unusable | None:
         """Hand on what a peer sent over a wire, if it is fit for that (design: what is relayed is safe).
 
+        :param forgiving: whether what exceeds a limit costs the message only, and not the connection.
         :return: why it is not, or ``None``.
         """
         try:
             safe = relayable(frame, self.limits)
         except RemoteProtocolError as error:
+            if forgiving:
+                return Unusable.made_of(frame, str(error))
             port.refuse(str(error))
             return None
         if isinstance(safe, Unusable):

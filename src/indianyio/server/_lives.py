@@ -147,7 +147,8 @@ class DriverLife:
                 with self._passing:
                     await self._hear()
             finally:
-                self._hub.remove(self._port, self._reason)
+                # Whoever supervises the driver says if it will not return.
+                self._hub.remove(self._port, self._reason, returns=True)
         self._passed.set()
 
     async def _hear(self) -> None:

@@ -106,10 +106,20 @@ class FeederPort(WirePort):
     :param outbox: what may wait for it.
     :param name: who it is, for log lines.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :param forgiving: whether it stands for many, so that what exceeds a limit costs the message only.
     """
 
-    def __init__(self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str, debug: bool) -> None:
-        super().__init__(hub, stream, outbox, name=name)
+    def __init__(
+        self,
+        hub: Hub,
+        stream: ByteStream,
+        outbox: PeerOutbox,
+        *,
+        name: str,
+        debug: bool,
+        forgiving: bool = False,
+    ) -> None:
+        super().__init__(hub, stream, outbox, name=name, forgiving=forgiving, takes_attachments=False)
         self._debug = debug
 
     def deliver(self, relay: Relayed) -> None:

@@ -28,15 +28,29 @@ class WirePort:
     :param name: who it is, for log lines; the stream's name if absent.
     :param hears_out: whether a peer that reads no more is still heard until it has said everything, as a client is
         that writes and leaves (protocol.md 2.8). A driver whose input is closed is dead (S9).
+    :param forgiving: whether the peer stands for many, so that what exceeds a limit costs the message only.
+    :param takes_attachments: whether it reads BLOBs that come as descriptors, if its stream carries these at all.
+        libindi's drivers send them so and do not read them (protocol.md S32).
     """
 
     def __init__(
-        self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str | None = None, hears_out: bool = False
+        self,
+        hub: Hub,
+        stream: ByteStream,
+        outbox: PeerOutbox,
+        *,
+        name: str | None = None,
+        hears_out: bool = False,
+        forgiving: bool = False,
+        takes_attachments: bool = True,
     ) -> None:
         self.name = name or stream.name
         self._hub = hub
         self._outbox = outbox
-        self._link = Link(stream, limits=hub.limits, outbox=outbox)
+        self._link = Link(stream, limits=hub.limits, outbox=outbox, forgiving=forgiving)
+        self._forgiving = forgiving
+        self._attach = takes_attachments and stream.carries_attachments
+        self._refused = False
         self._connected = CancelScope()
         self._reason: str | None = None
         self._hears_out = hears_out
@@ -57,7 +71,7 @@ class WirePort:
     def deliver(self, relay: Relayed) -> None:
         """Queue a message, unless the peer is too far behind (protocol.md 2.8)."""
         try:
-            outgoing = relay.outgoing(attach=self._link.carries_attachments)
+            outgoing = relay.outgoing(attach=self._attach)
         except ValueError as error:
             logger.warning("%s: a BLOB cannot be read and is left out: %s", self.name, error)
             return
@@ -67,7 +81,8 @@ class WirePort:
         self._link.push(outgoing)
 
     def refuse(self, reason: str) -> None:
-        """End the connection at once; what waits for the peer is dropped."""
+        """End the connection at once; what waits for the peer is dropped, and what it sends is not done."""
+        self._refused = True
         if self._reason is None:
             self._reason = reason
         self._connected.cancel(reason)
@@ -86,11 +101,12 @@ class WirePort:
 
     def _receive(self, frame: Frame) -> None:
         self._outbox.count_received(len(frame.data))
-        self._link.note(self._hub.receive(self, frame))
+        if not self._refused:
+            self._link.note(self._hub.receive(self, frame, forgiving=self._forgiving))
 
     def _receive_plain(self, frames: Sequence[Frame]) -> None:
         position = 0
-        while position < len(frames):
+        while position < len(frames) and not self._refused:
             start, position = position, self._hub.hand_on_known(self, frames, position)
             if position > start:
                 passed = frames[start:position]
