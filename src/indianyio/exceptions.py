@@ -44,7 +44,7 @@ class ConnectionLostError(INDIError):
 
 
 class ServerFailedError(INDIError):
-    """A server at work has failed, which no peer and no driver can bring about; its cause tells how."""
+    """A server has nothing left to serve, or has failed itself; the cause tells how."""
 
 
 class NumberFormatError(INDIError, ValueError, TypeError):

@@ -94,7 +94,11 @@ def dial(address: str) -> socket.socket:
     if port.isdigit():
         return socket.create_connection((host.strip("[]"), int(port)))
     sock = socket.socket(socket.AF_UNIX)
-    sock.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+    try:
+        sock.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

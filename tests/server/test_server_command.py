@@ -247,6 +247,7 @@ USAGE = {
     "no port": ([GADGET, "--port", "65536"], "'65536' is no port number"),
     "no number": ([GADGET, "--port", "indi"], "'indi' is no port number"),
     "no clients": ([GADGET, "--port", "0", "--max-clients", "0"], "'0' is no whole number above 0"),
+    "a port for a remote host": ([GADGET, "--port", "0", "--remote", ":7624"], "':7624' names no host"),
     "no remote port": ([GADGET, "--port", "0", "--remote", "there:x"], "'x' is no port number"),
     "no network": ([GADGET, "--port", "0", "--read-only", "the dome"], "the dome"),
     "one device twice": ([GADGET, GADGET, "--port", "0"], "same name"),
@@ -289,3 +290,39 @@ def test_it_ends_although_a_client_does_not_read(start: Start) -> None:
     os.kill(program.process.pid, signal.SIGTERM)
     assert program.process.wait(SECONDS) == 0
     stalled.sock.close()
+
+
+FAILING = """
+from indianyio import Device, IPyDriver, TextMember, TextVector
+
+class Driver(IPyDriver):
+    async def hardware(self):
+        raise OSError("no telescope")
+
+def driver():
+    return Driver(Device("D", [TextVector("T", "T", "G", "rw", "Ok", [TextMember("t")])]))
+"""
+
+
+def test_s6_the_failure_of_the_only_driver_is_the_end_and_a_status(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
+    program = start("--folder", str(tmp_path), "failing:driver", "--port", "0")
+    assert program.process.wait(SECONDS) == 1
+    assert "ServerFailedError: no driver is left" in program.text()
+    assert "no telescope" in program.text()
+
+
+STUBBORN = """
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True: time.sleep(1)
+"""
+
+
+def test_s10_the_grace_is_that_of_external_drivers_too(start: Start, tmp_path: Path) -> None:
+    box = Programs(tmp_path).path(STUBBORN)
+    program = start(GADGET, "--port", "0", "--grace", "0.5", "--exec", box)
+    with program.client().sock:
+        children = program.children()
+        assert len(children) == 1
+        assert program.end() == 0
+    assert not any(map(alive, children))

@@ -90,7 +90,7 @@ class Leaving:
     name = "leaving"
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds = self.end_seconds = seconds
 
     async def run(self, hub: Hub) -> None:
         try:

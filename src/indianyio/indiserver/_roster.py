@@ -76,6 +76,11 @@ class Entry:
         # KStars looks for this very line, to ask its user whether to start the driver again.
         say(f"{self.name}: Terminated after #{self.statistics().restarts} restarts.")
 
+    @property
+    def end_seconds(self) -> float:
+        """How long it may take to end when it is cancelled."""
+        return self._source.end_seconds
+
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far."""
         return self._source.statistics()

@@ -87,7 +87,7 @@ class DriverRecord(Generic[PeerT]):
     @property
     def title(self) -> str:
         """What it is called in a log line."""
-        return f"{self.kind.value} {self.name}"
+        return self.name if self.name.startswith(self.kind.value) else f"{self.kind.value} {self.name}"
 
 
 class Routes(Generic[PeerT]):

@@ -75,7 +75,8 @@ def make_server(drivers: Sequence[IPyDriver], arguments: argparse.Namespace) -> 
 
 def longest_end(server: IPyServer) -> float:
     """Return how long the end of a server may take, in seconds: its drivers leave, then its clients are let go."""
-    return 3 * max([server.grace, *(driver.grace for driver in server.drivers)]) + server.grace
+    local = 3 * max([server.grace, *(driver.grace for driver in server.drivers)])
+    return max([local, *(exdriver.end_seconds for exdriver in server.exdrivers)]) + max(server.grace, 1.0)
 
 
 def _port(text: str) -> int:
@@ -98,6 +99,8 @@ def _count(text: str) -> int:
 
 def _remote(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":") if text.count(":") == 1 or "]" in text else (text, "", "")
-    if text.endswith("]") or not host:
+    if text.endswith("]"):
         host, port = text, ""
+    if not host.strip("[]"):
+        raise argparse.ArgumentTypeError(f"{text!r} names no host")
     return host.strip("[]"), _port(port) if port else _PORT

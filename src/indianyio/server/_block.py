@@ -39,17 +39,22 @@ async def at_work(
             failure = error
             block.cancel("the server has failed")
 
-    async with create_task_group() as tasks:
-        tasks.start_soon(keep_serving, tasks.cancel_scope)
-        try:
-            await started.wait()
-            yield
-        except (anyio.get_cancelled_exc_class(), GeneratorExit):
+    try:
+        async with create_task_group() as tasks:
+            tasks.start_soon(keep_serving, tasks.cancel_scope)
+            try:
+                await started.wait()
+                yield
+            except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                raise
+            except BaseException as error:
+                body_error = error
+                raise  # through the group: where all of this is cancelled as well, it must not get lost
+            finally:
+                end("its block has ended")
+    except BaseExceptionGroup:
+        if body_error is None:
             raise
-        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt wants out bare too, and does, below
-            body_error = error
-        finally:
-            end("its block has ended")
     if body_error is not None:
         if failure is not None:
             body_error.add_note(f"the server had failed too: {failure!r}")

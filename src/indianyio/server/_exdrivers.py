@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 
 from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics
 from indianyio.server._hub import Hub, Port
-from indianyio.server._lives import DriverLife, DriverPort
+from indianyio.server._lives import END_SECONDS, DriverLife, DriverPort
 from indianyio.server._processes import DriverProcess, require_program
 from indianyio.server._supervision import Attempts, Backoff
 
@@ -80,6 +80,11 @@ class ExternalDriver:
     def port(self) -> Port | None:
         """Its peer of the hub, of this life or the last; ``None`` before the first."""
         return self._port
+
+    @property
+    def end_seconds(self) -> float:
+        """How long it may take to end when it is cancelled."""
+        return 2 * self._grace_seconds + END_SECONDS
 
     def require_program(self) -> None:
         """Make sure that there is such a program, without starting it.

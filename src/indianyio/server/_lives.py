@@ -28,7 +28,7 @@ from indianyio.server._hub import Hub
 from indianyio.server._processes import REAP_SECONDS, DriverProcess
 from indianyio.server._supervision import FeederPort, run_guarded
 
-__all__ = ["DriverLife", "DriverPort"]
+__all__ = ["END_SECONDS", "DriverLife", "DriverPort"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ _STATUS_SECONDS = 0.25
 _REST_SECONDS = 1.0
 # The same for its standard error, which a helper may hold open for ever.
 _LAST_WORDS_SECONDS = 0.5
+
+END_SECONDS = REAP_SECONDS + _REST_SECONDS + _LAST_WORDS_SECONDS
+"""How long the end of a program may take beyond twice its grace."""
 
 
 class DriverPort(FeederPort):

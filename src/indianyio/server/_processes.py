@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 
 from indianyio._transports import SocketStream
 
@@ -34,9 +35,10 @@ REAP_SECONDS = 1.0
 # How often to look whether a process has ended, where nothing tells.
 _LOOK_SECONDS = 0.2
 
-# What is read of standard error at a time, and so the length of a line in the log, within a factor of 2. More would
-# be thousands of short lines without a turn for the other tasks.
+# What is read of standard error at a time, and so the length of a line in the log, within a factor of 2.
 _ERROR_BYTES = 4096
+# There may be thousands of short ones in that; the other tasks have their turn after so many.
+_LINES_IN_A_ROW = 50
 
 
 class DriverProcess:
@@ -107,8 +109,10 @@ class DriverProcess:
                 *lines, rest = (rest + data).split(b"\n")
                 if len(rest) > _ERROR_BYTES:
                     lines, rest = [*lines, rest], b""
-                for line in lines:
+                for number, line in enumerate(lines, 1):
                     _log(log, line)
+                    if number % _LINES_IN_A_ROW == 0:
+                        await anyio.lowlevel.checkpoint()
         finally:
             _log(log, rest)
 

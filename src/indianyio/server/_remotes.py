@@ -116,6 +116,11 @@ class RemoteServer:
         passed = PeerStatistics() if self._port is None else self._port.statistics()
         return replace(passed, restarts=max(0, self._connections - 1))
 
+    @property
+    def end_seconds(self) -> float:
+        """How long it may take to end when it is cancelled: no time at all."""
+        return 0.0
+
     async def run(self, hub: Hub) -> None:
         """Connect, pass frames, and connect again when the connection was lost, for ever.
 

@@ -4,20 +4,27 @@ The work (listeners, drivers, other servers) lives in one group, whose cancel sc
 live in another that outlasts it. So when the server is to end, the drivers leave first, and what they say then, and
 that their devices are gone, still reaches the clients. Then the clients' outboxes are closed and drained, for as
 long as the grace lasts. The clients' group is shielded, so all this happens however the run is cancelled.
+
+A driver may hang in a thread, which nothing can cancel. It keeps this run from returning, but nothing else: no
+client can connect any more, and those that are there are told that its devices have gone, and let go.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
 from indianyio.driver import IPyDriver
+from indianyio.exceptions import INDIError
 from indianyio.model import PeerStatistics
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
@@ -30,12 +37,20 @@ __all__ = ["Feeder", "ServerRun"]
 
 logger = logging.getLogger(__name__)
 
+# A driver's work, leave() and last writes have a grace each, and a moment is for the event loop.
+_DRIVER_GRACES = 3
+_MOMENT_SECONDS = 0.5
+
 # The least that the clients get for the last messages, however long the drivers took; who reads gets them in less.
 _FAREWELL_SECONDS = 1.0
 
 
 class Feeder(Counted, Hashable, Protocol):
     """Something that brings devices: an external driver or another server."""
+
+    @property
+    def end_seconds(self) -> float:
+        """How long it may take to end when it is cancelled."""
 
     async def run(self, hub: Hub) -> None:
         """Bring them until this is cancelled."""
@@ -66,7 +81,10 @@ class ServerRun:
     :param grace_seconds: how long the clients may take for what is left for them; less if the drivers took longer
         than this, so that both are done within twice the grace, but a second at least.
     :param statistics_seconds: how often the statistics are logged, ``None`` for never.
-    :ivar nothing_left: set when the last external driver and other server has gone, and there is no driver here.
+    :param ends_alone: whether the run ends when all drivers and other servers have gone.
+    :param ending: called when the run is to end.
+    :ivar nothing_left: set when all drivers and other servers have gone.
+    :ivar failure: why the run has ended by itself: how the last of its drivers failed.
     """
 
     def __init__(
@@ -79,6 +97,8 @@ class ServerRun:
         *,
         grace_seconds: float,
         statistics_seconds: float | None = None,
+        ends_alone: bool = False,
+        ending: Callable[[], None] | None = None,
     ) -> None:
         self.hub = hub
         self.clients = clients
@@ -87,7 +107,12 @@ class ServerRun:
         self._feeders = feeders
         self._grace_seconds = grace_seconds
         self._statistics_seconds = statistics_seconds
+        self._ends_alone = ends_alone
+        self._tell_ending = ending
         self._ending_since = float("inf")
+        self._ending = anyio.Event()
+        self._loop_token = anyio.lowlevel.current_token()
+        self._loop_thread = threading.get_ident()
         self._work = CancelScope()
         self._parting = CancelScope(shield=True)
         self._work_ended = anyio.Event()
@@ -97,6 +122,8 @@ class ServerRun:
         self._feeding: dict[Feeder, CancelScope] = {}
         self._local: dict[LocalLink, None] = {}
         self.nothing_left = anyio.Event()
+        self.failure: Exception | None = None
+        self._last_failure: Exception | None = None
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Run until :meth:`end` is called or the task is cancelled.
@@ -114,13 +141,31 @@ class ServerRun:
                         await self._run_work(started)
             finally:
                 self._work_tasks = None
-                for listener in self._listeners:
-                    listener.close()
+                self._stop_listening()
                 self._work_ended.set()
 
-    def end(self, reason: str) -> None:
-        """Let the work end."""
+    def end(self, reason: str, message: str = "") -> None:
+        """Let the work end; may be called from any thread, and again.
+
+        :param reason: why, for people who debug.
+        :param message: a line for the clients.
+        """
+        if threading.get_ident() == self._loop_thread:
+            self._end(reason, message)
+        else:
+            anyio.from_thread.run_sync(self._end, reason, message, token=self._loop_token)
+
+    def _end(self, reason: str, message: str) -> None:
+        if self._tell_ending is not None:
+            self._tell_ending()
+        if message:
+            self.hub.tell_all(self.clients.ports, message)
         self._work.cancel(reason)
+
+    def _stop_listening(self) -> None:
+        self._ending.set()
+        for listener in self._listeners:
+            listener.close()
 
     def statistics(self) -> dict[str, PeerStatistics]:
         """Return what has passed between the server and each peer, by the peer's name."""
@@ -145,9 +190,30 @@ class ServerRun:
             async with create_task_group() as tasks:
                 self._client_tasks = tasks
                 self._clients_welcome.set()
-                await self._work_ended.wait()
+                await self._ending.wait()
+                with anyio.move_on_after(self._longest_end_seconds()):
+                    await self._work_ended.wait()
+                self._miss_hanging()
                 self._parting.deadline = anyio.current_time() + self._farewell_seconds()
                 self.clients.finish("the server ends")
+
+    def _longest_end_seconds(self) -> float:
+        """Return how long the drivers may take to end."""
+        graces = [driver.grace for driver in self._drivers]
+        local = _DRIVER_GRACES * max(graces, default=0.0) + _MOMENT_SECONDS
+        return max([local, *(feeder.end_seconds for feeder in self._feeding)])
+
+    def _miss_hanging(self) -> None:
+        """Tell the clients that the devices of drivers have gone that have not come to their end."""
+        for link in list(self._local):
+            logger.error("%s: it hangs, and is left behind", link.name)
+            self._forget(link, "the driver hangs")
+
+    def _forget(self, link: LocalLink, reason: str) -> None:
+        if link in self._local:
+            del self._local[link]
+            link.close()
+            self.hub.remove(link, reason)
 
     def _farewell_seconds(self) -> float:
         left = self._ending_since + 2 * self._grace_seconds - anyio.current_time()
@@ -170,6 +236,7 @@ class ServerRun:
                 await anyio.sleep_forever()
             finally:
                 self._ending_since = anyio.current_time()
+                self._stop_listening()
 
     async def _run_driver(self, driver: IPyDriver) -> None:
         """Run a driver of this process; what fails in it is its own matter, and its clients are told."""
@@ -187,20 +254,31 @@ class ServerRun:
         except Exception as error:
             logger.exception("%s failed", name)
             reason = f"the driver has failed: {_leaf(error)}"
+            self._last_failure = _leaf(error)
         finally:
-            del self._local[link]
-            self.hub.remove(link, reason)
+            self._forget(link, reason)
+            self._look_round()
 
     async def _run_feeder(self, feeder: Feeder) -> None:
         try:
             with self._feeding[feeder]:
                 await feeder.run(self.hub)
+                self._last_failure = INDIError(f"{feeder.name} was given up")
         except Exception as error:
             logger.error("%s: %s", feeder.name, error, exc_info=not isinstance(error, OSError))
+            self._last_failure = error
         finally:
             del self._feeding[feeder]
-            if not (self._feeding or self._drivers):
-                self.nothing_left.set()
+            self._look_round()
+
+    def _look_round(self) -> None:
+        """See whether anything is left; a server whose drivers have all gone is of no use to anybody."""
+        if self._feeding or self._local:
+            return
+        self.nothing_left.set()
+        if self._ends_alone and not self._ending.is_set():
+            self.failure = self._last_failure
+            self._end("no driver is left", "")
 
     async def _serve_client(self, sock: socket.socket, connection: Connection) -> None:
         await self.clients.serve(self.hub, sock, connection)

@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
+from indianyio.exceptions import ServerFailedError
 from indianyio.model import PeerStatistics
 from indianyio.protocol import format_timestamp, replace_uncarried, require_xml_text
 from indianyio.server._access import AccessRule, default_access, warn_if_open
@@ -188,7 +189,10 @@ class IPyServer(AsyncContextManagerMixin):
 
         Cancelled, it ends in order: listeners close, drivers leave, clients are told and get what is left for them.
 
-        :raises RuntimeError: the server is running already.
+        :raises RuntimeError: the server is running already, or a driver of it is.
+        :raises ServerFailedError: the last of its drivers has failed or was given up, and it has no other server;
+            the cause tells how. As long as anything is left to serve, the failure of the rest is logged only; and
+            where the last driver has ended in order, so does the server.
         :raises ValueError: :attr:`keepalive` is out of its range.
         :raises OSError: it cannot listen there, or an external driver's program is not there or may not be
             executed; the text names the address or the program. Nothing has been started then.
@@ -205,6 +209,9 @@ class IPyServer(AsyncContextManagerMixin):
         """Have the server for one run, from here on; what can fail does so here, bare."""
         if self._claimed:
             raise RuntimeError("this server is running already")
+        for driver in self.drivers:
+            if driver._claimed:
+                raise RuntimeError(f"the driver of {', '.join(driver)} is running already; it serves one at a time")
         self._claimed = True
         self.stopped.clear()
         self.shutdownrequested.clear()
@@ -222,6 +229,8 @@ class IPyServer(AsyncContextManagerMixin):
     async def _serve(self, run: ServerRun, started: Callable[[], None]) -> None:
         try:
             await run.serve(started)
+            if run.failure is not None:
+                raise ServerFailedError("no driver is left, and nothing else to serve") from run.failure
         finally:
             self._release()
 
@@ -253,6 +262,8 @@ class IPyServer(AsyncContextManagerMixin):
             clients,
             grace_seconds=self.grace,
             statistics_seconds=self.statistics_interval,
+            ends_alone=True,
+            ending=self.shutdownrequested.set,
         )
 
     @property
@@ -263,16 +274,17 @@ class IPyServer(AsyncContextManagerMixin):
     def shutdown(self, shutdownmessage: str = "") -> None:
         """Let the run end in order; before a run: let the next one end at once.
 
+        May be called from anywhere, other threads included, and any number of times.
+
         :param shutdownmessage: a line for the clients; characters that XML cannot carry are replaced, as nothing
             may prevent the end.
         """
-        self.shutdownrequested.set()
-        if self._run is None:
+        run = self._run
+        if run is None:
+            self.shutdownrequested.set()
             self._asked_to_stop = True
-            return
-        if shutdownmessage:
-            self._run.hub.tell_all(self._run.clients.ports, replace_uncarried(shutdownmessage))
-        self._run.end("shutdown() was called")
+        else:
+            run.end("shutdown() was called", replace_uncarried(shutdownmessage))
 
     @property
     def stop(self) -> bool:
