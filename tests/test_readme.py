@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def run_python(*arguments: str, folder: Path, text: str = "") -> str:
 def test_every_python_block_is_run_by_a_test_here() -> None:
     names = {page: sorted(python_blocks(page)) for page in PAGES}
     assert names == {
-        "README.md": ["mydriver.py", "observatory.py", "test_mydriver.py"],
+        "README.md": ["mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
         "docs/tutorial.md": ["roof.py"],
         "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
     }
@@ -74,14 +75,32 @@ def test_the_tests_of_the_readme_pass(tmp_path: Path) -> None:
     assert "2 passed" in output
 
 
-def test_the_example_of_the_readme_answers(tmp_path: Path) -> None:
-    [command] = [line for block in blocks("README.md", "sh") for line in block.splitlines() if "printf" in line]
-    shown = command.rpartition(" | ")[2]
-    assert shown == ".venv/bin/python -m indianyio.run indianyio.examples.thermostat:Thermostat"
-    assert f"printf '{GET}'" in command
-    output = run_python(*shown.split()[1:], folder=tmp_path, text=GET)
-    for vector in ("temperaturevector", "targetvector", "power"):
-        assert f'name="{vector}"' in output
+def test_the_server_of_the_readme_works(tmp_path: Path) -> None:
+    write_all("README.md", tmp_path)
+    output = run_python("serving.py", folder=tmp_path)
+    assert re.match(r"clients can connect to 127\.0\.0\.1:\d+ ", output)
+    assert "PeerStatistics" in output
+
+
+def test_the_first_command_of_the_readme_serves_its_example() -> None:
+    [command] = [line for block in blocks("README.md", "sh") for line in block.splitlines() if "Thermostat" in line]
+    program, *arguments = command.rpartition(" && ")[2].split()
+    assert program == ".venv/bin/python"
+    assert arguments[-2:] == ["--port", "7624"]
+    serve = [sys.executable, *arguments[:-1], "0"]
+    with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "listening on" in line)
+        port = re.search(r"127\.0\.0\.1:(\d+)", said)
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", int(port[1])), timeout=20) as client:
+            client.sendall(GET.encode())
+            received = b""
+            while b'name="targetvector"' not in received:
+                received += client.recv(65536)
+        process.terminate()
+        process.stderr.read()
+    assert process.returncode == 0
 
 
 def test_there_is_exactly_one_test_command_for_ci_to_run() -> None:

@@ -1,0 +1,1 @@
+"""What takes part in the benchmarks besides the code that is measured: drivers, servers and clients."""
