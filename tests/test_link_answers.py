@@ -1,0 +1,136 @@
+"""An answer goes at once if nothing else is on its way, and never in the middle of something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from indianyio._link import Link
+from indianyio._transports import Received
+from indianyio._vocabulary import Limits
+from indianyio.model import Outbox, Outgoing
+from indianyio.protocol import Attachment
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = b"<getProperties version='1.7'/>"
+
+
+class Wire:
+    """A stream that shows how each piece was sent: at once, or by the writer."""
+
+    name = "wire"
+    carries_attachments = False
+
+    def __init__(self, at_once_bytes: int = 1 << 20) -> None:
+        self.sent: list[tuple[str, bytes]] = []
+        self._at_once_bytes = at_once_bytes
+        self._requests = 0
+        self._news = anyio.Event()
+
+    def request(self) -> None:
+        self._requests += 1
+        self._news.set()
+
+    async def receive(self) -> Received:
+        while not self._requests:
+            await self._news.wait()
+            self._news = anyio.Event()
+        await anyio.lowlevel.checkpoint()
+        self._requests -= 1
+        return Received(REQUEST)
+
+    async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.sent.append(("writer", bytes(data)))
+
+    def send_now(self, data: bytes) -> int:
+        taken = data[: self._at_once_bytes]
+        if taken:
+            self.sent.append(("at once", taken))
+        return len(taken)
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+async def converse(wire: Wire, answers: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """Answer one request, and return how the answers were sent."""
+    outbox = Outbox(1 << 20)
+    link = Link(wire, limits=Limits(), outbox=outbox)
+
+    def answer(_: object) -> None:
+        for data in answers:
+            outgoing = Outgoing((data,))
+            outbox.add(outgoing)
+            link.push(outgoing)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.read, answer)
+        tasks.start_soon(link.write)
+        await anyio.wait_all_tasks_blocked()
+        wire.request()
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    return wire.sent
+
+
+async def test_an_answer_goes_at_once() -> None:
+    assert await converse(Wire(), [b"<a/>"]) == [("at once", b"<a/>")]
+
+
+async def test_what_comes_behind_it_goes_together_when_the_writer_has_its_turn() -> None:
+    sent = await converse(Wire(), [b"<a/>", b"<b/>", b"<c/>"])
+    assert sent == [("at once", b"<a/>"), ("writer", b"<b/><c/>")]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+async def test_the_writer_begins_with_what_the_kernel_did_not_take(taken: int) -> None:
+    sent = await converse(Wire(taken), [b"<a/>", b"<b/>"])
+    assert b"".join(data for _, data in sent) == b"<a/><b/>"
+    assert [who for who, _ in sent] == ["at once"] * (taken > 0) + ["writer", "writer"]
+
+
+async def test_what_is_long_is_left_to_the_writer() -> None:
+    long = b"x" * ((64 << 10) + 1)
+    assert await converse(Wire(), [long]) == [("writer", long)]
+
+
+async def test_nothing_goes_at_once_that_is_no_answer() -> None:
+    wire = Wire()
+    outbox = Outbox(1 << 20)
+    link = Link(wire, limits=Limits(), outbox=outbox)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.write)
+        await anyio.wait_all_tasks_blocked()
+        outbox.add(outgoing := Outgoing((b"<a/>",)))
+        link.push(outgoing)
+        assert wire.sent == []
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert wire.sent == [("writer", b"<a/>")]
+
+
+async def test_nothing_overtakes_what_the_writer_is_sending() -> None:
+    """The writer is in the middle of a message when an answer comes."""
+    wire = Wire()
+    outbox = Outbox(1 << 20)
+    link = Link(wire, limits=Limits(), outbox=outbox)
+
+    def answer(_: object) -> None:
+        for data in (b"<a/>", b"<b/>"):
+            outbox.add(outgoing := Outgoing((data,)))
+            link.push(outgoing)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(link.read, answer)
+        outbox.add(outgoing := Outgoing((b"<first/>",)))
+        link.push(outgoing)
+        wire.request()
+        tasks.start_soon(link.write)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert b"".join(data for _, data in wire.sent) == b"<first/><a/><b/>"
+    assert {who for who, _ in wire.sent} == {"writer"}
