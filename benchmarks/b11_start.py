@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks.peers.drivers import alone, cpp_driver, indipydriver_driver, our_driver
+from benchmarks.peers.processes import program_environment
 from benchmarks.peers.wire import GET_PROPERTIES
 from benchmarks.suite import Benchmark, Contender, Target
 
@@ -50,7 +51,9 @@ def _until_definition(command: list[str]) -> float:
 def _until_imported(statement: str) -> float:
     program = f"{statement}\nimport os\nos.write(1, b'x')"
     begin = time.perf_counter()
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env=program_environment()
+    ) as process:
         if process.stdout is None or process.stdout.read(1) != b"x":
             raise RuntimeError(f"{statement!r} failed")
         seconds = time.perf_counter() - begin

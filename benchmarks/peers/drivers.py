@@ -11,13 +11,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 
-from benchmarks.peers.processes import running
+from benchmarks.peers.processes import kept_folder, running
 from benchmarks.peers.wire import WIRE_SECONDS, Wire
 from benchmarks.suite import MissingPeerError
 
@@ -68,7 +66,7 @@ def cpp_driver() -> list[str]:
 
     :raises MissingPeerError: it cannot be compiled here.
     """
-    program = _program_folder() / "cpp_driver"
+    program = kept_folder() / "cpp_driver"
     if program.exists():
         return [str(program)]
     how = "apt-get install g++ libindi-dev libnova-dev"
@@ -85,20 +83,10 @@ def cpp_driver() -> list[str]:
 
 def executable(name: str, command: Sequence[str]) -> Path:
     """Return a file that runs ``command``, for servers that take no arguments with a driver."""
-    path = _program_folder() / name
+    path = kept_folder() / name
     path.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n")
     path.chmod(0o755)
     return path
-
-
-@cache
-def _kept_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="indianyio-bench-")
-
-
-def _program_folder() -> Path:
-    """Return a folder for programs, removed when this process ends."""
-    return Path(_kept_folder().name)
 
 
 @contextmanager

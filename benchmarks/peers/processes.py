@@ -8,14 +8,32 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import IO
 
-__all__ = ["END_SECONDS", "running"]
+__all__ = ["END_SECONDS", "kept_folder", "program_environment", "running"]
 
 END_SECONDS = 10.0
 
 # What a failed round shows of a program's standard error.
 _SHOWN_BYTES = 2000
+
+
+@cache
+def _kept_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="indianyio-bench-")
+
+
+def kept_folder() -> Path:
+    """Return a folder that is removed when this process ends."""
+    return Path(_kept_folder().name)
+
+
+def program_environment() -> dict[str, str]:
+    """Return this process's environment, in which Python keeps compiled code, wherever its own may not be written."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(kept_folder() / "pycache")}
 
 
 @contextmanager
@@ -32,7 +50,7 @@ def running(
         error as a note.
     """
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as log:
-        environment = {**os.environ, "HOME": home}
+        environment = {**program_environment(), "HOME": home}
         process = subprocess.Popen(
             command, stdin=stdin, stdout=stdout, stderr=log, env=environment, cwd=home, start_new_session=True
         )

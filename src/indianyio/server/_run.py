@@ -121,6 +121,7 @@ class ServerRun:
         self._work_tasks: TaskGroup | None = None
         self._feeding: dict[Feeder, CancelScope] = {}
         self._local: dict[LocalLink, None] = {}
+        self._drivers_left = len(drivers)  # those that have yet to be started among them
         self.nothing_left = anyio.Event()
         self.failure: Exception | None = None
         self._last_failure: Exception | None = None
@@ -239,12 +240,20 @@ class ServerRun:
                 self._stop_listening()
 
     async def _run_driver(self, driver: IPyDriver) -> None:
+        try:
+            await self._serve_driver(driver)
+        finally:
+            self._drivers_left -= 1
+            self._look_round()
+
+    async def _serve_driver(self, driver: IPyDriver) -> None:
         """Run a driver of this process; what fails in it is its own matter, and its clients are told."""
         name = f"driver of {', '.join(driver)}"
         link = LocalLink(self.hub, name, driver.wire_limits)
         refusal = self.hub.add_driver(link, driver)
         if refusal is not None:
             logger.error("%s: %s", name, refusal)
+            self._last_failure = INDIError(f"{name}: {refusal}")
             return
         reason = "the driver has ended"
         self._local[link] = None
@@ -257,7 +266,6 @@ class ServerRun:
             self._last_failure = _leaf(error)
         finally:
             self._forget(link, reason)
-            self._look_round()
 
     async def _run_feeder(self, feeder: Feeder) -> None:
         try:
@@ -273,7 +281,7 @@ class ServerRun:
 
     def _look_round(self) -> None:
         """See whether anything is left; a server whose drivers have all gone is of no use to anybody."""
-        if self._feeding or self._local:
+        if self._feeding or self._drivers_left:
             return
         self.nothing_left.set()
         if self._ends_alone and not self._ending.is_set():
