@@ -44,11 +44,12 @@ def as_markdown(outcomes: Sequence[Outcome], facts: Mapping[str, str], plots: Ma
 def _section(outcome: Outcome, plots: Mapping[str, str]) -> str:
     benchmark = outcome.benchmark
     better = "higher" if benchmark.higher_is_better else "lower"
-    kind = "quick rounds, which show that it works and not how fast" if outcome.quick else "rounds"
+    rounds = f"{outcome.rounds} {'quick ' * outcome.quick}round{'s' * (outcome.rounds != 1)}"
+    warning = ": this shows that it works, and not how fast" if outcome.quick else ""
     parts = [
         f"## {benchmark.name}: {benchmark.title}\n",
         f"{benchmark.explanation}\n",
-        f"In {benchmark.unit}, {better} is better; {outcome.rounds} {kind}.\n",
+        f"In {benchmark.unit}, {better} is better; {rounds}{warning}.\n",
         _values(outcome),
         _targets(verdicts(outcome)),
         *(f"- {name} is missing: {reason}\n" for name, reason in outcome.missing.items()),

@@ -143,7 +143,7 @@ def run(benchmark: Benchmark, rounds: int, quick: bool, say: Callable[[str], Non
             except Exception as exc:  # noqa: BLE001 - one contender's failure is a result; the others go on
                 failure = f"round {number + 1}: {type(exc).__name__}: {exc}"
                 failures.setdefault(contender.name, []).append(failure)
-                say(f"{benchmark.name} {contender.name}: {failure}")
+                say("\n".join([f"{benchmark.name} {contender.name}: {failure}", *getattr(exc, "__notes__", ())]))
             measured[contender.name].append(values)
             shown = ", ".join(f"{case} {value:.4g} {benchmark.unit}" for case, value in values.items())
             say(f"{benchmark.name} round {number + 1} {contender.name}: {shown}")

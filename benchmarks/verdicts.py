@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks.suite import Limit, Outcome, Target
 
@@ -29,17 +30,27 @@ class Verdict:
 
 
 def verdicts(outcome: Outcome) -> list[Verdict]:
-    """Judge each of our contenders by each target; the one that comes off worst decides about the target."""
+    """Judge each of our contenders by each target; the one that comes off worst decides about the target.
+
+    One that has failed in any round does not reach its targets.
+    """
     judged = []
     for target in outcome.benchmark.targets:
         ours = [one.name for one in outcome.benchmark.contenders if one.name.startswith(target.ours)]
         for name in ours:
-            if target.case in outcome.cases() and not outcome.values(name, target.case):
+            has_failed = name in outcome.failures
+            if target.case in outcome.cases() and not outcome.values(name, target.case) and not has_failed:
                 continue  # it takes no part in this case
-            judged.append(
+            verdict = (
                 _limited(outcome, target, name) if isinstance(target, Limit) else _compared(outcome, target, name)
             )
+            judged.append(_failed(verdict, outcome.failures[name]) if has_failed else verdict)
     return judged
+
+
+def _failed(verdict: Verdict, failures: Sequence[str]) -> Verdict:
+    # However fast the other rounds were: a target is not reached by whoever loses a message in one of them.
+    return replace(verdict, reached=f"{verdict.reached}; failed rounds: {len(failures)}", is_reached=False)
 
 
 def _limited(outcome: Outcome, limit: Limit, ours: str) -> Verdict:

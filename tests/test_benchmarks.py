@@ -87,13 +87,37 @@ def test_what_is_missing_or_fails_is_told_and_stops_nothing() -> None:
     outcome = run(broken((Target("case", "ours", "peer", 3),)), 2, True, said.append)
     assert outcome.missing == {"peer": "it is not installed: apt-get install peer"}
     assert outcome.failures == {"ours": ["round 2: RuntimeError: a message was lost"]}
-    assert [one.is_reached for one in verdicts(outcome)] == [None]
+    assert [(one.reached, one.is_reached) for one in verdicts(outcome)] == [
+        ("not measured; failed rounds: 1", False)
+    ]
     text = as_markdown([outcome], {"Python": "3"}, {"B0": "b0.svg"})
-    for part in ("peer is missing: it is not", "a message was lost", "| Python | 3 |", "](b0.svg)", "quick rounds"):
+    for part in (
+        "peer is missing: it is not",
+        "a message was lost",
+        "| Python | 3 |",
+        "](b0.svg)",
+        "2 quick rounds",
+    ):
         assert part in text
     assert json.loads(json.dumps(as_json([outcome], {})))["benchmarks"][0]["measured"] == {
         "ours": [{"case": 10}, {}]
     }
+
+
+@pytest.mark.parametrize("rounds", [({"case": 90}, RuntimeError("lost")), (RuntimeError("lost"),) * 2])
+def test_who_loses_a_message_does_not_reach_a_target(rounds: tuple[Mapping[str, float] | Exception, ...]) -> None:
+    others = contender("peer", {"case": 1}, {"case": 1})
+    target = Target("case", "ours", "peer", 3)
+    outcome = run(benchmark(contender("ours", *rounds), others, targets=(target,)), 2, False)
+    assert [one.is_reached for one in verdicts(outcome)] == [False]
+
+
+def test_a_peer_that_fails_makes_no_verdict() -> None:
+    failing = contender("peer", RuntimeError("gone"))
+    outcome = run(
+        benchmark(contender("ours", {"case": 1}), failing, targets=(Target("case", "ours", "peer", 3),)), 1, False
+    )
+    assert [(one.reached, one.is_reached) for one in verdicts(outcome)] == [("not measured", None)]
 
 
 def test_the_command_writes_what_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +153,7 @@ def test_targets_name_contenders_that_there_are(one: Benchmark) -> None:
 
 @pytest.mark.long
 @pytest.mark.libindi
-@pytest.mark.parametrize("name", ["B1", "B2", "B4", "B5", "B6", "B7"])
+@pytest.mark.parametrize("name", [one.name for one in BENCHMARKS])
 def test_the_quick_suite_runs_as_a_user_runs_it(name: str, tmp_path: Path) -> None:
     """Peers that are not installed are reported as missing."""
     figures = tmp_path / "figures.json"

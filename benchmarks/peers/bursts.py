@@ -12,10 +12,23 @@ from pathlib import Path
 
 from benchmarks.peers.drivers import FOLDER, executable
 
-__all__ = ["DEVICE", "MEGABYTE", "attached_blob", "blob", "burst_driver", "numbers", "payload", "texts"]
+__all__ = [
+    "DEVICE",
+    "MEGABYTE",
+    "attached_blob",
+    "blob",
+    "burst_driver",
+    "content_of",
+    "numbers",
+    "payload",
+    "texts",
+    "wrapped_blob",
+]
 
 DEVICE = "Bench"
 MEGABYTE = 1_000_000
+
+_COLUMNS = 72
 
 _DEFINITIONS = f"""\
 <defNumberVector device="{DEVICE}" name="POSITION" label="Position" group="Main" state="Ok" perm="ro" timeout="60">
@@ -59,8 +72,25 @@ def texts(count: int, text: bytes) -> bytes:
 
 def blob(data: bytes) -> bytes:
     """Return a BLOB in base64, on one line, as servers and our drivers write it."""
-    head = f'<setBLOBVector device="{DEVICE}" name="IMAGE" state="Ok"><oneBLOB name="IMAGE" size="{len(data)}" format=".bin">'
-    return head.encode() + base64.b64encode(data) + b"</oneBLOB></setBLOBVector>\n"
+    return _blob(f'size="{len(data)}" format=".bin"', base64.b64encode(data))
+
+
+def wrapped_blob(data: bytes) -> bytes:
+    """Return a BLOB in lines of base64, as libindi's drivers write it to a pipe (protocol.md 1.5)."""
+    text = base64.b64encode(data)
+    lines = b"".join(b"\n" + text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS))
+    return _blob(f'size="{len(data)}" enclen="{len(text)}" format=".bin"', lines + b"\n")
+
+
+def content_of(message: bytes) -> bytes:
+    """Return what is between the tags of the BLOB in this message, without white space at its ends."""
+    begin = message.index(b">", message.index(b"<oneBLOB")) + 1
+    return message[begin : message.index(b"</oneBLOB>")].strip()
+
+
+def _blob(attributes: str, content: bytes) -> bytes:
+    head = f'<setBLOBVector device="{DEVICE}" name="IMAGE" state="Ok"><oneBLOB name="IMAGE" {attributes}>'
+    return head.encode() + content + b"</oneBLOB></setBLOBVector>\n"
 
 
 def attached_blob(size: int) -> bytes:
