@@ -53,23 +53,41 @@ class TestWhereverTheStreamIsCut:
         assert link.count == 20
         link.check(20)
 
-    @pytest.mark.parametrize(("wrapped", "exact"), [(False, True), (True, True), (True, False)])
-    def test_a_blob(
-        self, size: int, wrapped: bool, exact: bool, place: str, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("ends", [b"", b"\n\n"])
+    @pytest.mark.parametrize("message", [blob(DATA), wrapped_blob(DATA)], ids=["one line", "wrapped"])
+    def test_a_blob_with_white_space_or_without(
+        self, size: int, message: bytes, ends: bytes, place: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        message = wrapped_blob(DATA) if wrapped else blob(DATA)
-        if old:
-            message = message.replace(old, new)
-        link = PayloadLink(place, BLOB_TAG, b"<oneBLOB", content_of(message) if exact else ENCODED)
-        feed(link, numbers(1) + message * 3, size, monkeypatch)
+        content = content_of(message)
+        link = PayloadLink(place, BLOB_TAG, b"<oneBLOB", content)
+        head, _, tail = message.partition(content)
+        feed(link, numbers(1) + (head.rstrip() + ends + content + ends + tail.lstrip()) * 3, size, monkeypatch)
         assert link.count == 3
         link.check(3)
+
+    def test_a_blob_that_was_wrapped_on_the_way(
+        self, size: int, place: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        link = PayloadLink(place, BLOB_TAG, b"<oneBLOB", ENCODED)
+        feed(link, wrapped_blob(DATA), size, monkeypatch)
+        link.check(1)
 
     def test_texts(self, size: int, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         link = PayloadLink(place, TEXT_TAG, b"<oneText", b"x" * 500)
         feed(link, texts(4, b"x" * 500), size, monkeypatch)
         assert link.count == 4
         link.check(4)
+
+
+@pytest.mark.parametrize("message", [blob(DATA[:200]), wrapped_blob(DATA[:200])], ids=["one line", "wrapped"])
+def test_a_blob_in_two_pieces_cut_at_each_place(message: bytes, place: str) -> None:
+    link = PayloadLink(place, BLOB_TAG, b"<oneBLOB", content_of(message))
+    for cut in range(1, len(message)):
+        for piece in (message[:cut], message[cut:]):
+            link.handle(piece)
+        link.check(1)
+    assert link.count == len(message) - 1
+    link.sock.close()
 
 
 def test_numbers_as_another_writer_has_them(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from indianyio._vocabulary import BLOBHandling
 from indianyio.model._from_drivers import MAX_BLOB_VECTORS, MAX_DEVICES
+from indianyio.model._subscriptions import Subscription
 from tests.model.routing import World
 
 
@@ -81,6 +84,27 @@ def test_a_subscription_to_one_device_asks_about_no_other() -> None:
         "D": BLOBHandling.ALSO,
         "E": BLOBHandling.NEVER,
     }
+
+
+def test_a_subscription_costs_nothing_for_the_blobs_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a thousand BLOB vectors, and thirty clients that may want them, were gone through for each request."""
+    world = World()
+    world.remote("r", "far:1", *(f"defblob D.B{number}" for number in range(10)))
+    world.clients("a", "b", "c")
+    world.say("a", "get")
+    world.say("b", "get")
+    looks: list[str] = []
+    wants = Subscription.wants
+
+    def counted(self: Subscription, device: str, name: str, *, blob: bool) -> bool:
+        looks.append(device)
+        return wants(self, device, name, blob=blob)
+
+    monkeypatch.setattr(Subscription, "wants", counted)
+    world.say("c", "get Other.P")
+    assert "D" not in looks
+    world.say("c", "Also D")
+    assert looks.count("D") >= 30
 
 
 def test_a_server_that_comes_from_above_is_asked_for_what_is_snooped() -> None:

@@ -66,19 +66,20 @@ async def listening(
     unix: str | None = None,
     host: str | None = "127.0.0.1",
     most_clients: int = 100,
+    seconds: float = 4 * SECONDS,
 ) -> AsyncGenerator[tuple[Network, IPyServer]]:
     """Run a server of these drivers for the block, and end it in order."""
     server = IPyServer(*drivers, host=host, port=0, maxconnections=most_clients, unix=unix)
-    async with at_work(server) as network:
+    async with at_work(server, seconds) as network:
         yield network, server
 
 
 @asynccontextmanager
-async def at_work(server: IPyServer) -> AsyncGenerator[Network]:
+async def at_work(server: IPyServer, seconds: float = 4 * SECONDS) -> AsyncGenerator[Network]:
     """Run this server for the block, and end it in order; a test that hangs fails."""
     network = Network([])
     try:
-        with anyio.fail_after(4 * SECONDS):
+        with anyio.fail_after(seconds):
             async with anyio.create_task_group() as tasks:
                 network.addresses = await tasks.start(server.asyncrun)
                 try:
