@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -102,6 +103,7 @@ async def remains(server: IPyServer) -> tuple[int, int, int]:
     with anyio.fail_after(10):
         # A task that spins at the end of its stream would never let this return.
         await anyio.wait_all_tasks_blocked()
+    gc.collect()  # what waits for the collector remains no longer than until it comes
     return open_descriptors(), len(anyio.get_running_tasks()), tracemalloc.get_traced_memory()[0]
 
 
