@@ -4,6 +4,8 @@ Subclass :class:`IPyDriver`, give it a :class:`Device` with vectors, and run it 
 ``python -m indianyio.run mymodule:MyDriver`` or inside your own program with ``await driver.asyncrun()``.
 """
 
+from typing import TYPE_CHECKING
+
 from indianyio._vocabulary import BLOBHandling, Light, Limits, Permission, Rule, State, Switch
 from indianyio.driver import (
     AnyVector,
@@ -57,6 +59,9 @@ from indianyio.model import (
 )
 from indianyio.protocol import getfloat
 
+if TYPE_CHECKING:
+    from indianyio.server import IPyServer
+
 __version__ = version = "0.1.0"
 
 __all__ = [
@@ -69,6 +74,7 @@ __all__ = [
     "DriverLoadError",
     "INDIError",
     "IPyDriver",
+    "IPyServer",
     "Light",
     "LightMember",
     "LightVector",
@@ -115,3 +121,12 @@ __all__ = [
     "setTextVector",
     "version",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # A driver on standard input and output needs no server, and does not pay for loading one.
+    if name == "IPyServer":
+        from indianyio.server import IPyServer
+
+        return IPyServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

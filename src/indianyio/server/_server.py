@@ -16,13 +16,13 @@ import anyio.lowlevel
 from anyio import AsyncContextManagerMixin
 from anyio.abc import TaskStatus
 
+from indianyio._block import at_work
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
 from indianyio.model import PeerStatistics
 from indianyio.protocol import format_timestamp, replace_uncarried, require_xml_text
 from indianyio.server._access import AccessRule, default_access, warn_if_open
-from indianyio.server._block import at_work
 from indianyio.server._clients import Clients
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
@@ -202,7 +202,14 @@ class IPyServer(AsyncContextManagerMixin):
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         run = await self._prepare()
-        async with at_work(partial(self._serve, run), run.end):
+
+        async def end() -> None:
+            run.end("its block has ended")
+
+        def failed(_: Exception) -> Exception:
+            return ServerFailedError("the server has failed")
+
+        async with at_work(partial(self._serve, run), end, what="the server", failed=failed):
             yield self
 
     async def _prepare(self) -> ServerRun:

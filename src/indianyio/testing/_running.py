@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-import anyio
-from anyio import CancelScope, create_task_group
-
+from indianyio._block import at_work
 from indianyio._transports import memory_pair
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
@@ -34,50 +32,23 @@ async def running(
     """
     near, far = memory_pair(names=("driver", "test"), carries_attachments=carries_attachments)
     far.cut = cut
-    ready = _Ready()
-    failure: Exception | None = None
-    body_error: BaseException | None = None
-
-    async def run(block: CancelScope) -> None:
-        nonlocal failure
-        try:
-            await driver.asyncrun(far, task_status=ready)
-        except Exception as exc:  # noqa: BLE001 - kept, and raised when the block has ended
-            failure = exc
-            block.cancel("the driver failed")
-
     peer = Peer(near, answer_pings=answer_pings)
-    async with create_task_group() as tasks:
-        tasks.start_soon(run, tasks.cancel_scope)
-        try:
-            await ready.event.wait()
-            yield peer
-        except (anyio.get_cancelled_exc_class(), GeneratorExit):
-            raise
-        except BaseException as exc:  # noqa: BLE001 - pytest's outcomes too want out bare, and do, below
-            body_error = exc
-        finally:
-            with anyio.CancelScope(shield=True):
-                await peer.close()
-    _raise_what_matters(body_error, failure)
+
+    async def serve(ready: Callable[[], None]) -> None:
+        await driver.asyncrun(far, task_status=_Status(ready))
+
+    async with at_work(
+        serve, peer.close, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError
+    ):
+        yield peer
 
 
-class _Ready:
+class _Status:
     """A task status to wait for, which unlike ``TaskGroup.start`` does not mind a task that fails before."""
 
-    def __init__(self) -> None:
-        self.event = anyio.Event()
+    def __init__(self, ready: Callable[[], None]) -> None:
+        self._ready = ready
 
     def started(self, value: None = None) -> None:
         """Note that the driver can be spoken to and can send."""
-        self.event.set()
-
-
-def _raise_what_matters(body_error: BaseException | None, failure: Exception | None) -> None:
-    if body_error is None or (failure is not None and isinstance(body_error, ConnectionLostError)):
-        if failure is not None:
-            raise failure
-        return
-    if failure is not None:
-        body_error.add_note(f"the driver had failed too: {failure!r}")
-    raise body_error
+        self._ready()

@@ -1,0 +1,86 @@
+"""A block that hides a task: something is at work for as long as the block lasts.
+
+``async with`` a server, a driver under test or a client all have the same needs. The work runs in a task group of
+its own, which the caller never sees. What the block raises comes out as it was raised, never inside a group. What
+the work raises cancels the block and comes out in its place, or is noted on the block's own exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn
+
+import anyio
+from anyio import CancelScope, create_task_group
+
+__all__ = ["Serve", "at_work"]
+
+Serve = Callable[[Callable[[], None]], Awaitable[None]]
+"""Does the work until it is to end; calls its argument when it is ready."""
+
+
+@asynccontextmanager
+async def at_work(
+    serve: Serve,
+    end: Callable[[], Awaitable[None]],
+    *,
+    what: str,
+    failed: Callable[[Exception], Exception],
+    outranks: type[Exception] | tuple[type[Exception], ...] = (),
+) -> AsyncGenerator[None]:
+    """Do some work for as long as the block lasts; the block begins when the work is ready.
+
+    If the work ends by itself without an error, the block goes on.
+
+    :param serve: the work.
+    :param end: lets the work end when the block has ended, however that came about. It may be called after the work
+        has ended. It is shielded from cancellation, so it must be short.
+    :param what: what is at work, for a note on an exception of the block: "the server".
+    :param failed: makes the exception that comes out from the one with which the work has failed.
+    :param outranks: exceptions of the block that are a mere consequence of the work's failure, which comes out in
+        their place.
+    """
+    failure: Exception | None = None
+    body_error: BaseException | None = None
+    ready = anyio.Event()
+
+    async def work(block: CancelScope) -> None:
+        nonlocal failure
+        try:
+            await serve(ready.set)
+        except Exception as error:  # noqa: BLE001 - kept, and raised when the block has ended
+            failure = error
+            block.cancel(f"{what} failed")
+
+    try:
+        async with create_task_group() as tasks:
+            tasks.start_soon(work, tasks.cancel_scope)
+            try:
+                await ready.wait()
+                yield
+            except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                raise
+            except BaseException as error:
+                body_error = error
+                # Raised through the group: if a scope outside is cancelled as well, leaving the group raises the
+                # cancellation, and an exception that was only kept would be lost.
+                raise
+            finally:
+                with CancelScope(shield=True):
+                    await end()
+    except BaseExceptionGroup:
+        if body_error is None:
+            raise
+    if failure is not None and (body_error is None or isinstance(body_error, outranks)):
+        _raise_failure(failed(failure), failure)
+    if body_error is not None:
+        if failure is not None:
+            body_error.add_note(f"{what} had failed too: {failure!r}")
+        raise body_error
+
+
+def _raise_failure(shown: Exception, failure: Exception) -> NoReturn:
+    if shown is failure:
+        raise failure  # not "from" itself
+    raise shown from failure
