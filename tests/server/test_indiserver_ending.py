@@ -69,7 +69,7 @@ def test_what_indiserver_ignores_does_not_end_it(
     with program(tmp_path, make_driver(tmp_path, "one"), launcher=launcher) as server:
         server.process.send_signal(number)
         defines(server, "one")
-        # Had the other one been taken, this would be the second, which ends the process at once.
+        # Had the other one been taken, it would be the one that has ended the server.
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(SECONDS) == -signal.SIGHUP
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio import CancelScope, create_task_group
 
+from indianyio._failures import EXITS, FAILURES, failure_in
 from indianyio.exceptions import ServerFailedError
 
 __all__ = ["at_work"]
@@ -24,10 +25,11 @@ async def at_work(
 
     :param serve: serves until it is to end; calls what it is given when clients can connect.
     :param end: lets it end, for the reason given; may come again.
+    :raises SystemExit: the server has ended because a driver's code has raised it; likewise ``KeyboardInterrupt``.
     :raises ServerFailedError: the server has failed, and the block was cancelled therefore; the cause tells. An
         exception of the block comes out in its place, with a note.
     """
-    failure: Exception | None = None
+    failure: BaseException | None = None
     body_error: BaseException | None = None
     started = anyio.Event()
 
@@ -35,8 +37,8 @@ async def at_work(
         nonlocal failure
         try:
             await serve(started.set)
-        except Exception as error:  # noqa: BLE001 - kept, and raised when the block has ended
-            failure = error
+        except (*FAILURES, *EXITS) as error:  # kept, and raised when the block has ended
+            failure = failure_in(error)
             block.cancel("the server has failed")
 
     try:
@@ -55,6 +57,12 @@ async def at_work(
     except BaseExceptionGroup:
         if body_error is None:
             raise
+    _raise_what_matters(body_error, failure)
+
+
+def _raise_what_matters(body_error: BaseException | None, failure: BaseException | None) -> None:
+    if isinstance(failure, EXITS):
+        raise failure
     if body_error is not None:
         if failure is not None:
             body_error.add_note(f"the server had failed too: {failure!r}")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio import CancelScope, create_task_group
 
+from indianyio._failures import EXITS, FAILURES, failure_in
 from indianyio._transports import memory_pair
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
@@ -35,15 +36,15 @@ async def running(
     near, far = memory_pair(names=("driver", "test"), carries_attachments=carries_attachments)
     far.cut = cut
     ready = _Ready()
-    failure: Exception | None = None
+    failure: BaseException | None = None
     body_error: BaseException | None = None
 
     async def run(block: CancelScope) -> None:
         nonlocal failure
         try:
             await driver.asyncrun(far, task_status=ready)
-        except Exception as exc:  # noqa: BLE001 - kept, and raised when the block has ended
-            failure = exc
+        except (*FAILURES, *EXITS) as exc:  # kept, and raised when the block has ended
+            failure = failure_in(exc)
             block.cancel("the driver failed")
 
     peer = Peer(near, answer_pings=answer_pings)
@@ -73,7 +74,7 @@ class _Ready:
         self.event.set()
 
 
-def _raise_what_matters(body_error: BaseException | None, failure: Exception | None) -> None:
+def _raise_what_matters(body_error: BaseException | None, failure: BaseException | None) -> None:
     if body_error is None or (failure is not None and isinstance(body_error, ConnectionLostError)):
         if failure is not None:
             raise failure
