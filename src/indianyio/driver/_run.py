@@ -141,7 +141,7 @@ class DriverRun:
             return BaseExceptionGroup("the driver's own code failed", self._failures)
         for failure in self._failures:
             if failure is not wish:
-                logger.error("%s: before the process ends", self._link.name, exc_info=failure)
+                logger.error("%s: failed before the process ends", self._name, exc_info=failure)
         return wish
 
     async def deliver(self, message: WireMessage) -> None:

@@ -201,7 +201,7 @@ def _status(wish: Exit | None) -> int:
         return INTERRUPTED
     if wish.code is None or isinstance(wish.code, int):
         return wish.code or DONE
-    say(str(wish.code), wait_seconds=REPORT_SECONDS)
+    Console().write_within(f"{wish.code}\n", REPORT_SECONDS)
     return FAILED
 
 
