@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
@@ -103,8 +103,10 @@ class Watch:
 
     def _look_while_busy(self, calls: SimpleQueue[bool]) -> None:
         seen, reported = -1, -1
-        while calls is self._calls and self._claims:
+        while True:
             time.sleep(LOOK_SECONDS)
+            if calls is not self._calls or not self._claims:
+                return
             step, entered = self.step, self.entered
             if entered != seen:
                 seen = entered
@@ -147,7 +149,7 @@ def step_frames(frame: FrameType) -> Iterator[tuple[FrameType, int]]:
     inner: FrameType | None = frame
     found: list[tuple[FrameType, int]] = []
     while inner is not None:
-        if inner.f_code is _awaiting.__code__:
+        if inner.f_code is watched.__code__:
             yield from found
             return
         found.append((inner, inner.f_lineno))
@@ -159,7 +161,7 @@ def watched(
     watch: Watch, step: Step, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
 ) -> Generator[Any, Any, None]:
     """Call a function, await what it returns, and have each step of that seen."""
-    coroutine = _awaiting(function, args)
+    coroutine: Coroutine[Any, Any, object] | None = None
     value: object = None
     error: BaseException | None = None
     while True:
@@ -168,6 +170,9 @@ def watched(
         if watch.parked:
             watch.rouse()
         try:
+            if coroutine is None:
+                # The call is part of the first step: a function that is not async does all its work here.
+                coroutine = _coroutine(function(*args))
             waits_for = coroutine.send(value) if error is None else coroutine.throw(error)
         except StopIteration:
             return
@@ -183,6 +188,9 @@ def watched(
             error = thrown
 
 
-async def _awaiting(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-    """Call within the first step: a function that is not async does all its work in the call."""
-    await function(*args)
+def _coroutine(awaitable: Awaitable[object]) -> Coroutine[Any, Any, object]:
+    return awaitable if isinstance(awaitable, types.CoroutineType) else _awaiting(awaitable)
+
+
+async def _awaiting(awaitable: Awaitable[object]) -> None:
+    await awaitable
