@@ -333,6 +333,7 @@ def test_an_exit_out_of_the_access_rule_ends_the_server_in_order(backend: str) -
     server = IPyServer(dome, host="127.0.0.1", port=0, access=lambda connection: sys.exit(3))
 
     async def main() -> BaseException | None:
+        outcome = None
         started = Started()
 
         async def knock() -> None:
@@ -341,7 +342,8 @@ def test_an_exit_out_of_the_access_rule_ends_the_server_in_order(backend: str) -
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(knock)
-            return await outcome_of(lambda: server.asyncrun(task_status=started))
+            outcome = await outcome_of(lambda: server.asyncrun(task_status=started))
+        return outcome
 
     assert isinstance(anyio.run(main, backend=backend), SystemExit)
     assert dome.left == 1
