@@ -81,9 +81,9 @@ class DriverRun:
         self.inbox: Inbox | None = None
         self._replies = Replies(self._link)
         self._failures: list[BaseException] = []
-        # Of this task, which waits in the work: a cancel scope that a handler left open is not in its way.
         self._name = f"driver of {', '.join(driver)}"
-        self._guard = Guard(self._name, anyio.get_current_task().has_pending_cancellation)
+        self._task = anyio.get_current_task()
+        self._guard = Guard(self._name, self._is_ending)
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
@@ -129,6 +129,14 @@ class DriverRun:
     def _end(self, reason: str) -> None:
         self._driver.shutdownrequested.set()
         self._work.cancel(reason)
+
+    def _is_ending(self) -> bool:
+        """Return whether the work is being cancelled, from here or from outside.
+
+        Asked of the task that waits in the work, and not of the one that runs the author's code: that may have
+        spoiled its own by leaving a cancel scope open.
+        """
+        return self._over.is_set() or self._task.has_pending_cancellation()
 
     def fail(self, failure: BaseException) -> None:
         """Let the work end because of what has left the author's code, and raise that when all is over."""
