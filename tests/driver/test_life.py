@@ -216,7 +216,7 @@ async def clean_up_slowly(*_: object) -> None:
     try:
         await anyio.sleep_forever()
     finally:
-        for _ in range(3):
+        for _step in range(3):
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(0.01)
 

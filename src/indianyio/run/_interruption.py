@@ -99,6 +99,7 @@ class Interruption:
         self._wanted = False
         self._asked = 0
         self._answered = 0
+        self._entered = 0
         self._hearing, self._asking = socket.socketpair()
         self._asking.setblocking(False)
 
@@ -168,6 +169,7 @@ class Interruption:
             if self._closed:
                 return False
             self._asked += 1
+            self._entered = self._watch.entered
             with suppress(BlockingIOError):  # it is full of questions
                 self._asking.send(b"?")
         return True
@@ -189,7 +191,9 @@ class Interruption:
             # Of a task that the author's code has started; it could be one of leave()'s.
             may = not self._watch.leaving
         else:
-            may = step.what != "leave" and any(True for _ in step_frames(frame))
+            # Where another step than when the loop was asked is at work, the loop is slow, but not kept by it.
+            is_the_same = self._watch.entered == self._entered and any(True for _ in step_frames(frame))
+            may = is_the_same and step.what != "leave"
         return _users_frame(frame) if may else None
 
 
