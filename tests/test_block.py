@@ -42,11 +42,11 @@ class Work:
         self._told.set()
 
 
-def same(failure: Exception) -> Exception:
+def same(failure: BaseException) -> BaseException:
     return failure
 
 
-def wrapped(_: Exception) -> Exception:
+def wrapped(_: BaseException) -> BaseException:
     return LookupError("it failed")
 
 

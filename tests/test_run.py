@@ -174,10 +174,14 @@ def test_d13_a_signal_ends_the_driver_in_order(run: Run, folder: Path, number: s
     assert (folder / "left").exists()
 
 
-def test_a_second_signal_ends_the_process_at_once(run: Run, folder: Path) -> None:
+def test_a_second_sigint_ends_the_process_at_once_as_the_first_one_has_said(run: Run, folder: Path) -> None:
     process = started(run("SlowLeaving", "--grace", "100"))
     process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while b"another one, 1 s later or more, ends at once" not in (line := process.stderr.readline()):
+        assert line
     wait_for(folder / "leaving")
+    time.sleep(1.1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 1
@@ -229,6 +233,7 @@ def test_a_handler_that_blocks_the_loop_cannot_keep_the_process(run: Run, folder
     _, errors = process.communicate(timeout=15)
     assert process.returncode == 1
     assert b"in rxevent" in errors
+    assert (folder / "left").exists()
 
 
 def test_d14_leave_runs_to_its_end_though_nobody_reads_standard_error(run: Run, folder: Path) -> None:

@@ -156,7 +156,7 @@ def test_d13_a_log_that_nobody_reads_stops_nothing(
     os.close(reader)
 
 
-def test_a_second_signal_ends_at_once_though_nobody_reads_the_log(start: Start, tmp_path: Path) -> None:
+def test_a_second_sigint_ends_at_once_though_nobody_reads_the_log(start: Start, tmp_path: Path) -> None:
     reader, writer = os.pipe()
     process = start("ChattyAndHanging", writer)
     os.close(writer)
@@ -164,6 +164,7 @@ def test_a_second_signal_ends_at_once_though_nobody_reads_the_log(start: Start, 
     wait_for(tmp_path / "said")
     process.send_signal(signal.SIGINT)
     wait_for(tmp_path / "left")
+    time.sleep(1.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE_SECONDS) == 1
     os.close(reader)

@@ -14,6 +14,8 @@ from typing import NoReturn
 import anyio
 from anyio import CancelScope, create_task_group
 
+from indianyio._failures import EXITS, FAILURES, failure_in
+
 __all__ = ["Serve", "at_work"]
 
 Serve = Callable[[Callable[[], None]], Awaitable[None]]
@@ -26,7 +28,7 @@ async def at_work(
     end: Callable[[], Awaitable[None]],
     *,
     what: str,
-    failed: Callable[[Exception], Exception],
+    failed: Callable[[BaseException], BaseException],
     outranks: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> AsyncGenerator[None]:
     """Do some work for as long as the block lasts; the block begins when the work is ready.
@@ -40,8 +42,9 @@ async def at_work(
     :param failed: makes the exception that comes out from the one with which the work has failed.
     :param outranks: exceptions of the block that are a mere consequence of the work's failure, which comes out in
         their place.
+    :raises SystemExit: the work has ended with it, or with ``KeyboardInterrupt``; that outranks everything.
     """
-    failure: Exception | None = None
+    failure: BaseException | None = None
     body_error: BaseException | None = None
     ready = anyio.Event()
 
@@ -49,8 +52,8 @@ async def at_work(
         nonlocal failure
         try:
             await serve(ready.set)
-        except Exception as error:  # noqa: BLE001 - kept, and raised when the block has ended
-            failure = error
+        except (*FAILURES, *EXITS) as error:  # kept, and raised when the block has ended
+            failure = failure_in(error)
             block.cancel(f"{what} failed")
 
     try:
@@ -72,6 +75,8 @@ async def at_work(
     except BaseExceptionGroup:
         if body_error is None:
             raise
+    if isinstance(failure, EXITS):
+        raise failure
     if failure is not None and (body_error is None or isinstance(body_error, outranks)):
         _raise_failure(failed(failure), failure)
     if body_error is not None:
@@ -80,7 +85,7 @@ async def at_work(
         raise body_error
 
 
-def _raise_failure(shown: Exception, failure: Exception) -> NoReturn:
+def _raise_failure(shown: BaseException, failure: BaseException) -> NoReturn:
     if shown is failure:
         raise failure  # not "from" itself
     raise shown from failure

@@ -212,6 +212,33 @@ async def test_an_error_of_background_work_ends_the_driver() -> None:
     assert driver.left == 1
 
 
+async def clean_up_slowly(*_: object) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        for _step in range(3):
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["shutdown", "cancelled"])
+async def test_cleaning_up_slowly_is_no_failure(how: str) -> None:
+    driver = Gadget(work=clean_up_slowly, on_write=clean_up_slowly)
+    driver.add_background(clean_up_slowly)
+    near, far = memory_pair()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(driver.asyncrun, far)
+        await Peer(near).send(new_number(5))
+        await anyio.wait_all_tasks_blocked()
+        if how == "shutdown":
+            driver.shutdown()
+        else:
+            tasks.cancel_scope.cancel()
+    assert [event.devicename for event in driver.events] == [DEVICE]
+    assert driver.left == 1
+    assert b"Alert" not in await everything(near)
+
+
 async def test_a_peer_that_is_gone_takes_everything() -> None:
     """Nobody fails in a send because the peer has gone; the scope ends the work."""
     sent = 0

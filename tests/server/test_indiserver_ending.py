@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from indianyio.protocol import DefTextVector, DelProperty
-from tests.libindi.libindi_harness import alive, tcp_client
+from tests.libindi.libindi_harness import alive, tcp_client, wait_until
 from tests.server.dropin import (
     DROP_IN,
     IGNORES,
@@ -53,6 +54,23 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals, launc
         assert "Traceback" not in text(server)
 
 
+def test_signals_are_one_wish_unless_a_person_insists(tmp_path: Path) -> None:
+    parking = Parking(tmp_path)
+    with program(tmp_path, parking.path) as server:
+        defines(server, "parking")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            server.process.send_signal(number)
+            assert parking.wrote("leaving")
+        assert "SIGINT: ending in order; another one, 1 s later or more, ends at once" in text(server)
+        time.sleep(1.1)
+        server.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(signal.SIGTERM)
+        assert not wait_until(lambda: server.process.poll() is not None, 0.5)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(SECONDS) == 1
+        parking.has_parked()
+
+
 def test_a_driver_that_ignores_sigterm_does_not_keep_it(tmp_path: Path) -> None:
     with program(tmp_path, make_driver(tmp_path, "stubborn", IGNORES)) as server:
         defines(server, "stubborn")
@@ -69,7 +87,7 @@ def test_what_indiserver_ignores_does_not_end_it(
     with program(tmp_path, make_driver(tmp_path, "one"), launcher=launcher) as server:
         server.process.send_signal(number)
         defines(server, "one")
-        # Had the other one been taken, this would be the second, which ends the process at once.
+        # Had the other one been taken, it would be the one that has ended the server.
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(SECONDS) == -signal.SIGHUP
 

@@ -1,4 +1,4 @@
-"""Messages on their way to a handler, and what is left of user code when it fails.
+"""Messages on their way to a handler.
 
 An event is made when its turn has come, not when its message arrives: to inflate a BLOB or to read it from its
 descriptor takes time, which must be neither the reader's nor the event loop's, and what waits stays as small as it
@@ -8,7 +8,7 @@ travelled.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from indianyio.protocol import Attachment, Frame, NewBLOBVector, SetBLOBVector, WireMessage
 
-__all__ = ["Arrival", "failure_of"]
+__all__ = ["Arrival"]
 
 E = TypeVar("E")
 
@@ -77,26 +77,3 @@ class Arrival(Generic[E]):
 def _count(text: str | None) -> int:
     """Return a count of bytes; what is none is refused when the content is read, and what is absurd long before."""
     return int(text) if text is not None and _COUNT.fullmatch(text) else 0
-
-
-async def failure_of(call: Awaitable[None], what: str) -> Exception | None:
-    """Await user code, and return the error that left it, if one did.
-
-    asyncio's CancelledError leaves not only what was cancelled, but also what awaited a task that somebody else
-    cancelled. That is an error of the code like any other; taken for a cancellation of this task it would end the
-    driver without a word.
-
-    :param call: what to await.
-    :param what: its name, for the error.
-    """
-    try:
-        await call
-    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - raised if this task is what was cancelled
-        if anyio.get_current_task().has_pending_cancellation():
-            raise
-        failure = RuntimeError(f"{what} awaited something that was cancelled")
-        failure.__cause__ = error
-        return failure  # noqa: ASYNC104 - nobody cancelled this task
-    except Exception as error:  # noqa: BLE001 - the fault boundary of user code; every caller logs or raises it
-        return error
-    return None

@@ -41,6 +41,7 @@ class Background:
             async def call() -> None:
                 await function(*args)
 
+            call.__name__ = getattr(function, "__name__", call.__name__)
             self._functions.append(call)
             self._start(call)
         else:
@@ -78,4 +79,5 @@ def _awaiting(coroutine: Coroutine[Any, Any, object]) -> Job:
     async def run() -> None:
         await coroutine
 
+    run.__name__ = getattr(coroutine, "__name__", run.__name__)
     return run

@@ -162,7 +162,10 @@ class IPyDriver(Directory[Device]):
         :param stream: the way to the peer, closed in the end; standard input and output if absent.
         :raises RuntimeError: the driver is running already.
         :raises OSError: standard input or output cannot be used.
-        :raises ExceptionGroup: what left ``hardware()``, background work or ``leave()``; nothing else does.
+        :raises SystemExit: the driver's own code has raised it, or ``KeyboardInterrupt``; it comes out bare, when
+            everything else has ended. In a task of asyncio's it ends the event loop there.
+        :raises ExceptionGroup: what else left ``hardware()``, background work or ``leave()``, or was graver than an
+            ``Exception`` and left a handler; a ``BaseExceptionGroup`` if one of these is in it.
         """
         with self._claim():
             async with open_stdio() if stream is None else _closing(stream) as wire:

@@ -9,6 +9,9 @@ deadline, so they cannot keep the program.
 The farewell does not sit in a ``finally`` behind the work, because work can hang: a call into a vendor's library
 in a thread cannot be cancelled. The farewell waits one grace period for the work to end, and then makes the
 instrument safe without it.
+
+What leaves the author's code is carried as a value, even ``SystemExit``: it ends the run, and is raised when
+everything is over.
 """
 
 from __future__ import annotations
@@ -23,13 +26,17 @@ import anyio.from_thread
 import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 
+from indianyio._failures import FAILURES, exit_in, failure_in
 from indianyio._link import DriverLink
-from indianyio.driver._arrivals import Arrival, failure_of
+from indianyio.driver._arrivals import Arrival
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._events import NewEvent
+from indianyio.driver._guard import Guard
 from indianyio.driver._inbox import Inbox, Write
 from indianyio.driver._lanes import Lanes
 from indianyio.driver._replies import Replies
+from indianyio.driver._watch import Watch
 from indianyio.model import SnoopEvent
 from indianyio.protocol import WireMessage
 
@@ -73,6 +80,10 @@ class DriverRun:
         self.blobs = BLOBSender(self._link, reply_seconds=driver.ping_timeout)
         self.inbox: Inbox | None = None
         self._replies = Replies(self._link)
+        self._failures: list[BaseException] = []
+        self._name = f"driver of {', '.join(driver)}"
+        self._task = anyio.get_current_task()
+        self._guard = Guard(self._name, self._is_ending)
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
@@ -80,13 +91,30 @@ class DriverRun:
         """Run until the peer has gone, :meth:`end` is called, or something of the driver's own fails.
 
         :param started: called when the driver is ready.
+        :raises SystemExit: the author's code has asked for the end of the process; likewise ``KeyboardInterrupt``.
+        :raises BaseExceptionGroup: what else has left it, an ``ExceptionGroup`` as a rule.
         """
+        watch = Watch.of_this_thread()
+        watch.claim()
+        try:
+            await self._serve(started)
+        except FAILURES as error:
+            self._failures.append(failure_in(error))
+        finally:
+            watch.release()
+            if self._failures:
+                raise self._failure()
+
+    async def _serve(self, started: Callable[[], None]) -> None:
         async with create_task_group() as owner:
             owner.start_soon(self._write)
             owner.start_soon(self._part)
             try:
                 with self._work:
                     await self._run_work(started)
+            except FAILURES as error:
+                # Of the tasks around the author's code, when that has left a cancel scope open in one of them.
+                self.fail(failure_in(error))
             finally:
                 self._over.set()
                 self._work_ended.set()
@@ -101,6 +129,28 @@ class DriverRun:
     def _end(self, reason: str) -> None:
         self._driver.shutdownrequested.set()
         self._work.cancel(reason)
+
+    def _is_ending(self) -> bool:
+        """Return whether the work is being cancelled, from here or from outside.
+
+        Asked of the task that waits in the work, and not of the one that runs the author's code: that may have
+        spoiled its own by leaving a cancel scope open.
+        """
+        return self._over.is_set() or self._task.has_pending_cancellation()
+
+    def fail(self, failure: BaseException) -> None:
+        """Let the work end because of what has left the author's code, and raise that when all is over."""
+        self._failures.append(failure)
+        self._end("its own code failed")
+
+    def _failure(self) -> BaseException:
+        wish = next(filter(None, map(exit_in, self._failures)), None)
+        if wish is None:
+            return BaseExceptionGroup("the driver's own code failed", self._failures)
+        for failure in self._failures:
+            if failure is not wish:
+                logger.error("%s: failed before the process ends", self._name, exc_info=failure)
+        return wish
 
     async def deliver(self, message: WireMessage) -> None:
         """Send one message, waiting while the outbox is full."""
@@ -135,7 +185,7 @@ class DriverRun:
 
             def spawn_own(job: Job) -> None:
                 """Start a task of the driver's author; what leaves it ends the run."""
-                work.start_soon(_raising, job)
+                work.start_soon(self._run_own, self._guard, job)
 
             try:
                 spawn(self._replies.run)
@@ -169,22 +219,45 @@ class DriverRun:
         """Make the instrument safe, and let the writer go, once the work is over."""
         driver = self._driver
         with self._parting:
-            await self._over.wait()
+            await _wait_although_the_loop_closes(self._over)
             driver.shutdownrequested.set()
             with anyio.move_on_after(driver.grace):
-                await self._work_ended.wait()
+                await _wait_although_the_loop_closes(self._work_ended)
             if not self._work_ended.is_set():
                 logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
             self._link.hurry()
             self.blobs.hurry()
             try:
-                with anyio.move_on_after(driver.grace) as leaving:
-                    await _raising(driver.leave)
-                if leaving.cancelled_caught:
-                    logger.error("%s: leave() took more than %g s and was cut off", self._link.name, driver.grace)
+                await self._leave()
             finally:
                 self._flushing.deadline = anyio.current_time() + driver.grace
                 self._link.close()
+
+    async def _leave(self) -> None:
+        """Call leave(), in a task of its own, in which a cancel scope that it leaves open does no harm."""
+        driver, watch = self._driver, Watch.of_this_thread()
+        watch.leaving += 1
+        try:
+            with anyio.move_on_after(driver.grace) as leaving:
+                await self._leave_in_a_task(lambda: leaving.cancel_called)
+        finally:
+            watch.leaving -= 1
+        if leaving.cancelled_caught:
+            logger.error("%s: leave() took more than %g s and was cut off", self._link.name, driver.grace)
+
+    async def _leave_in_a_task(self, is_cancelled: Callable[[], bool]) -> None:
+        try:
+            async with create_task_group() as tasks:
+                guard = Guard(self._name, is_cancelled)
+                tasks.start_soon(self._run_own, guard, self._driver.leave)
+        except FAILURES as error:
+            self.fail(failure_in(error))
+
+    async def _run_own(self, guard: Guard, job: Job) -> None:
+        """Run a function of the author's of which any failure ends the run."""
+        failure = await guard.failure_of(job)
+        if failure is not None:
+            self.fail(failure)
 
     async def _ask_for_snoops(self) -> None:
         """Ask for what is snooped, at first and whenever nothing was heard of it for too long."""
@@ -209,11 +282,15 @@ class DriverRun:
             if self.inbox is not None:
                 self.inbox.refuse(write.vector, f"{type(error).__name__}: {error}")
             return
-        failure = await failure_of(self._driver.rxevent(event), "rxevent")
-        if failure is not None:
-            second = await failure_of(self._driver.rxerror(event, failure), "rxerror")
-            if second is not None:
-                logger.error("rxerror failed for %s.%s", event.devicename, event.vectorname, exc_info=second)
+        failure = await self._guard.failure_of(self._driver.rxevent, event)
+        if failure is None:
+            return
+        if not isinstance(failure, Exception):
+            self.fail(failure)
+            return
+        second = await self._guard.failure_of(self._driver.rxerror, event, failure)
+        if second is not None:
+            self._note(second, "rxerror failed for %s.%s", event)
 
     async def _handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
         try:
@@ -221,13 +298,26 @@ class DriverRun:
         except _UNREADABLE as error:
             logger.warning("%s: a snooped BLOB cannot be read: %s", self._link.name, error)
             return
-        failure = await failure_of(self._driver.snoopevent(event), "snoopevent")
+        failure = await self._guard.failure_of(self._driver.snoopevent, event)
         if failure is not None:
-            logger.error("snoopevent failed for %s.%s", event.devicename, event.vectorname, exc_info=failure)
+            self._note(failure, "snoopevent failed for %s.%s", event)
+
+    def _note(self, failure: BaseException, text: str, event: NewEvent | SnoopEvent) -> None:
+        """Log an error of a handler; what is graver than that ends the run."""
+        if isinstance(failure, Exception):
+            logger.error(text, event.devicename, event.vectorname, exc_info=failure)
+        else:
+            self.fail(failure)
 
 
-async def _raising(job: Job) -> None:
-    """Run a method of the driver's author and raise what left it, a stray cancellation included."""
-    failure = await failure_of(job(), getattr(job, "__name__", "background work"))
-    if failure is not None:
-        raise failure
+async def _wait_although_the_loop_closes(event: anyio.Event) -> None:
+    """Wait in a shield for an event, or for asyncio to close the loop, in which it cancels even what is shielded.
+
+    It closes it at once when a task that is not ours ends with SystemExit or KeyboardInterrupt, and then waits
+    until every task has ended. So there is time to leave.
+    """
+    try:
+        await event.wait()
+    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - as said
+        if anyio.get_current_task().has_pending_cancellation():
+            raise

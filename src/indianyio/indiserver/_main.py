@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
 
+from indianyio._failures import leaves
 from indianyio.indiserver._console_log import console_log, say
 from indianyio.indiserver._options import USAGE, Options, UsageError, parse_options
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
@@ -64,24 +65,16 @@ def _run(options: Options) -> signal.Signals | None:
         with ending_signals(on_first=limit) as signals:
             received = anyio.run(serve, options, signals, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
-        for failure in _leaves(group):
+        for failure in leaves(group):
             _report(failure)
     finally:
         unlimit_end()
     return received
 
 
-def _report(failure: Exception) -> None:
+def _report(failure: BaseException) -> None:
     """Say what was wrong; where from, only of what cannot be a mistake of the caller."""
     if isinstance(failure, OSError | ValueError):
         say(str(failure))
     else:
         logger.critical("%s: %s", type(failure).__name__, failure, exc_info=failure)
-
-
-def _leaves(failure: Exception) -> Iterator[Exception]:
-    if isinstance(failure, ExceptionGroup):
-        for inner in failure.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield failure

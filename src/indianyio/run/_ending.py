@@ -36,6 +36,9 @@ __all__ = ["GRACE_PERIODS", "EndingSignals", "ending_signals", "limit_end", "sec
 GRACE_PERIODS = 3
 SPARE_SECONDS = 2.0
 
+# Programs that pass a Ctrl-C on do so within milliseconds; people who have read a line take longer.
+AGAIN_SECONDS = 1.0
+
 # Time for the stacks to be written before SIGALRM comes.
 ALARM_SECONDS = 1.0
 SWITCH_SECONDS = 1e-5
@@ -150,9 +153,11 @@ def unlimit_end() -> None:
 class EndingSignals:
     """The signals that ask a process to end; see :func:`ending_signals`."""
 
-    def __init__(self, on_first: Callable[[], None]) -> None:
+    def __init__(self, on_first: Callable[[], None], is_ours: Callable[[FrameType | None], bool]) -> None:
         self._on_first = on_first
+        self._is_ours = is_ours
         self._received: signal.Signals | None = None
+        self._interrupted_at: float | None = None
         self._woken, self._waker = socket.socketpair()
 
     async def wait(self) -> signal.Signals:
@@ -165,14 +170,25 @@ class EndingSignals:
         return self._received
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Take a signal: the first one asks the driver to end, the second one ends the process at once."""
+        """Take a signal: the first one asks for the end; of the others only an impatient person's does anything."""
+        if self._is_ours(frame):
+            return
         name = signal.Signals(number)
-        if self._received is not None:
-            say(f"{name.name} again: ending at once")
+        if name is signal.SIGINT:
+            self._hear_person()
+        if self._received is None:
+            self._received = name
+            self._on_first()
+            self._waker.send(b"\0")
+
+    def _hear_person(self) -> None:
+        now = time.monotonic()
+        if self._interrupted_at is None:
+            self._interrupted_at = now
+            say(f"SIGINT: ending in order; another one, {AGAIN_SECONDS:g} s later or more, ends at once")
+        elif now - self._interrupted_at >= AGAIN_SECONDS:
+            say("SIGINT again: ending at once")
             os._exit(1)
-        self._received = name
-        self._on_first()
-        self._waker.send(b"\0")
 
     def close(self) -> None:
         """Give up the socket pair."""
@@ -187,14 +203,26 @@ def _asking_to_end() -> list[signal.Signals]:
     return [signal.SIGTERM, *(number for number in from_terminal if signal.getsignal(number) is not signal.SIG_IGN)]
 
 
+def _is_nobodys(frame: FrameType | None) -> bool:
+    return False
+
+
 @contextmanager
-def ending_signals(on_first: Callable[[], None]) -> Iterator[EndingSignals]:
+def ending_signals(
+    on_first: Callable[[], None], is_ours: Callable[[FrameType | None], bool] = _is_nobodys
+) -> Iterator[EndingSignals]:
     """Receive SIGTERM, and SIGINT and SIGHUP unless they are ignored; put the handlers back after the block.
 
+    However many come, they are one wish: a closing terminal sends SIGHUP twice, and a supervisor passes on what the
+    terminal has sent already. Only a second SIGINT that comes so late that a person must have sent it ends the
+    process at once; the first one says so.
+
     :param on_first: called at the first signal, from the signal handler.
+    :param is_ours: takes the frame that a signal has met, and says whether this process has sent the signal itself
+        for another purpose.
     :raises ValueError: this is not the main thread.
     """
-    signals = EndingSignals(on_first)
+    signals = EndingSignals(on_first, is_ours)
     before = {number: signal.signal(number, signals.handle) for number in _asking_to_end()}
     try:
         yield signals

@@ -1,7 +1,8 @@
 """The command ``python -m indianyio.run``: arguments, log, one run of a driver or a server, exit status.
 
 Exit status: 0 the driver was asked to end or its input ended; 1 an error, with a line on standard error for each
-cause; 2 the driver cannot be loaded, or the command line is wrong.
+cause; 2 the driver cannot be loaded, or the command line is wrong. If the driver's code calls ``sys.exit()`` it is
+that one's, and 130 if it raises ``KeyboardInterrupt``.
 """
 
 from __future__ import annotations
@@ -10,26 +11,22 @@ import argparse
 import logging
 import math
 import os
+import signal
 import traceback
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 
+from indianyio._failures import EXITS, Exit, exit_in, leaves
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._console import Console, console_for_prints, say
-from indianyio.run._ending import (
-    GRACE_PERIODS,
-    EndingSignals,
-    ending_signals,
-    limit_end,
-    seconds_to_end,
-    unlimit_end,
-)
+from indianyio.run._ending import GRACE_PERIODS, EndingSignals, ending_signals, seconds_to_end
 from indianyio.run._executable import make_executable
+from indianyio.run._interruption import End
 from indianyio.run._loading import build_driver, find_driver
 from indianyio.run._serving import add_server_arguments, check_arguments, is_server, longest_end, make_server
 
@@ -44,6 +41,7 @@ WIRE_LOGGER = "indianyio.wire"
 REPORT_SECONDS = 1.0
 
 DONE, FAILED, NOT_LOADED = 0, 1, 2
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,13 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             driver.debug_enable = driver.debug_enable or arguments.debug
             driver.grace = arguments.grace or driver.grace
         if not is_server(arguments):
-            return _run(drivers[0], arguments, seconds_to_end(drivers[0].grace))
+            return _run(drivers[0], arguments, drivers[0].grace, seconds_to_end(drivers[0].grace))
         try:
             server = make_server(drivers, arguments)
         except ValueError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
             return NOT_LOADED
-        return _run(server, arguments, seconds_to_end(longest_end(server) / GRACE_PERIODS))
+        grace = max([server.grace, *(driver.grace for driver in drivers)])
+        return _run(server, arguments, grace, seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with "
         "--port or --unix, serve any number of drivers to INDI clients.",
         epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
-        "driver in order; a second signal ends it at once. Exit status: 0 ended when asked, 1 an error, "
-        "2 cannot load the driver.",
+        "driver in order; Ctrl-C again, a second later or more, ends it at once. Exit status: 0 ended when asked, "
+        "1 an error, 2 cannot load the driver; that of sys.exit() if the driver calls it.",
     )
     add = parser.add_argument
     what = "a driver class, a driver, or a function that returns a driver; several only with --port or --unix"
@@ -148,29 +147,36 @@ class Runner(Protocol):
         """Ask it to end."""
 
 
-def _run(runner: Runner, arguments: argparse.Namespace, seconds: float) -> int:
-    limit = partial(limit_end, seconds)
-    failures: list[Exception] = []
-    try:
-        with ending_signals(on_first=limit) as signals:
-            if isinstance(runner, IPyDriver) and os.isatty(STDIN):
-                say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
-            anyio.run(_serve, runner, signals, limit, backend=arguments.backend)
-    except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
-        failures.extend(_leaves(group))
-    finally:
-        unlimit_end()
+def _run(runner: Runner, arguments: argparse.Namespace, grace_seconds: float, end_seconds: float) -> int:
+    with closing(End(grace_seconds, end_seconds)) as end:
+        wish, failures = None, list[BaseException]()
+        try:
+            with ending_signals(end.begin, end.interruption.handle) as signals, closing(end.interruption):
+                if isinstance(runner, IPyDriver) and os.isatty(STDIN):
+                    say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
+                wish = anyio.run(_serve, runner, signals, end, backend=arguments.backend)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - the one place that turns errors into lines and a status
+            # A wish can come this way too: asyncio lets it go past all tasks if one of the driver's own raises it.
+            wish = exit_in(error)
+            failures.extend(leaf for leaf in leaves(error) if not isinstance(leaf, EXITS))
     for failure in failures:
         _report(failure, with_traceback=arguments.log_level == "debug")
-    return FAILED if failures else DONE
+    return _status(wish) or (FAILED if failures else DONE)
 
 
-async def _serve(runner: Runner, signals: EndingSignals, limit: partial[None]) -> None:
+async def _serve(runner: Runner, signals: EndingSignals, end: End) -> Exit | None:
+    """Run to the end, and return the wish of a driver's code to end the process, if it had one."""
+    wish: Exit | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_when_asked, runner, signals)
-        tasks.start_soon(_limit_the_end, runner, limit)
-        await runner.asyncrun()
+        tasks.start_soon(_limit_the_end, runner, end)
+        tasks.start_soon(end.interruption.answer)
+        try:
+            await runner.asyncrun()
+        except EXITS as error:
+            wish = error
         tasks.cancel_scope.cancel("the run has ended")
+    return wish
 
 
 async def _end_when_asked(runner: Runner, signals: EndingSignals) -> None:
@@ -178,21 +184,28 @@ async def _end_when_asked(runner: Runner, signals: EndingSignals) -> None:
     runner.shutdown(f"{number.name} received")
 
 
-async def _limit_the_end(runner: Runner, limit: partial[None]) -> None:
-    # Whatever ends the run: after an end of file nobody may be there to send a signal.
-    await runner.shutdownrequested.wait()
-    limit()
+async def _limit_the_end(runner: Runner, end: End) -> None:
+    # Whatever ends the run: after an end of file nobody may be there to send a signal, and when asyncio closes its
+    # loop it cancels this.
+    try:
+        await runner.shutdownrequested.wait()
+    finally:
+        end.begin()
 
 
-def _leaves(exc: Exception) -> Iterator[Exception]:
-    if isinstance(exc, ExceptionGroup):
-        for inner in exc.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield exc
+def _status(wish: Exit | None) -> int:
+    """Return the status that Python ends with after such an exception, and say what it would."""
+    if wish is None:
+        return DONE
+    if isinstance(wish, KeyboardInterrupt):
+        return INTERRUPTED
+    if wish.code is None or isinstance(wish.code, int):
+        return wish.code or DONE
+    Console().write_within(f"{wish.code}\n", REPORT_SECONDS)
+    return FAILED
 
 
-def _report(exc: Exception, *, with_traceback: bool) -> None:
+def _report(exc: BaseException, *, with_traceback: bool) -> None:
     line = str(exc) if isinstance(exc, DriverLoadError) else f"{type(exc).__name__}: {exc}"
     details = "".join(traceback.format_exception(exc)) if with_traceback else ""
     say(line, details=details, wait_seconds=REPORT_SECONDS)

@@ -14,6 +14,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal, TypeAlias
 
+from indianyio._failures import EXITS
+
 __all__ = [
     "Access",
     "AccessRule",
@@ -122,9 +124,11 @@ def decide(rule: AccessRule, connection: Connection) -> Access:
     """Return what a connection may do; refused, with the reason in the log, if the rule fails to say so."""
     try:
         return Access(rule(connection))
-    except Exception:
+    except EXITS:
+        raise
+    except BaseException:  # noqa: ASYNC103 - nothing is awaited here
         logger.exception("%s: refused, because the access rule failed", connection.name)
-        return Access.REFUSED
+        return Access.REFUSED  # noqa: ASYNC104
 
 
 def warn_if_open(addresses: Iterable[str], has_rule: bool, remedy: str = _REMEDY) -> None:

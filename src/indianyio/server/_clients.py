@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from anyio import CancelScope
 
+from indianyio._failures import FAILURES, failure_in
 from indianyio._transports import ByteStream, SocketStream
 from indianyio.exceptions import ConnectionLostError
 from indianyio.model import PeerOutbox
@@ -80,8 +81,9 @@ class Clients:
                 await self._serve_encrypted(hub, sock, connection, self._tls)
         except ConnectionLostError as error:
             logger.warning("%s", error)
-        except Exception:
-            logger.exception("%s: serving this client failed", connection.name)
+        except FAILURES as error:
+            failure = failure_in(error)
+            logger.error("%s: serving this client failed", connection.name, exc_info=failure)
 
     def finish(self, reason: str) -> None:
         """Let each client go when it has got what waits for it; whoever calls this sets the bound."""

@@ -23,6 +23,7 @@ import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
+from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import INDIError
 from indianyio.model import PeerStatistics
@@ -85,6 +86,7 @@ class ServerRun:
     :param ending: called when the run is to end.
     :ivar nothing_left: set when all drivers and other servers have gone.
     :ivar failure: why the run has ended by itself: how the last of its drivers failed.
+    :ivar wish: the ``SystemExit`` or ``KeyboardInterrupt`` of a driver's code, because of which the run has ended.
     """
 
     def __init__(
@@ -123,8 +125,9 @@ class ServerRun:
         self._local: dict[LocalLink, None] = {}
         self._drivers_left = len(drivers)  # those that have yet to be started among them
         self.nothing_left = anyio.Event()
-        self.failure: Exception | None = None
-        self._last_failure: Exception | None = None
+        self.failure: BaseException | None = None
+        self.wish: Exit | None = None
+        self._last_failure: BaseException | None = None
 
     async def serve(self, started: Callable[[], None]) -> None:
         """Run until :meth:`end` is called or the task is cancelled.
@@ -260,21 +263,32 @@ class ServerRun:
         try:
             with driver._claim():
                 await driver._serve(link, _nothing)
-        except Exception as error:
-            logger.exception("%s failed", name)
-            reason = f"the driver has failed: {_leaf(error)}"
-            self._last_failure = _leaf(error)
+        except EXITS as wish:
+            reason = "the driver ends its process"
+            self._grant(wish, name)
+        except FAILURES as error:
+            failure = failure_in(error)
+            logger.error("%s failed", name, exc_info=failure)
+            self._last_failure = next(leaves(failure))
+            reason = f"the driver has failed: {self._last_failure}"
         finally:
             self._forget(link, reason)
+
+    def _grant(self, wish: Exit, name: str) -> None:
+        """End in order, because code that we called wants the process to end."""
+        logger.error("%s: its code ends the process: %r", name, wish)
+        self.wish = self.wish or wish
+        self._end("a driver's code ends the process", "")
 
     async def _run_feeder(self, feeder: Feeder) -> None:
         try:
             with self._feeding[feeder]:
                 await feeder.run(self.hub)
                 self._last_failure = INDIError(f"{feeder.name} was given up")
-        except Exception as error:
-            logger.error("%s: %s", feeder.name, error, exc_info=not isinstance(error, OSError))
-            self._last_failure = error
+        except FAILURES as error:
+            failure = failure_in(error)
+            logger.error("%s: %s", feeder.name, failure, exc_info=None if isinstance(failure, OSError) else failure)
+            self._last_failure = failure
         finally:
             del self._feeding[feeder]
             self._look_round()
@@ -289,14 +303,11 @@ class ServerRun:
             self._end("no driver is left", "")
 
     async def _serve_client(self, sock: socket.socket, connection: Connection) -> None:
-        await self.clients.serve(self.hub, sock, connection)
+        try:
+            await self.clients.serve(self.hub, sock, connection)
+        except EXITS as wish:
+            self._grant(wish, f"the access rule for {connection.name}")
 
 
 def _nothing() -> None:
     """Be told that a driver is ready, which nobody waits for."""
-
-
-def _leaf(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

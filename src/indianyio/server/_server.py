@@ -193,6 +193,7 @@ class IPyServer(AsyncContextManagerMixin):
         :raises ServerFailedError: the last of its drivers has failed or was given up, and it has no other server;
             the cause tells how. As long as anything is left to serve, the failure of the rest is logged only; and
             where the last driver has ended in order, so does the server.
+        :raises SystemExit: a driver's code has raised it, or ``KeyboardInterrupt``; everything has ended in order.
         :raises ValueError: :attr:`keepalive` is out of its range.
         :raises OSError: it cannot listen there, or an external driver's program is not there or may not be
             executed; the text names the address or the program. Nothing has been started then.
@@ -206,7 +207,7 @@ class IPyServer(AsyncContextManagerMixin):
         async def end() -> None:
             run.end("its block has ended")
 
-        def failed(_: Exception) -> Exception:
+        def failed(_: BaseException) -> BaseException:
             return ServerFailedError("the server has failed")
 
         async with at_work(partial(self._serve, run), end, what="the server", failed=failed):
@@ -236,10 +237,12 @@ class IPyServer(AsyncContextManagerMixin):
     async def _serve(self, run: ServerRun, started: Callable[[], None]) -> None:
         try:
             await run.serve(started)
-            if run.failure is not None:
-                raise ServerFailedError("no driver is left, and nothing else to serve") from run.failure
         finally:
             self._release()
+            if run.wish is not None:
+                raise run.wish
+        if run.failure is not None:
+            raise ServerFailedError("no driver is left, and nothing else to serve") from run.failure
 
     def _release(self) -> None:
         """Let the server be had for another run: this one has ended."""

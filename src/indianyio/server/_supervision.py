@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from indianyio._failures import FAILURES, failure_in
 from indianyio._transports import ByteStream
 from indianyio.model import PeerOutbox, Relayed
 from indianyio.protocol import Frame
@@ -153,6 +154,7 @@ async def run_guarded(port: WirePort) -> str:
     """
     try:
         return await port.run()
-    except Exception:  # the fault boundary of this peer: all others go on
-        logger.exception("%s: serving it failed", port.name)
+    except FAILURES as error:  # the fault boundary of this peer: all others go on
+        failure = failure_in(error)
+        logger.error("%s: serving it failed", port.name, exc_info=failure)
         return "serving it failed"

@@ -1,0 +1,196 @@
+"""A thread that notices when a driver's code keeps the event loop, and says where.
+
+Code that blocks (``time.sleep``, a slow serial port) or computes for long stops everything in its event loop: no
+Abort is read, no other driver of the process does anything. Nobody in the loop can say so, hence a thread.
+
+It must cost nothing while nothing happens. So the loop is not asked regularly whether it lives. Instead each step
+of the author's code, from one ``await`` that waits to the next, is counted where our code calls it. While there are
+steps, the thread looks once a second whether the step of a second ago still goes on. When there was none for a
+second it waits until the next one calls it, so an idle driver never wakes it.
+
+Not seen are the steps of tasks that the author's code has started itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
+
+__all__ = ["Step", "Watch", "step_frames", "watched"]
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+
+# A driver that blocks again and again need not fill the log.
+REPEAT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Whose code is at work.
+
+    :ivar name: of the driver, for log lines.
+    :ivar what: the name of the function.
+    """
+
+    name: str
+    what: str
+
+
+class Watch:
+    """What the code of drivers does in the event loop of one thread.
+
+    :ivar step: what is being executed in this moment.
+    :ivar entered: how many steps have begun.
+    :ivar leaving: how many drivers are in their ``leave()``.
+    """
+
+    _of_thread = threading.local()
+
+    def __init__(self) -> None:
+        self.step: Step | None = None
+        self.entered = 0
+        self.leaving = 0
+        self.parked = True
+        self._loop_thread = threading.get_ident()
+        self._claims = 0
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        self._reported: dict[Step, float] = {}
+
+    @classmethod
+    def of_this_thread(cls) -> Watch:
+        """Return the watch of the thread whose event loop this is."""
+        watch: Watch | None = getattr(cls._of_thread, "watch", None)
+        if watch is None:
+            watch = cls._of_thread.watch = cls()
+        return watch
+
+    def claim(self) -> None:
+        """Let the thread run until :meth:`release`."""
+        self._claims += 1
+        if self._claims > 1:
+            return
+        self._calls = SimpleQueue()
+        self.parked = True
+        try:
+            threading.Thread(target=self._run, args=(self._calls,), name="indianyio watch", daemon=True).start()
+        except RuntimeError as error:
+            logger.warning("%s: nothing will tell when a driver's code keeps the event loop", error)
+
+    def release(self) -> None:
+        """Take back a :meth:`claim`; with the last one the thread ends."""
+        self._claims -= 1
+        if self._claims == 0:
+            self._calls.put(False)
+
+    def rouse(self) -> None:
+        """Call the thread, which waits."""
+        self.parked = False
+        self._calls.put(True)
+
+    def _run(self, calls: SimpleQueue[bool]) -> None:
+        while calls.get():
+            self._look_while_busy(calls)
+
+    def _look_while_busy(self, calls: SimpleQueue[bool]) -> None:
+        seen, reported = -1, -1
+        while True:
+            time.sleep(LOOK_SECONDS)
+            if calls is not self._calls or not self._claims:
+                return
+            step, entered = self.step, self.entered
+            if entered != seen:
+                seen = entered
+            elif step is None:
+                self.parked = True
+                # A step that has begun in this moment may not have seen that.
+                if self.entered == seen:
+                    return
+                self.parked = False
+            elif reported != entered:
+                reported = entered
+                self._report(step, entered)
+
+    def _report(self, step: Step, entered: int) -> None:
+        now = time.monotonic()
+        if now - self._reported.get(step, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return
+        frame = sys._current_frames().get(self._loop_thread)
+        places = [] if frame is None else [_place(inner, line) for inner, line in step_frames(frame)]
+        if self.entered != entered or self.step is not step or not places:
+            return  # it has just gone on
+        self._reported[step] = now
+        logger.warning(
+            "%s: %s has kept the event loop for more than %g s, so nothing else is done; it is at %s%s; "
+            "what takes time belongs into await anyio.to_thread.run_sync(...)",
+            step.name,
+            step.what,
+            LOOK_SECONDS,
+            places[0],
+            "".join(f", called from {place}" for place in places[1:]),
+        )
+
+
+def _place(frame: FrameType, line: int) -> str:
+    return f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+
+
+def step_frames(frame: FrameType) -> Iterator[tuple[FrameType, int]]:
+    """Yield the frames of the author's code with their lines, innermost first; none if none is being executed."""
+    inner: FrameType | None = frame
+    found: list[tuple[FrameType, int]] = []
+    while inner is not None:
+        if inner.f_code is watched.__code__:
+            yield from found
+            return
+        found.append((inner, inner.f_lineno))
+        inner = inner.f_back
+
+
+@types.coroutine
+def watched(
+    watch: Watch, step: Step, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
+) -> Generator[Any, Any, None]:
+    """Call a function, await what it returns, and have each step of that seen."""
+    coroutine: Coroutine[Any, Any, object] | None = None
+    value: object = None
+    error: BaseException | None = None
+    while True:
+        before, watch.step = watch.step, step
+        watch.entered += 1
+        if watch.parked:
+            watch.rouse()
+        try:
+            if coroutine is None:
+                # The call is part of the first step: a function that is not async does all its work here.
+                coroutine = _coroutine(function(*args))
+            waits_for = coroutine.send(value) if error is None else coroutine.throw(error)
+        except StopIteration:
+            return
+        finally:
+            watch.step = before
+            error = None
+        try:
+            value = yield waits_for
+        except GeneratorExit:
+            coroutine.close()
+            raise
+        except BaseException as thrown:  # noqa: ASYNC103, BLE001 - it is for the coroutine
+            error = thrown
+
+
+def _coroutine(awaitable: Awaitable[object]) -> Coroutine[Any, Any, object]:
+    return awaitable if isinstance(awaitable, types.CoroutineType) else _awaiting(awaitable)
+
+
+async def _awaiting(awaitable: Awaitable[object]) -> None:
+    await awaitable

@@ -1,0 +1,223 @@
+"""Code that keeps the event loop: it is named while the driver runs, and interrupted when the process is to end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from indianyio.driver import _watch
+from indianyio.testing import running
+from tests.driver.gadget import Gadget
+
+SAMPLE = """
+import subprocess, time
+from pathlib import Path
+import anyio
+from indianyio import Device, IPyDriver, NumberMember, NumberVector
+
+class Box(IPyDriver):
+    def __init__(self):
+        self.number = NumberVector("n", "n", "g", "rw", "Ok", [NumberMember("x", format="%g", membervalue=0)])
+        super().__init__(Device(type(self).__name__, [self.number]))
+
+    async def leave(self):
+        await anyio.sleep(0.05)
+        await self.number.send_setVector(state="Idle")
+        with open("left", "a") as left:
+            left.write(type(self).__name__ + " ")
+
+class Dome(Box):
+    pass
+
+class Sleeping(Box):
+    async def hardware(self):
+        Path("blocking").touch()
+        time.sleep(600)
+
+class Computing(Box):
+    async def hardware(self):
+        Path("blocking").touch()
+        while True:
+            try:
+                sum(range(1000))
+            except Exception:
+                pass
+
+class InATask(Box):
+    async def hardware(self):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.poll)
+
+    async def poll(self):
+        await anyio.sleep(0.01)
+        Path("blocking").touch()
+        subprocess.run(["sleep", "60"])
+
+class InCleanup(Box):
+    async def hardware(self):
+        Path("blocking").touch()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            time.sleep(600)
+
+class InLeave(Box):
+    async def hardware(self):
+        Path("blocking").touch()
+
+    async def leave(self):
+        time.sleep(2.5)
+        Path("left").write_text("InLeave ")
+
+class Stubborn(Box):
+    async def hardware(self):
+        Path("blocking").touch()
+        while True:
+            try:
+                time.sleep(600)
+            except BaseException:
+                pass
+"""
+
+GRACE_SECONDS = 0.3
+PATIENCE_SECONDS = 30
+
+Process = subprocess.Popen[bytes]
+Start = Callable[..., Process]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def start(tmp_path: Path, backend: str) -> Iterator[Start]:
+    (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")
+    processes: list[Process] = []
+
+    def run(*names: str, grace_seconds: float = GRACE_SECONDS) -> Process:
+        command = [sys.executable, "-m", "indianyio.run", "--backend", backend, "--grace", str(grace_seconds)]
+        command += [f"sample:{name}" for name in names]
+        command += ["--port", "0"] if len(names) > 1 else []
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+        )
+        processes.append(process)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (tmp_path / "blocking").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def end(process: Process) -> bytes:
+    """Ask a process to end, and return what it has said."""
+    process.send_signal(signal.SIGTERM)
+    return process.communicate(timeout=PATIENCE_SECONDS)[1]
+
+
+@pytest.mark.parametrize("name", ["Sleeping", "Computing", "InATask", "InCleanup"])
+def test_what_blocks_is_interrupted_and_the_driver_leaves(start: Start, tmp_path: Path, name: str) -> None:
+    process = start(name)
+    errors = end(process)
+    assert (tmp_path / "left").read_text() == f"{name} "
+    assert process.returncode == 1
+    assert b"keeps the event loop, and is interrupted at " in errors
+    assert b"LoopBlockedError" in errors
+    where = b"in poll" if name == "InATask" else b"in hardware"
+    assert where in errors
+
+
+@pytest.mark.parametrize("name", ["Sleeping", "InATask", "InCleanup"])
+def test_the_other_drivers_of_the_process_leave_too(start: Start, tmp_path: Path, name: str) -> None:
+    end(start("Dome", name))
+    assert sorted((tmp_path / "left").read_text().split()) == ["Dome", name]
+
+
+def test_nothing_is_interrupted_within_its_grace(start: Start, tmp_path: Path) -> None:
+    process = start("Sleeping", grace_seconds=100)
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2.5)
+
+
+def test_leave_is_never_interrupted(start: Start, tmp_path: Path) -> None:
+    process = start("InLeave", grace_seconds=1)
+    errors = end(process)
+    assert (tmp_path / "left").read_text() == "InLeave "
+    assert process.returncode == 0
+    assert b"interrupted" not in errors
+
+
+def test_what_catches_everything_is_ended_by_the_bound(start: Start) -> None:
+    process = start("Stubborn")
+    errors = end(process)
+    assert process.returncode == 1
+    assert b"Timeout: no end within 2.9 s" in errors
+    # It was tried more than once, and did not put off the bound each time.
+    assert 2 <= errors.count(b"interrupted at") <= 5
+
+
+# -- while it runs -------------------------------------------------------------------------------------------------
+
+LOOK_SECONDS = 0.05
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_watch, "LOOK_SECONDS", LOOK_SECONDS)
+
+
+async def block(driver: Gadget) -> None:
+    for _ in range(3):
+        time.sleep(6 * LOOK_SECONDS)  # noqa: ASYNC251 - what it is about
+        await anyio.sleep(LOOK_SECONDS)
+    await anyio.sleep_forever()
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture, anyio_backend_name: str) -> None:
+    # A name of its own: what was named a moment ago is not named again, in another run neither.
+    async with running(Gadget(work=block, device=f"Mount on {anyio_backend_name}")):
+        await anyio.sleep(0.3)
+    [record] = [record for record in caplog.records if record.name == _watch.__name__]
+    assert record.levelname == "WARNING"
+    text = record.getMessage()
+    assert text.startswith(f"driver of Mount on {anyio_backend_name}: hardware has kept the event loop")
+    assert f"it is at {__file__}:" in text
+    assert " in block, called from " in text
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_an_idle_driver_wakes_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    others = set(threading.enumerate())
+    async with running(Gadget(work=lambda _: anyio.sleep_forever())):
+        [watch] = [thread for thread in threading.enumerate() if thread not in others]
+        await anyio.sleep(6 * LOOK_SECONDS)
+        before = switches(watch)
+        await anyio.sleep(10 * LOOK_SECONDS)
+        assert switches(watch) == before
+    watch.join(5)
+    assert not watch.is_alive()
+
+
+def switches(thread: threading.Thread) -> int:
+    """Return how often a thread has waited so far."""
+    status = Path(f"/proc/self/task/{thread.native_id}/status").read_text(encoding="ascii")
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
