@@ -387,7 +387,7 @@ def test_no_circle_turns_while_it_closes(seed: int) -> None:
     network.say("b", "cb", "get", "Also")
     network.connect("a", "b")
     network.connect("b", "a")
-    network.say("a", "DA", "def DA.P", "num DA.P", "msg", "get X", "get DB", "get")
+    network.say("a", "DA", "def DA.P", "num DA.P", "msg", "msg DA", "msg DB", "msg X", "get X", "get DB", "get")
     network.say("b", "DB", "def DB.P", "get X", "get DA", "msg", "pong")
     network.say("a", "ca", "get", "new DA.P", "new DB.P", "new X.P", "pong")
     network.say("b", "cb", "get", "new DA.P", "new DB.P", "new X.P", "num X.P")
@@ -433,7 +433,7 @@ def test_three_servers_in_a_ring_come_to_rest(seed: int) -> None:
         network.connect(below, above)
     for server in "abc":
         driver = f"D{server.upper()}"
-        network.say(server, driver, f"def {driver}.P", "get X", "msg")
+        network.say(server, driver, f"def {driver}.P", "get X", "msg", "msg DA", "msg X")
         network.say(server, f"c{server}", "get", "new X.P", "new DA.P")
     network.settle()
     for server in "abc":

@@ -11,6 +11,8 @@ import pytest
 from indianyio import Device, IPyDriver, SnoopEvent, TextMember, TextVector
 from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, SetTextVector
 from indianyio.server import IPyServer
+from indianyio.server._exdrivers import ExternalDriver
+from indianyio.server._supervision import Backoff
 from tests.server.doors import Client
 from tests.server.network import Network, at_work, fence
 from tests.server.programs import LISTENING, Programs, gone, process_of, write
@@ -123,6 +125,26 @@ async def test_no_client_speaks_for_a_device_that_is_being_started_again(program
         await client.expect(DefTextVector, device="Box")
         await until(lambda: dome.heard[-1] == "defTextVector" and "delProperty" in dome.heard)
         assert "setTextVector" not in dome.heard
+
+
+async def test_another_driver_waits_for_a_device_that_is_being_started_again(programs: Programs) -> None:
+    """It is refused and started again, and may have the device when its driver was stopped."""
+    hub = new_hub()
+    slow = Backoff(first_seconds=1000, most_seconds=1000)
+    first = ExternalDriver(programs.path("\nuntil_written()\n", "first"), restarts=1, backoff=slow)
+    second = programs.driver(LISTENING, "second", restarts=1000)
+    async with feeding(hub, first) as watcher:
+        await watcher.expect(DefTextVector, device="Box")
+        watcher.say(write("die"))
+        await watcher.expect(DelProperty, device="Box")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second.run, hub)
+            await until(lambda: second.restarts_done >= 2)
+            assert hub.router.owner("Box") is None
+            hub.router.will_not_return(first)  # as when it is stopped
+            await watcher.expect(DefTextVector, device="Box")
+            assert hub.router.owner("Box") is second.port
+            tasks.cancel_scope.cancel("the test is over")
 
 
 @pytest.mark.parametrize("is_far", [False, True], ids=["here", "behind another server"])
