@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import ANY
+
 import pytest
 
-from indianyio.model import Routed
+from indianyio.model import Delivery, Routed
 from indianyio.model._from_clients import MAX_SUBSCRIPTIONS
 from tests.model.routing import TITLES, World, frame, frame_of, line
 
@@ -27,7 +29,7 @@ def served() -> World:
 
 
 ALL_OF_A = [said for said in TRAFFIC if " B" not in said]
-OF_A_P = ["def A.P", "num A.P", "del A.P", "msg"]
+OF_A_P = ["def A.P", "num A.P", "msg A", "del A", "del A.P", "msg"]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ OF_A_P = ["def A.P", "num A.P", "del A.P", "msg"]
         pytest.param(("get",), [*TRAFFIC], id="S15-everything"),
         pytest.param(("get *",), [*TRAFFIC], id="S16-a-server"),
         pytest.param(("get A",), ALL_OF_A, id="S17-a-device"),
-        pytest.param(("get A.P",), OF_A_P, id="S17-a-vector-without-messages-and-device-deletion"),
+        pytest.param(("get A.P",), OF_A_P, id="S17-differs-a-vector-and-what-names-none"),
         pytest.param(("new A.P",), OF_A_P, id="S14-a-write-subscribes"),
         pytest.param(("num A.P",), OF_A_P, id="S14-even-what-is-dropped-subscribes"),
         pytest.param(("Never A.P",), OF_A_P, id="S14-a-policy-subscribes"),
@@ -185,6 +187,32 @@ def test_s3_s22_a_client_cannot_speak_for_a_device_that_is_served(tag: str, addr
     assert routed.deliveries == []
     assert routed.dropped
     assert world.all_got() == {}
+
+
+@pytest.mark.parametrize("said", ["def A.P", "num A.P", "blob A.P", "msg A", "del A.P", "del A"])
+def test_a_client_cannot_speak_for_a_device_whose_driver_is_being_started_again(said: str) -> None:
+    world = served()
+    world.say("b", "get A", "Also A")
+    world.deliver(world.router.remove("a", "it has crashed", returns=True))
+    world.forget()
+    tag = TITLES[said.split()[0]]
+    assert world.say("c", said).dropped == (
+        f"a {tag} for 'A', which is kept for driver name of a: a client cannot speak for it"
+    )
+    assert world.all_got() == {}
+    world.router.will_not_return("name of a")
+    world.say("c", said)
+    assert world.all_got() == {"b": [said]}
+
+
+def test_of_a_device_that_was_deleted_a_client_may_speak() -> None:
+    world = served()
+    world.say("b", "get A")
+    world.say("a", "del A")
+    world.forget()
+    assert world.say("c", "num A.P") == Routed([Delivery(ANY, ("b",))])
+    world.say("a", "def A.P")
+    assert world.say("c", "num A.P").dropped is not None
 
 
 def test_s3_a_forgery_is_reported_once_for_each_device() -> None:

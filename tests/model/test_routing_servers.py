@@ -152,11 +152,11 @@ def test_s13_a_far_device_that_is_served_already_is_dropped_and_reported_once() 
     assert world.say("r", "def A.P").dropped == (
         "server name of r has a device 'A', as driver name of a has already: what it sends of it is dropped"
     )
-    for said in ("num A.P", "msg A", "del A.P", "del A", "new A.P"):
+    for said in ("num A.P", "del A.P", "del A", "new A.P"):
         assert world.say("r", said) == Routed(), said
-    world.say("r", "num R.P")
+    world.say("r", "num R.P", "msg A")
     world.say("c", "new A.P")
-    assert world.all_got() == {"a": ["new A.P"], "c": ["num R.P"]}
+    assert world.all_got() == {"a": ["new A.P"], "c": ["num R.P", "msg A"]}
 
 
 def test_what_was_reported_is_not_remembered_for_ever() -> None:
@@ -179,7 +179,36 @@ def test_a_far_device_takes_over_when_the_near_one_has_gone() -> None:
     world.remote("r", "far:1", "def A.P")
     world.remove("a")
     world.say("r", "num A.P")
-    assert (world.router.owner("A"), world.got("r")) == ("r", ["get A"])
+    assert (world.router.owner("A"), world.got("r")) == (None, ["get A"])
+    world.say("r", "num A.P", "def A.P")
+    assert (world.router.owner("A"), world.got("r")) == ("r", [])
+
+
+@pytest.mark.parametrize("asked", ["get R", "get R.P"])
+def test_the_end_of_a_far_device_is_told_to_whoever_knows_any_of_it(asked: str) -> None:
+    """Also when the other server says it, and to a driver that snoops one vector, as a dome does of the weather."""
+    world = World()
+    world.drivers(dome="D")
+    world.clients("c", "other", "blobs")
+    world.remote("r", "far:1", "def R.P", "def R.Q")
+    world.say("other", "get R.Q")
+    world.say("blobs", "get R", "Only R")
+    world.say("c", asked)
+    world.say("dome", asked)
+    world.forget()
+    world.say("r", "msg R", "del R")
+    told = ["msg R", "del R"]
+    assert world.all_got() == {"c": told, "dome": told, "other": told}
+
+
+def test_three_deep_the_end_of_a_device_comes_up_to_who_knows_one_vector(chain: Network) -> None:
+    chain.add("s1", "one")
+    chain.say("s1", "one", "get D3.P")
+    chain.say("s1", "D1", "get D3.P")
+    chain.settle()
+    chain.remove("s3", "D3")
+    got = chain.settle()
+    assert got["one"] == got["D1"] == ["msg D3", "del D3"]
 
 
 def test_a_near_driver_cannot_take_a_far_device() -> None:
@@ -211,7 +240,7 @@ def test_nothing_goes_back_to_the_host_it_came_from() -> None:
     for peer, host in (("r1", "far:1"), ("r2", "far:1"), ("r3", "far:2")):
         world.remote(peer, host)
         world.say(peer, "get R", "get X")
-    world.say("r1", "num R.P")
+    world.say("r1", "def R.P", "num R.P")
     assert "num R.P" in world.got("r3")
     world.forget()
     world.say("r1", "num R.P", "get R", "get Y")
@@ -358,7 +387,7 @@ def test_no_circle_turns_while_it_closes(seed: int) -> None:
     network.say("b", "cb", "get", "Also")
     network.connect("a", "b")
     network.connect("b", "a")
-    network.say("a", "DA", "def DA.P", "num DA.P", "msg", "get X", "get DB", "get")
+    network.say("a", "DA", "def DA.P", "num DA.P", "msg", "msg DA", "msg DB", "msg X", "get X", "get DB", "get")
     network.say("b", "DB", "def DB.P", "get X", "get DA", "msg", "pong")
     network.say("a", "ca", "get", "new DA.P", "new DB.P", "new X.P", "pong")
     network.say("b", "cb", "get", "new DA.P", "new DB.P", "new X.P", "num X.P")
@@ -389,7 +418,7 @@ def test_an_echo_that_was_taken_for_a_device_gives_way_to_the_driver() -> None:
     world.remote("r", "far:1")
     world.clients("circle")
     world.drivers(a="")
-    world.say("r", "num A.P")
+    world.say("r", "def A.P")
     world.send("circle", frame_of(b"<getProperties version='1.7' device='*' via='me.0'/>"))
     assert world.say("a", "def A.P").refuse is None
     assert world.router.owner("A") == "a"
@@ -404,7 +433,7 @@ def test_three_servers_in_a_ring_come_to_rest(seed: int) -> None:
         network.connect(below, above)
     for server in "abc":
         driver = f"D{server.upper()}"
-        network.say(server, driver, f"def {driver}.P", "get X", "msg")
+        network.say(server, driver, f"def {driver}.P", "get X", "msg", "msg DA", "msg X")
         network.say(server, f"c{server}", "get", "new X.P", "new DA.P")
     network.settle()
     for server in "abc":

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import pytest
 
 from indianyio.server._access import (
     Access,
     AccessRule,
+    AccessTable,
     Connection,
     access_table,
     decide,
+    decide_without_certificate,
     default_access,
     warn_if_open,
 )
+from indianyio.server._openness import _split, tell_openness
 
 LOCAL = Connection("unix", uid=1000, gid=1000, pid=4711)
 CERTIFICATE = {"subject": ((("organizationName", "Observatory"),), (("commonName", "dome"),))}
@@ -201,3 +206,135 @@ def test_one_warning_where_others_can_connect(
         assert f"can reach {named} can command" in text
         assert "no authentication" in text
         assert "access=" in text
+
+
+BOTH = ("0.0.0.0:7624", "[::]:7624")
+READ_LAN = [("192.168.1.0/24", Access.READ_ONLY)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "default", "ipv4", "ipv6"),
+    [
+        ([], Access.FULL, "everybody", "everybody"),
+        ([], Access.READ_ONLY, "nobody", "nobody"),
+        (READ_LAN, Access.FULL, "everybody but 192.168.1.0/24", "everybody"),
+        ([("0.0.0.0/0", Access.READ_ONLY)], Access.FULL, "nobody", "everybody"),
+        ([("loopback", Access.FULL)], Access.REFUSED, "only 127.0.0.0/8", "only ::1/128"),
+        ([("loopback", Access.FULL), ("::/0", Access.REFUSED)], Access.FULL, "everybody", "only ::1/128"),
+        ([("192.168.1.7", Access.FULL), *READ_LAN], Access.REFUSED, "only 192.168.1.7/32", "nobody"),
+        (
+            [(f"10.{number}.0.0/16", Access.FULL) for number in range(0, 16, 2)],
+            Access.REFUSED,
+            "only 10.0.0.0/16, 10.2.0.0/16, 10.4.0.0/16, 10.6.0.0/16, 10.8.0.0/16, 10.10.0.0/16 and 2 more",
+            "nobody",
+        ),
+        ([*READ_LAN, ("192.168.1.0/24", Access.FULL)], Access.REFUSED, "nobody", "nobody"),
+        ([("::ffff:10.0.0.0/104", Access.REFUSED)], Access.FULL, "everybody but 10.0.0.0/8", "everybody"),
+        ([("10.0.0.0/9", Access.FULL), ("10.128.0.0/9", Access.FULL)], Access.REFUSED, "only 10.0.0.0/8", "nobody"),
+    ],
+)
+def test_at_the_start_it_is_said_whom_the_rules_leave_open(
+    rules: Sequence[tuple[str, Access]], default: Access, ipv4: str, ipv6: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tell_openness(BOTH, access_table(rules, default))
+    said = [record.getMessage().partition(", as no")[0] for record in caplog.records]
+    assert said == [
+        f"IPv4 (0.0.0.0:7624): {ipv4} may command the instruments",
+        f"IPv6 ([::]:7624): {ipv6} may command the instruments",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "rules", "warned"),
+    [
+        pytest.param(BOTH, [("0.0.0.0/0", Access.READ_ONLY)], ["IPv6"], id="a-rule-for-the-other-family"),
+        pytest.param(BOTH, [("::/0", Access.REFUSED)], ["IPv4"], id="and-the-other-way-round"),
+        pytest.param(BOTH[:1], [("0.0.0.0/0", Access.READ_ONLY)], [], id="nobody-comes-by-the-other-family"),
+        pytest.param(BOTH, [("unix", Access.FULL)], [], id="nothing-was-to-be-restricted"),
+        pytest.param(("[::1]:7624",), [("0.0.0.0/0", Access.READ_ONLY)], [], id="this-machine-only"),
+    ],
+)
+def test_a_family_that_the_rules_forget_is_a_warning(
+    addresses: Sequence[str],
+    rules: Sequence[tuple[str, Access]],
+    warned: Sequence[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tell_openness(addresses, access_table(rules, Access.FULL))
+    assert [record.getMessage().split()[0] for record in caplog.records] == warned
+
+
+@pytest.mark.parametrize(
+    ("access", "who"), [(Access.FULL, "every process of this machine"), (Access.REFUSED, "nobody")]
+)
+def test_whom_the_rules_leave_open_on_a_unix_socket(
+    access: Access, who: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tell_openness(["/run/indi:7", "@indi"], access_table([("unix", access)], Access.READ_ONLY))
+    (record,) = caplog.records
+    assert record.getMessage() == f"unix socket (/run/indi:7, @indi): {who} may command the instruments"
+
+
+def test_of_a_function_only_that_it_decides_can_be_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tell_openness(BOTH[:1], failing)
+    (record,) = caplog.records
+    assert record.getMessage() == "IPv4 (0.0.0.0:7624): what a client may do is decided by failing"
+
+
+def test_what_is_said_is_what_is_decided() -> None:
+    """For random tables and addresses, the networks that are said to be open are those that are."""
+    chance = random.Random(7)
+    for _ in range(200):
+        rules = [
+            (str(ip_network((chance.randrange(8) << 29, chance.randrange(4)), strict=False)), access)
+            for access in chance.choices(list(Access), k=chance.randrange(6))
+        ]
+        table = access_table(rules, chance.choice(list(Access)))
+        assert isinstance(table, AccessTable)
+        full, rest = _split(table, IPv4Network("0.0.0.0/0"))
+        for number in range(8):
+            address = IPv4Address(number << 29)
+            is_open = table(tcp(str(address))) is Access.FULL
+            assert any(address in network for network in full) == is_open
+            assert any(address in network for network in rest) == (not is_open)
+
+
+# -- before a handshake ------------------------------------------------------------------------------------------
+
+
+def by_name(connection: Connection) -> Access:
+    return Access.FULL if connection.common_name == "dome" else Access.REFUSED
+
+
+def by_subject(connection: Connection) -> Access:
+    return Access.FULL if "subject" in connection.certificate else Access.REFUSED  # type: ignore[operator]
+
+
+def by_address_and_name(connection: Connection) -> Access:
+    if connection.address == "8.8.8.8":
+        return Access.REFUSED
+    return by_name(connection)
+
+
+@pytest.mark.parametrize(
+    ("rule", "address", "access"),
+    [
+        (access_table([("8.8.8.8", Access.REFUSED)], Access.READ_ONLY), "8.8.8.8", Access.REFUSED),
+        (access_table([("8.8.8.8", Access.REFUSED)], Access.READ_ONLY), "8.8.4.4", Access.READ_ONLY),
+        (default_access, "8.8.8.8", Access.FULL),
+        (by_name, "8.8.8.8", None),
+        (by_subject, "8.8.8.8", None),
+        (by_address_and_name, "8.8.8.8", Access.REFUSED),
+        (by_address_and_name, "8.8.4.4", None),
+        (failing, "8.8.8.8", Access.REFUSED),
+        (forgetful, "8.8.8.8", Access.REFUSED),
+    ],
+)
+def test_what_is_decided_before_there_is_a_certificate(
+    rule: AccessRule, address: str, access: Access | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert decide_without_certificate(rule, tcp(address)) is access
+    assert len(caplog.records) == (rule in {failing, forgetful})

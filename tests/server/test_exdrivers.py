@@ -330,7 +330,7 @@ async def test_what_is_restarted_gets_its_device_back_from_nobody(programs: Prog
         hub.router.add_remote(other, "elsewhere", host="far:1")
         watcher.say(write("die"))
         await watcher.expect(DelProperty, device="Box")
-        claim = Frame("setTextVector", b"<setTextVector device='Box' name='T' state='Ok'/>")
+        claim = Frame("defTextVector", b"<defTextVector device='Box' name='T' state='Ok' perm='rw'/>")
         assert hub.receive(other, claim) is None
         assert hub.router.owner("Box") is not other
         await watcher.expect(DefTextVector, device="Box")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from indianyio._vocabulary import Limits
+from indianyio.indiserver._console_log import TRAFFIC_LOGGER
 from indianyio.indiserver._message_log import MessageLog
-from indianyio.indiserver._watching import WatchedHub, keeping_messages
-from indianyio.model import Relayed
+from indianyio.indiserver._watching import WatchedHub, keeping_messages, log_traffic
+from indianyio.model import PeerKind, Relayed
 from indianyio.protocol import Frame
+from indianyio.server._hub import Port
 
+MESSAGE = '<message device="Box"/>'
 NOW = "2026-03-04T05:06:07"
 
 
@@ -94,3 +100,22 @@ def test_what_clients_say_is_not_kept(tmp_path: Path) -> None:
     hub.receive(driver, frame('device="A" message="from a driver"'))
     (file,) = tmp_path.iterdir()
     assert "from a driver" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "title"),
+    [
+        (PeerKind.DRIVER, "Driver indi_x", "Driver indi_x"),
+        (PeerKind.DRIVER, "indi_x", "driver indi_x"),
+        (PeerKind.REMOTE, "dome.local:7624", "server dome.local:7624"),
+        (PeerKind.CLIENT, "127.0.0.1:50000 (client 1)", "client 127.0.0.1:50000 (client 1)"),
+    ],
+)
+@pytest.mark.parametrize(("level", "what"), [(logging.INFO, "message Box "), (logging.DEBUG, MESSAGE)])
+def test_a_line_of_traffic_says_once_what_a_peer_is(
+    kind: PeerKind, name: str, title: str, level: int, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, TRAFFIC_LOGGER)
+    port = cast("Port", SimpleNamespace(name=name))
+    log_traffic(port, kind, Frame("message", MESSAGE.encode()))
+    assert [record.getMessage() for record in caplog.records] == [f"{title}: read {what}"]

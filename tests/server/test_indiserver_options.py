@@ -10,7 +10,7 @@ import pytest
 import trio.lowlevel
 
 from indianyio.indiserver import _main, main
-from indianyio.indiserver._options import Options, UsageError, parse_options
+from indianyio.indiserver._options import USAGE, Options, UsageError, parse_options
 
 MB = 1024 * 1024
 ONE = Options(drivers=("indi_x",))
@@ -38,7 +38,7 @@ WRONG = [
     (["-v"], "no driver"),
     (["-h", "indi_x"], "no option -h"),
     (["--", "indi_x"], "no option --"),
-    (["--help"], "no option --help"),
+    (["--halp"], "no option --halp"),
     (["--backend"], "--backend requires a value"),
     (["--backend", "curio", "indi_x"], "'curio' cannot be the value of --backend"),
     (["--host", "", "indi_x"], "--host"),
@@ -98,3 +98,16 @@ def test_the_event_loop_is_the_one_that_was_chosen(backend: str, monkeypatch: py
     monkeypatch.setattr(_main, "serve", serve)
     assert main(["--backend", backend, "indi_x"]) == 1
     assert found == [backend == "trio"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-v", "-p", "7000", "--help"], ["--help", "--no-such-option"]])
+def test_help_is_no_mistake(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert said.out == USAGE
+    assert "--help" in said.out
+    assert said.err == ""
+
+
+def test_a_value_that_looks_like_help_is_a_value() -> None:
+    assert parse_options(["-u", "--help", "indi_x"]) == replace(ONE, unix_name="--help")

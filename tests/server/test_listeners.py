@@ -60,13 +60,22 @@ async def test_localhost_is_both_families_on_one_port() -> None:
             connect(listener.address)
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "::"])
+@pytest.mark.parametrize("host", ["", "::"])
 async def test_everywhere_is_both_families(host: str) -> None:
     async with listening(host) as listeners:
         port = port_of(listeners[0])
         assert [listener.address for listener in listeners] == [f"0.0.0.0:{port}", f"[::]:{port}"]
         for address in LOOPBACK:
             socket.create_connection((address, port)).close()
+
+
+async def test_everywhere_in_ipv4_is_not_ipv6() -> None:
+    async with listening("0.0.0.0") as (listener,):
+        port = port_of(listener)
+        assert listener.address == f"0.0.0.0:{port}"
+        connect(f"127.0.0.1:{port}")
+        with pytest.raises(ConnectionRefusedError):
+            connect(f"[::1]:{port}")
 
 
 @pytest.mark.parametrize(("host", "form"), [("127.0.0.2", "127.0.0.2:{}"), ("::1", "[::1]:{}")])

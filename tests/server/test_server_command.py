@@ -199,6 +199,25 @@ def test_no_more_clients_than_allowed(start: Start) -> None:
     assert program.end() == 0
 
 
+def test_a_rule_for_ipv4_holds_for_all_who_can_connect_by_it(start: Start) -> None:
+    program = start(GADGET, "--port", "0", "--host", "0.0.0.0", "--read-only", "0.0.0.0/0")
+    client = asked(program.client())
+    client.send(position("1000"))
+    assert "may only read" in (client.expect(Message).message or "")
+    client.sock.close()
+    port = int(program.addresses()[0].rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", port), SECONDS)
+    assert program.says(r"INFO .*IPv4 \(0.0.0.0:\d+\): nobody may command")
+    assert program.end() == 0
+
+
+def test_of_a_family_that_the_rules_forget_is_warned(start: Start) -> None:
+    program = start(GADGET, "--port", "0", "--host", "::", "--read-only", "0.0.0.0/0")
+    assert program.says(r"WARNING .*IPv6 \(\[::\]:\d+\): everybody may command")
+    assert program.end() == 0
+
+
 def test_everybody_on_the_network_is_warned_of(start: Start) -> None:
     program = start(GADGET, "--port", "0", "--host", "0.0.0.0")
     program.addresses()

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from indianyio._transports import Received, SocketStream
+from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefBLOBVector, DefTextVector, EnableBLOB, SetBLOBVector, SetTextVector
 from indianyio.server import IPyServer
@@ -18,6 +19,7 @@ from tests.driver.gadget import DEVICE, Gadget, new_number
 from tests.server.doors import Client
 from tests.server.network import SECONDS, Echo, at_work, fence, listening, talk
 from tests.server.programs import Programs, write
+from tests.server.watching import texts, until
 
 pytestmark = pytest.mark.anyio
 
@@ -192,3 +194,23 @@ async def test_s17_a_blob_vector_without_members_tells_its_state() -> None:
         assert isinstance(client.definitions[DEVICE, "IMAGE"], DefBLOBVector)
         await fence(without)
         assert not [one for one in without.received if isinstance(one, SetBLOBVector)]
+
+
+class Narrow(Gadget):
+    """Takes no more than one member."""
+
+    wire_limits = Limits(members=1)
+
+
+async def test_limits_below_a_drivers_own_messages_cost_the_message_only(caplog: pytest.LogCaptureFixture) -> None:
+    driver = Narrow()
+    async with listening(driver) as (network, server):
+        client = await network.greeted()
+        too_much = "".join(f'<oneText name="{name}">x</oneText>' for name in ("word", "other"))
+        await client.send(f'<newTextVector device="{DEVICE}" name="TEXT">{too_much}</newTextVector>')
+        await client.send(new_number(5))
+        await fence(client)
+        await until(lambda: bool(driver.events))
+        assert not server.stop
+    assert [event.vectorname for event in driver.events] == ["NUMBER"]
+    assert any("more than 1 members in a newTextVector" in text for text in texts(caplog, logging.WARNING))

@@ -2,6 +2,7 @@
 
 Exit status, as indiserver's (protocol.md 2.1, S2, S4, S10): 1 something fatal, such as a port that is taken, or the
 last driver has gone; 2 the command line is wrong; else that of a process killed by the signal that ended this one.
+After ``--help`` it is 0.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import anyio
 
 from indianyio._failures import leaves
 from indianyio.indiserver._console_log import console_log, say
-from indianyio.indiserver._options import USAGE, Options, UsageError, parse_options
+from indianyio.indiserver._options import USAGE, HelpWanted, Options, UsageError, parse_options
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
 from indianyio.run._console import Console
 from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
@@ -25,7 +26,7 @@ __all__ = ["SIGNAL_STATUS", "main"]
 
 logger = logging.getLogger(__name__)
 
-FAILED, WRONG_USAGE = 1, 2
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 SIGNAL_STATUS = 128
 """What a shell adds to the number of the signal that killed a process."""
@@ -37,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Must be called in the main thread, because it handles signals while the server runs.
 
     :param argv: the arguments after the command, by default those of this process.
-    :return: the exit status: 1, 2, or 128 and the number of the signal that ended the run.
+    :return: the exit status: 0, 1, 2, or 128 and the number of the signal that ended the run.
     """
     arguments = sys.argv[1:] if argv is None else argv
     startup = " ".join(["startup: indianyio.indiserver", *arguments])
     try:
         options = parse_options(arguments)
+    except HelpWanted:
+        sys.stdout.write(USAGE)
+        return DONE
     except UsageError as error:
         with console_log(0):
             say(startup)

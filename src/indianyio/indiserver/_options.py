@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["USAGE", "Options", "UsageError", "parse_options"]
+__all__ = ["USAGE", "HelpWanted", "Options", "UsageError", "parse_options"]
 
 _MB = 1 << 20
 _HIGHEST_PORT = 65535
@@ -36,14 +36,20 @@ Options:
  -f FIFO  a named pipe for commands that start and stop drivers
  -v       more on standard error: who comes and goes; -vv also what each message is; -vvv also all of it
 Beyond those of indiserver:
- --host HOST     listen there and not at every address of this machine; localhost for this machine only
+ --host HOST     listen there and not at every address of this machine; localhost for this machine only,
+                 0.0.0.0 for every address of IPv4 only
  --backend NAME  the event loop, asyncio or trio, default asyncio
+ --help          this text
 driver    an executable, or [device]@host[:port] for another server
 """
 
 
 class UsageError(ValueError):
     """The command line is wrong; the text says what is."""
+
+
+class HelpWanted(Exception):  # noqa: N818 - it is no error
+    """The command line asks for :data:`USAGE`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,7 @@ _Setter: TypeAlias = Callable[[Options, str], Options]
 def parse_options(arguments: Sequence[str]) -> Options:
     """Read the arguments behind the program's name.
 
+    :raises HelpWanted: ``--help`` is among the options.
     :raises UsageError: there is an unknown letter, a value is missing or none, or there is nothing to serve.
     """
     options = Options()
@@ -90,6 +97,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
         for option in [word] if word.startswith("--") else [f"-{letter}" for letter in word[1:]]:
+            if option == "--help":
+                raise HelpWanted
             if option == "-v":
                 options = replace(options, verbosity=options.verbosity + 1)
             else:

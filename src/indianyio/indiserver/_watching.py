@@ -59,6 +59,7 @@ def log_traffic(port: Port, kind: PeerKind, frame: Frame) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
         rest = len(frame.data) - _SHOWN_BYTES
-        logger.debug("%s %s: read %s%s", kind.value, port.name, text, f" ... {rest} bytes more" if rest > 0 else "")
+        logger.debug("%s: read %s%s", kind.title(port.name), text, f" ... {rest} bytes more" if rest > 0 else "")
     elif logger.isEnabledFor(logging.INFO):
-        logger.info("%s %s: read %s %s %s", kind.value, port.name, frame.tag, frame.device or "", frame.name or "")
+        said = f"{frame.tag} {frame.device or ''} {frame.name or ''}"
+        logger.info("%s: read %s", kind.title(port.name), said)

@@ -76,17 +76,20 @@ def _speak(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> 
     """Give to snooping drivers what a client knows of a device that is not ours (protocol.md S22).
 
     So it comes in when the client is another server, one of whose devices our drivers snoop. All tags may pass, not
-    only set* as in indiserver: snoopers have to hear of definitions and deletions, too.
+    only set* as in indiserver: snoopers have to hear of definitions and deletions, too. A device whose driver is
+    being started again is ours as well.
     """
     device, name = frame.device or "", frame.name or ""
     routed: Routed[PeerT] = Routed()
-    owner = routes.owners.owner(device)
+    holder = routes.owners.holder(device)
+    owner = holder or routes.owners.kept_for(device)
     if owner is not None:
         if device not in client.reported:
             if len(client.reported) >= _MAX_REPORTED:
                 client.reported.clear()
             client.reported.add(device)
-            routed.dropped = f"a {frame.tag} for {device!r}, which {owner.title} has: a client cannot speak for it"
+            whose = f"is kept for {owner.title}" if holder is None else f"{owner.title} has"
+            routed.dropped = f"a {frame.tag} for {device!r}, which {whose}: a client cannot speak for it"
     elif not device:
         routed.dropped = f"a {frame.tag} without a device from a client"
     elif not client.may_write:

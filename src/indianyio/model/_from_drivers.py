@@ -1,4 +1,9 @@
-"""What becomes of what a driver or another server sends (protocol.md S8, S24 to S28), as a table of tags."""
+"""What becomes of what a driver or another server sends (protocol.md S8, S24 to S28), as a table of tags.
+
+Drivers speak of devices that are not theirs: they wait for one, tidy up after one, say what they have seen of it.
+So only a definition says whose a device is. A message passes whatever it is about. What would change a device of
+somebody else is dropped, and its sender goes on; for a device that nobody has it passes, and makes nobody an owner.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,8 @@ from typing import Protocol
 
 from indianyio._vocabulary import BLOBHandling
 from indianyio.model._deliveries import Routed
-from indianyio.model._router_frames import passed_on, ping_reply, policy_in, unroutable
+from indianyio.model._remote_blobs import MAX_BLOB_VECTORS
+from indianyio.model._router_frames import blob_request, passed_on, ping_reply, policy_in, unroutable
 from indianyio.model._routes import DriverRecord, PeerKind, PeerT, Routes
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame
@@ -30,9 +36,6 @@ MAX_DEVICES = 1_000
 
 MAX_SNOOPS = 10_000
 """How many vectors and devices a driver may snoop."""
-
-MAX_BLOB_VECTORS = 1_000
-"""How many BLOB vectors another server may have; each has a policy there, which we keep up."""
 
 _BLOB_TAGS = frozenset({DefBLOBVector.tag, SetBLOBVector.tag})
 
@@ -59,7 +62,7 @@ def claim(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Ro
 
     :return: what is to be done instead of what it wanted, if it cannot have the device.
     """
-    problem = conflict(routes, driver, device)
+    problem = _conflict(routes, driver, device, claims=True)
     if problem is not None:
         return problem
     if routes.owners.owner(device) is not driver and len(routes.owners.devices(driver)) >= MAX_DEVICES:
@@ -69,21 +72,28 @@ def claim(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Ro
     return None
 
 
-def conflict(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Routed[PeerT] | None:
+def _conflict(
+    routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str, *, claims: bool = False
+) -> Routed[PeerT] | None:
     """Return what is to be done because the device is another's, or ``None`` if it is not.
 
-    The newcomer is at fault. A driver is refused; another server keeps its other devices, and is reported once.
+    The newcomer is at fault, and what it says of the device is dropped. Of a driver that claims the device, more
+    would follow and all of it be dropped, so it is refused; another server keeps its other devices.
+
+    :param claims: whether the driver says that it has the device itself.
     """
     rival = routes.rival(driver, device)
-    keeper = routes.owners.keeper(device) if driver.kind is PeerKind.REMOTE else None
-    if rival is not None:
-        problem = f"{driver.title} has a device {device!r}, as {rival.title} has already"
-    elif keeper is not None:
-        problem = f"{driver.title} has a device {device!r}, which is kept for driver {keeper}"
-    else:
+    if rival is None:
         return None
-    if driver.kind is PeerKind.DRIVER:
-        return Routed(refuse=problem)
+    is_kept = routes.owners.kept_for(device) is rival
+    if driver.kind is PeerKind.DRIVER and not claims:
+        whose = f"which {'is kept for ' if is_kept else ''}{rival.title}{'' if is_kept else ' has'}"
+        problem = f"{driver.title} speaks for a device {device!r}, {whose}"
+    else:
+        whose = f"which is kept for {rival.title}" if is_kept else f"as {rival.title} has already"
+        problem = f"{driver.title} has a device {device!r}, {whose}"
+        if driver.kind is PeerKind.DRIVER:
+            return Routed(refuse=problem)
     if device in driver.reported:
         return Routed()
     if len(driver.reported) >= MAX_DEVICES:
@@ -97,42 +107,68 @@ def _too_many(driver: DriverRecord[PeerT], problem: str) -> Routed[PeerT]:
     return Routed(refuse=problem) if driver.kind is PeerKind.DRIVER else Routed(dropped=problem)
 
 
-def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Give definitions, sets and messages to interested clients and to snoopers (protocol.md S24, S26)."""
-    device, name, tag = frame.device or "", frame.name or "", frame.tag
-    routed: Routed[PeerT] = Routed()
-    if device and not routes.owners.holds(driver, device):
+def _define(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
+    """Take note of whose the device is, and pass the definition on (protocol.md S8, S24, S26)."""
+    device = frame.device or ""
+    if routes.owners.holder(device) is not driver:
         problem = claim(routes, driver, device)
         if problem is not None:
             return problem
-        if device in driver.reported:
+    return _report(routes, driver, frame)
+
+
+def _update(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
+    """Pass on a new state or new values, unless the device is somebody else's."""
+    return _conflict(routes, driver, frame.device or "") or _report(routes, driver, frame)
+
+
+def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
+    device, name = frame.device or "", frame.name or ""
+    routed: Routed[PeerT] = Routed()
+    if device in driver.reported:
+        driver.reported.discard(device)
+        if driver.host is not None:
             # Its definitions were dropped as long as the device was another's.
-            driver.reported.discard(device)
             routed.ask([driver], device)
-    if driver.host is not None and tag in _BLOB_TAGS and (device, name) not in driver.blobs:
-        if len(driver.blobs) >= MAX_BLOB_VECTORS:
+    if driver.host is not None and frame.tag in _BLOB_TAGS and not driver.blobs.has(device, name):
+        if driver.blobs.is_full:
             return _too_many(driver, f"it has more than {MAX_BLOB_VECTORS} BLOB vectors")
-        driver.blobs[device, name] = BLOBHandling.NEVER
+        driver.blobs.add(device, name)
         routes.change(device)
-    targets = routes.targets(driver, device, name, blob=tag == SetBLOBVector.tag)
-    if tag not in _BLOB_TAGS:
+    return _pass_on(routes, driver, frame, routed)
+
+
+def _remark(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
+    """Pass on a line for people, whosever the device is that it is about."""
+    return _pass_on(routes, driver, frame, Routed())
+
+
+def _pass_on(
+    routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame, routed: Routed[PeerT]
+) -> Routed[PeerT]:
+    """Add that interested clients and snoopers get the frame (protocol.md S24, S26)."""
+    blob = frame.tag == SetBLOBVector.tag
+    targets = routes.targets(driver, frame.device or "", frame.name or "", blob=blob)
+    if frame.tag not in _BLOB_TAGS:
         routes.note_way(driver, frame.head, targets)
     routed.send(frame, targets)
     return routed
 
 
 def _delete(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Like a report, but it makes nobody an owner: a device that was deleted may turn up elsewhere."""
+    """Pass on that a vector or a whole device exists no more; then the device's name is free."""
     device, name = frame.device or "", frame.name or ""
-    problem = conflict(routes, driver, device)
+    problem = _conflict(routes, driver, device)
     if problem is not None:
         return problem
-    for known in [known for known in driver.blobs if known[0] == device and name in ("", known[1])]:
-        del driver.blobs[known]
-    if not name and routes.owners.owner(device) is driver:
-        routes.owners.give_up(device)
-        driver.ways.clear()
     routed: Routed[PeerT] = Routed()
+    for surplus in driver.blobs.delete(device, name):
+        driver.blobs.tell(*surplus, BLOBHandling.NEVER)
+        routed.send(blob_request(*surplus, BLOBHandling.NEVER), (driver.peer,))
+    if not name:
+        if routes.owners.owner(device) in {None, driver}:
+            routes.owners.give_up(device)
+        routes.change(device)
     routed.send(frame, routes.targets(driver, device, name, blob=False))
     return routed
 
@@ -205,11 +241,11 @@ def _pass_reply(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
     return routed
 
 
-_BY_KIND: Mapping[str, _Rule] = {"def": _report, "set": _report, "new": _show_write}
+_BY_KIND: Mapping[str, _Rule] = {"def": _define, "set": _update, "new": _show_write}
 
 _RULES: Mapping[str, _Rule] = {
     **{tag: _BY_KIND[tag[:3]] for tag in MESSAGES if tag[:3] in _BY_KIND},
-    Message.tag: _report,
+    Message.tag: _remark,
     DelProperty.tag: _delete,
     GetProperties.tag: _snoop,
     EnableBLOB.tag: _set_policy,

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-from indianyio._vocabulary import BLOBHandling
 from indianyio.model._ownership import Ownership
+from indianyio.model._remote_blobs import RemoteBLOBs
 from indianyio.model._subscriptions import Breadth, Snoops, Subscription, addresses_all
 from indianyio.protocol._frames import Head
 
@@ -40,6 +40,10 @@ class PeerKind(Enum):
     REMOTE = "server"
     """Another server of which we are a client; its devices are served to our clients."""
 
+    def title(self, name: str) -> str:
+        """Return what a peer of this kind is called in a log line; a name that says the kind itself is enough."""
+        return name if name.lower().startswith(self.value) else f"{self.value} {name}"
+
 
 @dataclass(slots=True, eq=False)
 class ClientRecord(Generic[PeerT]):
@@ -61,21 +65,23 @@ class ClientRecord(Generic[PeerT]):
 class DriverRecord(Generic[PeerT]):
     """A driver or another server.
 
+    :ivar lineage: by what a driver is known again in its next life.
     :ivar host: where the other server is, ``None`` for a driver.
     :ivar asked: the only device asked of the other server, or ``"*"``.
     :ivar mark: what we write into the path of requests to it.
-    :ivar blobs: the BLOB vectors of the other server, each with the policy that it was told last.
+    :ivar blobs: the BLOB vectors of the other server, and what it was told about them.
     :ivar reported: devices of which it was reported already that they are another's.
     :ivar ways: who gets what of it, for messages that are handed on and change nothing.
     """
 
     peer: PeerT
     name: str
+    lineage: Hashable
     host: str | None = None
     asked: str = "*"
     mark: str = ""
     snoops: Snoops = field(default_factory=Snoops)
-    blobs: dict[tuple[str, str], BLOBHandling] = field(default_factory=dict)
+    blobs: RemoteBLOBs = field(default_factory=RemoteBLOBs)
     reported: set[str] = field(default_factory=set)
     ways: dict[Head, tuple[PeerT, ...]] = field(default_factory=dict)
 
@@ -87,7 +93,7 @@ class DriverRecord(Generic[PeerT]):
     @property
     def title(self) -> str:
         """What it is called in a log line."""
-        return self.name if self.name.startswith(self.kind.value) else f"{self.kind.value} {self.name}"
+        return self.kind.title(self.name)
 
 
 class Routes(Generic[PeerT]):
@@ -154,12 +160,9 @@ class Routes(Generic[PeerT]):
             client.peer for client in self._reachable(source) if client.subscription.wants(device, name, blob=blob)
         )
 
-    def knowing(self, source: DriverRecord[PeerT], device: str) -> tuple[PeerT, ...]:
-        """Return the clients and drivers for which the end of a device is news."""
-        return (
-            *(client.peer for client in self._reachable(source) if client.subscription.knows(device)),
-            *(driver.peer for driver in self._others(source.host) if driver.snoops.knows(device)),
-        )
+    def wants_blob(self, server: DriverRecord[PeerT], device: str, name: str) -> bool:
+        """Tell whether anybody is to get a BLOB of another server: not if the device is somebody else's by now."""
+        return self.owners.holder(device) in {None, server} and bool(self.targets(server, device, name, blob=True))
 
     def servers_above(self, source: DriverRecord[PeerT]) -> tuple[PeerT, ...]:
         """Return the clients that are servers; only they are asked for devices."""
@@ -224,15 +227,20 @@ class Routes(Generic[PeerT]):
         return _each_once(iter(self.drivers.values()))
 
     def rival(self, driver: DriverRecord[PeerT], device: str) -> DriverRecord[PeerT] | None:
-        """Return who else has a device that this driver or server speaks for.
+        """Return whose a device is, or for whom it is kept, if that is not this driver or server.
 
         A server in a circle with us may have it from us, and have sent back what we said of it just after our
         driver had gone. So our driver takes the device over when it is there again.
         """
-        rival = self.owners.rival(driver, device)
-        if rival is None or driver.host is not None:
-            return rival
-        return None if any(rival.host in client.circles for client in self.clients.values()) else rival
+        kept_for = self.owners.kept_for(device)
+        if kept_for is not None:
+            return None if kept_for.lineage == driver.lineage else kept_for
+        rival = self.owners.holder(device)
+        if rival is None or rival is driver:
+            return None
+        if driver.host is None and any(rival.host in client.circles for client in self.clients.values()):
+            return None
+        return rival
 
 
 def _each_once(drivers: Iterator[DriverRecord[PeerT]]) -> list[DriverRecord[PeerT]]:

@@ -3,16 +3,17 @@
 The router is told who comes and goes and what they send; it answers with what is to be sent to whom, and carries
 nothing out. Of a frame that it hands on it reads the start tag only, and hands on the frame itself, one for all.
 
-Where indiserver harms its peers the router differs. A device has one owner (S8), and no client can speak for it
-(S22). A write goes to the owner of its device and never to all drivers (S18). A BLOB policy for a device concerns
-that device (2.7). Clients that are no servers are not asked for devices (S28). Another server is told what all of
-our clients together want, not what one of them said last (2.9). Nothing runs in a circle between servers.
+Where indiserver harms its peers the router differs. A device has one owner, who has defined it (S8). Nobody else
+can speak for it (S22), nor for a device whose driver is being started again. A write goes to its device's owner and
+never to all drivers (S18). A BLOB policy for a device concerns that device (2.7). Clients that are no servers
+are not asked for devices (S28). Another server is told what all of our clients together want, not what one of them
+said last (2.9). Nothing runs in a circle between servers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Generic
 
 from indianyio._vocabulary import BLOBHandling
@@ -61,17 +62,20 @@ class Router(Generic[PeerT]):
         self._routes.clients[peer] = ClientRecord(peer, name, may_write)
         self._routes.change()
 
-    def add_driver(self, peer: PeerT, name: str, devices: Iterable[str] = ()) -> Routed[PeerT]:
+    def add_driver(
+        self, peer: PeerT, name: str, devices: Iterable[str] = (), *, lineage: Hashable | None = None
+    ) -> Routed[PeerT]:
         """Take in a local driver.
 
         :param peer: its handle.
         :param name: what it is called in log lines.
-        :param devices: its devices, if it declares them. Others are learnt from what it sends (protocol.md S8).
+        :param devices: its devices, if it declares them. Others are learnt from what it defines (protocol.md S8).
+        :param lineage: by what it is known again when it has ended and was started again; its name if absent.
         :return: nothing to send; ``refuse`` is set if a device is another's, and then it has not been taken in.
         :raises ValueError: the peer is there already.
         """
         self._require_new(peer)
-        driver = DriverRecord(peer, name)
+        driver = DriverRecord(peer, name, name if lineage is None else lineage)
         return self._take_in(driver, devices)
 
     def add_remote(self, peer: PeerT, name: str, *, host: str, device: str | None = None) -> Routed[PeerT]:
@@ -88,7 +92,7 @@ class Router(Generic[PeerT]):
         if not host or device == "":
             raise ValueError("a server needs a host, and the device wanted of it a name")
         mark = self._routes.mark_of(host)
-        driver = DriverRecord(peer, name, host=host, asked=device or "*", mark=mark)
+        driver = DriverRecord(peer, name, peer, host=host, asked=device or "*", mark=mark)
         return self._take_in(driver, () if device is None else (device,))
 
     def greeting(self, peer: PeerT) -> Routed[PeerT]:
@@ -152,9 +156,9 @@ class Router(Generic[PeerT]):
 
         :param peer: who has gone.
         :param reason: why, in words that the clients can read.
-        :param returns: whether a driver of the same name is to come in its place. Its devices are kept from other
-            servers until then, or until :meth:`will_not_return`: a command must not reach another instrument
-            because its own is being started again.
+        :param returns: whether a driver of the same lineage is to come in its place. Its devices are kept for that
+            one until :meth:`will_not_return`, and nobody else may speak for them: a command must not reach another
+            instrument because its own is being started again, nor a dome hear from a stranger that it is safe.
         :return: what is to be sent: for each device that it had the reason and the end of the device, to all who
             asked for any of it, snooping drivers included (protocol.md S9, and what S9 leaves out); and what other
             servers need not send any more.
@@ -164,23 +168,22 @@ class Router(Generic[PeerT]):
         routed: Routed[PeerT] = Routed()
         if routes.clients.pop(peer, None) is None:
             driver = routes.drivers.pop(peer)
-            devices = routes.owners.release(driver)
-            if returns:
-                routes.owners.keep(devices, driver.name)
+            devices = routes.owners.release(driver, keep=returns)
+            routes.change()  # first, or a driver that snooped itself would be told of its own end
             for device in devices:
-                targets = routes.knowing(driver, device)
+                targets = routes.targets(driver, device, "", blob=False)
                 routed.send(remark(device, f"{driver.title}: {reason}"), targets)
                 routed.send(deletion(device), targets)
         routes.change()
         routed.deliveries += self._policies_due()
         return routed
 
-    def will_not_return(self, name: str) -> None:
+    def will_not_return(self, lineage: Hashable) -> None:
         """Let others have the devices that were kept for a driver.
 
-        :param name: what the driver was called.
+        :param lineage: by what the driver was known.
         """
-        self._routes.owners.keep_no_more(name)
+        self._routes.owners.keep_no_more(lambda earlier: earlier.lineage == lineage)
 
     # -- looking inside ------------------------------------------------------------------------------------------
 
@@ -204,7 +207,7 @@ class Router(Generic[PeerT]):
         return self._routes.owners.devices(self._routes.drivers[peer])
 
     def blob_policies(self, peer: PeerT) -> list[EnableBLOB]:
-        """Return what another server was told last about each of its BLOB vectors.
+        """Return what another server was told last about each of its BLOB vectors, and about deleted ones.
 
         It is told ``Also`` if anybody here wants the BLOB, and ``Never`` if nobody does any more; never ``Only``,
         which would keep the rest from all others. Always with device and vector: so it means the same to indiserver
@@ -212,8 +215,8 @@ class Router(Generic[PeerT]):
 
         :raises KeyError: there is no such server.
         """
-        blobs = self._routes.drivers[peer].blobs.items()
-        return [EnableBLOB(device=device, name=name, value=policy) for (device, name), policy in blobs]
+        told = self._routes.drivers[peer].blobs
+        return [EnableBLOB(device=device, name=name, value=policy) for (device, name), policy in told]
 
     def _require_new(self, peer: PeerT) -> None:
         if peer in self._routes.clients or peer in self._routes.drivers:
@@ -236,12 +239,12 @@ class Router(Generic[PeerT]):
         self._routes.stale = set()
         due: Routed[PeerT] = Routed()
         for driver in self._routes.drivers.values():
-            for (device, name), told in driver.blobs.items():
+            for (device, name), told in driver.blobs:
                 if device not in stale and "" not in stale:
                     continue
-                wanted = self._routes.targets(driver, device, name, blob=True)
+                wanted = self._routes.wants_blob(driver, device, name)
                 policy = BLOBHandling.ALSO if wanted else BLOBHandling.NEVER
                 if policy is not told:
-                    driver.blobs[device, name] = policy
+                    driver.blobs.tell(device, name, policy)
                     due.send(blob_request(device, name, policy), (driver.peer,))
         return due.deliveries

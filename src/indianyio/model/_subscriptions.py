@@ -97,19 +97,16 @@ class Subscription:
         """Tell whether a message is for this client.
 
         :param device: the message's device; without one it is for everybody.
-        :param name: its vector; without one it is for those who subscribed to the whole device (protocol.md S17).
+        :param name: its vector; without one, as a message and the end of a device are, it is for those who
+            subscribed to any of the device. (indiserver leaves out who named a vector: protocol.md S17.)
         :param blob: whether it is a setBLOBVector, which alone counts as a BLOB (2.7).
         """
-        if device and self.breadth is Breadth.NAMED and not self._covers(device, name):
-            return False
+        if device and self.breadth is Breadth.NAMED:
+            interested = self._covers(device, name) if name else device in self._named
+            if not interested:
+                return False
         if blob:
             return self._policy(device, name) is not BLOBHandling.NEVER
-        return self._policy(device, "") is not BLOBHandling.ONLY
-
-    def knows(self, device: str) -> bool:
-        """Tell whether the end of a device is news to this client: it has subscribed to any of it."""
-        if self.breadth is Breadth.NAMED and device not in self._named:
-            return False
         return self._policy(device, "") is not BLOBHandling.ONLY
 
     def _covers(self, device: str, name: str) -> bool:
@@ -173,22 +170,21 @@ class Snoops:
         """Tell whether a message is for this driver.
 
         :param device: the message's device; what names none is for no snooper.
-        :param name: its vector.
+        :param name: its vector; without one, as a message and the end of a device are, it is for whoever snoops
+            any of the device, and be it BLOBs only.
         :param blob: whether it is a setBLOBVector.
         :param own: whether the driver has sent it. Who snoops everything does not mean itself.
         """
         if not device or not self._policies:
             return False
+        if not name:
+            return any(entry[0] == device or (entry == _EVERYTHING and not own) for entry in self._policies)
         entry = self._entry(device, name)
         if entry is None and not own and _EVERYTHING in self._policies:
             entry = _EVERYTHING
         if entry is None:
             return False
         return self._policies[entry] is not (BLOBHandling.NEVER if blob else BLOBHandling.ONLY)
-
-    def knows(self, device: str) -> bool:
-        """Tell whether the end of a device is news to this driver: it snoops any of it."""
-        return any(entry == _EVERYTHING or entry[0] == device for entry in self._policies)
 
     def _entry(self, device: str, name: str) -> tuple[str, str] | None:
         for entry in ((device, name), (device, "")):

@@ -20,7 +20,8 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("serving clients instead of standard input and output")
     add = group.add_argument
     add("--port", type=_port, metavar="PORT", help="listen on this TCP port; INDI's is 7624, 0 picks a free one")
-    add("--host", default="localhost", help="listen on this address; 0.0.0.0 for all (default: %(default)s)")
+    host = "listen on this address; 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6 (default: %(default)s)"
+    add("--host", default="localhost", help=host)
     add("--unix", type=_unix, metavar="PATH", help="listen on this unix socket; @NAME for an abstract one")
     add("--exec", action="append", default=[], metavar="PROGRAM", help="serve this driver too, any INDI driver")
     add("--remote", action="append", default=[], type=_remote, metavar="HOST[:PORT]", help="serve that server too")

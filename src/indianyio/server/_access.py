@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from indianyio._failures import EXITS
 
 __all__ = [
     "Access",
     "AccessRule",
+    "AccessTable",
     "Connection",
     "access_table",
     "decide",
+    "decide_without_certificate",
     "default_access",
+    "is_reachable",
     "warn_if_open",
 ]
 
@@ -33,6 +36,12 @@ _Network: TypeAlias = IPv4Network | IPv6Network
 
 # ::ffff:0:0/96, where IPv6 keeps the IPv4 addresses.
 _MAPPED_PREFIX_BITS = 96
+
+_UNIX = "unix"
+_NAMED: dict[str, tuple[_Network, ...]] = {
+    _UNIX: (),
+    "loopback": (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+}
 
 _REMEDY = "listen on localhost or a unix socket only, or decide with access= who may do what"
 
@@ -91,7 +100,12 @@ class Connection:
 
 
 AccessRule: TypeAlias = Callable[[Connection], Access]
-"""Decides what a connection may do; called once for each, in the event loop, so it must not take long."""
+"""Decides what a connection may do; called in the event loop, so it must not take long.
+
+It is called once for each connection. Over TLS that is before the handshake, so that who is refused for its address
+costs nothing. Should the rule ask for the certificate, of which there is none yet, what it says is ignored, and it
+is called again after the handshake.
+"""
 
 
 def default_access(connection: Connection) -> Access:
@@ -99,25 +113,51 @@ def default_access(connection: Connection) -> Access:
     return Access.FULL
 
 
+class AccessTable:
+    """A rule that goes by where a client comes from; made by :func:`access_table`.
+
+    :ivar default: what those may whom no entry matches.
+    """
+
+    def __init__(self, rules: Sequence[tuple[str, Access]], default: Access) -> None:
+        self._rows = tuple((entry, _networks(entry), _allowed(entry, access)) for entry, access in rules)
+        self.default = _allowed("default", default)
+
+    def __call__(self, connection: Connection) -> Access:
+        """Return what a connection may do."""
+        address = _address(connection)
+        for entry, networks, access in self._rows:
+            if address is not None and any(address in network for network in networks):
+                return access
+            if entry == _UNIX and connection.kind == "unix":
+                return access
+        return self.default
+
+    @property
+    def networks(self) -> list[tuple[_Network, Access]]:
+        """The networks of its entries and what these allow; the first that matches decides."""
+        return [(network, access) for _, networks, access in self._rows for network in networks]
+
+    @property
+    def restricts(self) -> bool:
+        """Whether anybody may do less than everything."""
+        return any(access is not Access.FULL for access in (self.default, *(access for *_, access in self._rows)))
+
+
 def access_table(rules: Sequence[tuple[str, Access]], default: Access) -> AccessRule:
     """Return a rule that goes by where a client comes from; the first entry that matches decides.
 
     An entry is an IP network (``"192.168.1.0/24"``, ``"fd00::/8"``), an address (``"192.168.1.7"``), ``"loopback"``
     (this machine, over TCP), or ``"unix"`` (this machine, over a unix socket). IPv4 addresses match in whatever
-    form they arrive, also as ``::ffff:192.168.1.7``; an IPv6 network, ``"::/0"`` included, holds no IPv4 address.
+    form they arrive, also as ``::ffff:192.168.1.7``; an IPv6 network, ``"::/0"`` included, holds no IPv4 address,
+    and an IPv4 network no IPv6 address. A server says at its start whom that leaves fully open, for each of both.
 
     :param rules: pairs of an entry and what it allows.
     :param default: what those may whom no entry matches.
     :raises TypeError: an entry is not a text.
     :raises ValueError: an entry is none of these, or allows what is not an :class:`Access`; the text names it.
     """
-    table = tuple((_matcher(entry), _allowed(entry, access)) for entry, access in rules)
-    otherwise = _allowed("default", default)
-
-    def rule(connection: Connection) -> Access:
-        return next((access for matches, access in table if matches(connection)), otherwise)
-
-    return rule
+    return AccessTable(rules, default)
 
 
 def decide(rule: AccessRule, connection: Connection) -> Access:
@@ -131,6 +171,29 @@ def decide(rule: AccessRule, connection: Connection) -> Access:
         return Access.REFUSED  # noqa: ASYNC104
 
 
+def decide_without_certificate(rule: AccessRule, connection: Connection) -> Access | None:
+    """Return what a connection may do, whatever its certificate; ``None`` if the rule asks for that."""
+    unverified = _Unverified(connection.kind, connection.address, connection.port)
+    try:
+        access = Access(rule(unverified))
+    except Exception:
+        if not unverified.is_certificate_wanted:
+            logger.exception("%s: refused, because the access rule failed", connection.name)
+        access = Access.REFUSED
+    return None if unverified.is_certificate_wanted else access
+
+
+class _Unverified(Connection):
+    """A connection before its handshake; notes whether its certificate is asked for."""
+
+    is_certificate_wanted = False
+
+    def __getattribute__(self, name: str) -> Any:  # noqa: ANN401 - as the attributes are
+        if name == "certificate":
+            object.__setattr__(self, "is_certificate_wanted", True)
+        return super().__getattribute__(name)
+
+
 def warn_if_open(addresses: Iterable[str], has_rule: bool, remedy: str = _REMEDY) -> None:
     """Log one warning if machines elsewhere can connect and nothing decides what they may do.
 
@@ -138,13 +201,22 @@ def warn_if_open(addresses: Iterable[str], has_rule: bool, remedy: str = _REMEDY
     :param has_rule: whether an access rule was given.
     :param remedy: what to do about it, in words.
     """
-    reachable = [address for address in addresses if not _is_local(address)]
+    reachable = list(filter(is_reachable, addresses))
     if reachable and not has_rule:
         logger.warning(
             "INDI has no authentication: whoever can reach %s can command the instruments. To restrict that, %s.",
             " or ".join(reachable),
             remedy,
         )
+
+
+def is_reachable(listening: str) -> bool:
+    """Return whether other machines can connect to where a server listens."""
+    host = listening.rpartition(":")[0].strip("[]")
+    try:
+        return not _unmapped(ip_address(host)).is_loopback
+    except ValueError:
+        return False  # the path or the name of a unix socket
 
 
 def _allowed(entry: str, access: Access) -> Access:
@@ -155,34 +227,18 @@ def _allowed(entry: str, access: Access) -> Access:
         raise ValueError(f"access rule {entry!r}: {access!r} is none of {choices}") from exc
 
 
-def _matcher(entry: str) -> Callable[[Connection], bool]:
+def _networks(entry: str) -> tuple[_Network, ...]:
+    """Return the networks of an entry; a unix socket belongs to none."""
     if not isinstance(entry, str):
         raise TypeError(f"access rule {entry!r}: an entry is a text, such as '192.168.1.0/24'")
-    named = _NAMED_MATCHERS.get(entry)
-    if named is not None:
-        return named
+    if entry in _NAMED:
+        return _NAMED[entry]
     try:
-        network = _unmapped_network(ip_network(entry))
+        return (_unmapped_network(ip_network(entry)),)
     except ValueError as exc:
         raise ValueError(
             f"access rule {entry!r}: neither a network, an address, 'loopback' nor 'unix': {exc}"
         ) from exc
-    return lambda connection: (address := _address(connection)) is not None and address in network
-
-
-def _comes_over_unix(connection: Connection) -> bool:
-    return connection.kind == "unix"
-
-
-def _comes_over_loopback(connection: Connection) -> bool:
-    address = _address(connection)
-    return address is not None and address.is_loopback
-
-
-_NAMED_MATCHERS: dict[str, Callable[[Connection], bool]] = {
-    "unix": _comes_over_unix,
-    "loopback": _comes_over_loopback,
-}
 
 
 def _address(connection: Connection) -> _Address | None:
@@ -200,11 +256,3 @@ def _unmapped_network(network: _Network) -> _Network:
     if network.prefixlen >= _MAPPED_PREFIX_BITS and isinstance(first, IPv4Address):
         return IPv4Network((first, network.prefixlen - _MAPPED_PREFIX_BITS))
     return network
-
-
-def _is_local(listening: str) -> bool:
-    host = listening.rpartition(":")[0].strip("[]")
-    try:
-        return _unmapped(ip_address(host)).is_loopback
-    except ValueError:
-        return True  # the path or the name of a unix socket

@@ -29,8 +29,9 @@ _EVERYWHERE = ("0.0.0.0", "::")
 _HOSTS = {
     "localhost": ("127.0.0.1", "::1"),
     "": _EVERYWHERE,
-    "0.0.0.0": _EVERYWHERE,
     "::": _EVERYWHERE,
+    # IPv4 only, as it says: a rule for IPv4 that goes with it would not hold over IPv6.
+    "0.0.0.0": ("0.0.0.0",),
 }
 
 # How a machine without IPv6 answers.

@@ -6,24 +6,27 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-
-from anyio import CancelScope
+from dataclasses import replace
 
 from indianyio._failures import FAILURES, failure_in
 from indianyio._transports import ByteStream, SocketStream
 from indianyio.exceptions import ConnectionLostError
 from indianyio.model import PeerOutbox
-from indianyio.server._access import Access, AccessRule, Connection, decide, default_access
+from indianyio.server._access import (
+    Access,
+    AccessRule,
+    Connection,
+    decide,
+    decide_without_certificate,
+    default_access,
+)
+from indianyio.server._handshakes import Handshakes
 from indianyio.server._hub import Hub
-from indianyio.server._tls import TLSStream, accept_tls
 from indianyio.server._wire import WirePort
 
 __all__ = ["Clients"]
 
 logger = logging.getLogger(__name__)
-
-# Who has something to say says it within ten seconds; so many may try at the same time.
-_MOST_HANDSHAKES = 100
 
 # What Linux takes for TCP_KEEPIDLE.
 _LONGEST_SILENCE = 32767
@@ -60,7 +63,7 @@ class Clients:
         self._keepalive_seconds = keepalive_seconds
         self._present = 0
         self._served = 0
-        self._arriving: set[CancelScope] = set()
+        self._handshakes = Handshakes()
 
     async def serve(self, hub: Hub, sock: socket.socket, connection: Connection) -> None:
         """Serve one client from its first byte to its last; what fails is its own matter.
@@ -76,7 +79,8 @@ class Clients:
             if connection.kind != "unix":
                 _keep_alive(sock, self._keepalive_seconds)
             if self._tls is None or connection.kind == "unix":
-                await self._serve(hub, SocketStream(sock, name=connection.name), connection)
+                access = decide(self._access, connection)
+                await self._serve(hub, SocketStream(sock, name=connection.name), connection, access)
             else:
                 await self._serve_encrypted(hub, sock, connection, self._tls)
         except ConnectionLostError as error:
@@ -87,38 +91,35 @@ class Clients:
 
     def finish(self, reason: str) -> None:
         """Let each client go when it has got what waits for it; whoever calls this sets the bound."""
-        for arriving in self._arriving:
-            arriving.cancel(reason)
+        self._handshakes.end(reason)
         for port in self.ports:
             port.finish(reason)
 
     async def _serve_encrypted(
         self, hub: Hub, sock: socket.socket, connection: Connection, tls: ssl.SSLContext
     ) -> None:
-        # Who has not come to the end of its handshake is no client yet, and must take the place of none.
-        if len(self._arriving) >= _MOST_HANDSHAKES:
-            logger.warning("%s: refused: there are %d TLS handshakes already", connection.name, _MOST_HANDSHAKES)
+        # Before the handshake: who is refused for its address must not even take the place of one who tries.
+        access = decide_without_certificate(self._access, connection)
+        if access is Access.REFUSED:
+            self._refuse(connection)
             return
-        stream: TLSStream | None = None
-        with CancelScope() as arriving:
-            self._arriving.add(arriving)
-            try:
-                stream = await accept_tls(sock, tls, name=connection.name)
-            finally:
-                self._arriving.discard(arriving)
+        stream = await self._handshakes.accept(sock, tls, connection)
         if stream is None:
             return
-        certificate = stream.certificate
-        known = Connection(connection.kind, connection.address, connection.port, certificate=certificate)
         try:
-            await self._serve(hub, stream, known)
+            if access is None:
+                connection = replace(connection, certificate=stream.certificate)
+                access = decide(self._access, connection)
+            await self._serve(hub, stream, connection, access)
         finally:
             stream.close()  # tells the client that this is the end, and not an attack
 
-    async def _serve(self, hub: Hub, stream: ByteStream, connection: Connection) -> None:
-        access = decide(self._access, connection)
+    def _refuse(self, connection: Connection) -> None:
+        logger.warning("%s: refused by the access rule", connection.name)
+
+    async def _serve(self, hub: Hub, stream: ByteStream, connection: Connection, access: Access) -> None:
         if access is Access.REFUSED:
-            logger.warning("%s: refused by the access rule", connection.name)
+            self._refuse(connection)
             return
         if self._present >= self._most:
             logger.warning("%s: refused: there are %d clients already", connection.name, self._present)

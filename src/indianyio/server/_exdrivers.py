@@ -121,7 +121,7 @@ class ExternalDriver:
         try:
             await self._live_on(hub, process)
         finally:
-            hub.router.will_not_return(self.name)
+            hub.router.will_not_return(self)
 
     async def _live_on(self, hub: Hub, process: DriverProcess | None) -> None:
         restarts = Attempts(self._backoff)
@@ -156,7 +156,9 @@ class ExternalDriver:
             hub, process.stream, outbox, name=self.name, debug=self._debug, close_input=process.close_input
         )
         log = logging.getLogger(f"indianyio.server.driver.{self.name}")
-        reason = await DriverLife(hub, process, port, log=log, grace_seconds=self._grace_seconds).live()
+        # Its name would not do for a lineage: two cameras of one make run the same program.
+        life = DriverLife(hub, process, port, log=log, grace_seconds=self._grace_seconds, lineage=self)
+        reason = await life.live()
         logger.log(logging.ERROR if port.is_duplicate else logging.WARNING, "%s: %s", self.name, reason)
         return not port.is_duplicate
 

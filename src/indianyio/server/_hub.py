@@ -53,9 +53,13 @@ class Hub:
         """Take in a client."""
         self.router.add_client(port, port.name, may_write=may_write)
 
-    def add_driver(self, port: Port, devices: Iterable[str] = ()) -> str | None:
-        """Take in a driver and ask for its definitions; return why not, if a device of it is another's."""
-        return self._welcome(port, self.router.add_driver(port, port.name, devices))
+    def add_driver(self, port: Port, devices: Iterable[str] = (), *, lineage: Hashable | None = None) -> str | None:
+        """Take in a driver and ask for its definitions; return why not, if a device of it is another's.
+
+        :param devices: its devices, if it declares them.
+        :param lineage: by what it is known again when it was started again; its name if absent.
+        """
+        return self._welcome(port, self.router.add_driver(port, port.name, devices, lineage=lineage))
 
     def add_remote(self, port: Port, host: str, device: str | None) -> str | None:
         """Take in another server and ask for its definitions; return why not, if that cannot be.
@@ -68,7 +72,7 @@ class Hub:
     def remove(self, port: Port, reason: str, *, returns: bool = False) -> None:
         """Forget a peer, and tell those who know its devices that they are gone, and why.
 
-        :param returns: whether a driver of the same name is to come in its place, for which its devices are kept.
+        :param returns: whether a driver of the same lineage is to come in its place; its devices are kept for that.
         """
         self._carry_out(port, self.router.remove(port, reason, returns=returns))
 

@@ -65,9 +65,9 @@ _CREDENTIALS = struct.Struct("iII")
 async def open_listeners(host: str | None, port: int, unix: str | None) -> list[Listener]:
     """Listen at every address that is asked for, or at none.
 
-    :param host: where to listen for TCP: a name or an address; ``"localhost"`` means IPv4 and IPv6; ``""``,
-        ``"0.0.0.0"`` and ``"::"`` mean every address of this machine, of both. ``None``: no TCP. Where a host has
-        several addresses, IPv6 ones that this machine does not have are left out.
+    :param host: where to listen for TCP: a name or an address; ``"localhost"`` means IPv4 and IPv6; ``""`` and
+        ``"::"`` mean every address of this machine, of both; ``"0.0.0.0"`` every IPv4 address. ``None``: no TCP.
+        Where a host has several addresses, IPv6 ones that this machine does not have are left out.
     :param port: the TCP port, the same for all addresses; 0 picks a free one.
     :param unix: a unix socket: a path, or ``@`` (or a NUL character) and a name for an abstract one, which
         indiserver and libindi's clients write without the ``@`` (protocol.md 2.1, C1). A socket that an earlier

@@ -16,7 +16,7 @@ mount for instance, still reaches its clients.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import anyio
 from anyio import CancelScope, create_task_group
@@ -93,16 +93,25 @@ class DriverLife:
     :param port: its port, of which the hub knows nothing yet.
     :param log: where its standard error goes.
     :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL.
+    :param lineage: what all lives of this driver have in common, and no other driver has.
     """
 
     def __init__(
-        self, hub: Hub, process: DriverProcess, port: DriverPort, *, log: logging.Logger, grace_seconds: float
+        self,
+        hub: Hub,
+        process: DriverProcess,
+        port: DriverPort,
+        *,
+        log: logging.Logger,
+        grace_seconds: float,
+        lineage: Hashable,
     ) -> None:
         self._hub = hub
         self._process = process
         self._port = port
         self._log = log
         self._grace_seconds = grace_seconds
+        self._lineage = lineage
         self._passing = CancelScope(shield=True)
         self._attending = CancelScope(shield=True)
         self._passed = anyio.Event()
@@ -140,7 +149,7 @@ class DriverLife:
 
     async def _pass(self) -> None:
         """Have the driver in the hub for as long as it speaks, and tell its clients of the end."""
-        refusal = self._hub.add_driver(self._port)
+        refusal = self._hub.add_driver(self._port, lineage=self._lineage)
         if refusal is not None:
             self._port.is_duplicate = True
             self._reason = refusal

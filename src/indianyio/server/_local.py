@@ -18,6 +18,7 @@ import anyio.lowlevel
 from indianyio._link import FrameHandler
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
+from indianyio.exceptions import RemoteProtocolError
 from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
 from indianyio.protocol import (
     Frame,
@@ -110,7 +111,11 @@ class LocalLink:
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used."""
-        message = decode(frame, self.limits)
+        try:
+            message = decode(frame, self.limits)
+        except RemoteProtocolError as error:
+            # Limits narrower than what the driver itself has must not end it, and the server with it.
+            message = Unusable.made_of(frame, str(error))
         if isinstance(message, Unusable):
             logger.warning("%s: dropped %d bytes: %s", self.name, message.size, message.reason)
             return None

@@ -27,6 +27,7 @@ from indianyio.server._clients import Clients
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import open_listeners
+from indianyio.server._openness import tell_openness
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._run import ServerRun
 from indianyio.server._statistics import distinct
@@ -47,12 +48,14 @@ class IPyServer(AsyncContextManagerMixin):
     of which comes a :exc:`~indianyio.ServerFailedError`. One that is shut down within the block leaves it alone.
 
     :param drivers: drivers to be run in this process.
-    :param host: where to listen; ``"0.0.0.0"`` or ``"::"`` for every address, ``None`` for no TCP at all.
+    :param host: where to listen; ``"0.0.0.0"`` for every IPv4 address, ``"::"`` for every address, ``None`` for no
+        TCP at all.
     :param port: the TCP port; 0 picks a free one.
     :param maxconnections: how many clients there may be at a time, at least 1.
     :param unix: a unix socket to listen on as well: a path, or ``@`` and a name for an abstract one.
     :param access: decides about each connection what it may do, see :func:`access_table`; all may do everything if
-        absent, and a warning says so where other machines can connect.
+        absent, and a warning says so where other machines can connect. At its start the server says for IPv4, IPv6
+        and unix sockets whom a table leaves fully open.
     :param tls: a server's context (``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)`` with a certificate
         loaded), with which TCP connections are encrypted.
     :param statistics_interval: how often what :meth:`statistics` returns is logged at INFO, a line for each peer:
@@ -264,6 +267,8 @@ class IPyServer(AsyncContextManagerMixin):
         self._addresses = [listener.address for listener in listeners]
         logger.info("listening on %s", ", ".join(self._addresses))
         warn_if_open(self._addresses, self.access is not None)
+        if self.access is not None:
+            tell_openness(self._addresses, self.access)
         return ServerRun(
             Hub(Limits()),
             listeners,
