@@ -47,7 +47,7 @@ class Relay:
     def frames(self) -> Sequence[Frame]:
         """Return what came, for one receiver that reads either form, and who closes its attachments."""
         form = self._received
-        return (replace(form, attachments=self._parts(form)) if form.attachments else form,)
+        return (form.with_attachments(self._parts(form)) if form.attachments else form,)
 
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the message for one receiver's outbox.
@@ -84,7 +84,7 @@ class Relay:
             else:
                 shared.append(SharedAttachment(attachment))
                 self._held.append(shared[-1])
-        return replace(frame, attachments=tuple(shared))
+        return frame.with_attachments(tuple(shared))
 
     @staticmethod
     def _parts(form: Frame) -> tuple[SharedAttachment, ...]:

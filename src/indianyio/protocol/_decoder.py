@@ -1,4 +1,4 @@
-"""Frames to messages, by an XML parser; plain ones are taken apart by ``_plain_decoder``.
+"""Frames to messages: plain ones by ``_plain_decoder``, all others by an XML parser.
 
 What becomes of a parsed element is read off the message classes: their fields are the attributes, and those
 without a default must be there. What the classes do not name is ignored, as the standard asks.
@@ -11,20 +11,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element, TreeBuilder
 
 from indianyio._vocabulary import Limits
 from indianyio.protocol._blobs import decode_base64
-from indianyio.protocol._elements import Attachment, OneBLOB, WireElement, WireMember, WireMessage
+from indianyio.protocol._elements import (
+    Attachment,
+    OneBLOB,
+    WireElement,
+    WireMember,
+    WireMessage,
+    attributes_of,
+    required_of,
+)
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
 from indianyio.protocol._messages import MEMBERS, MESSAGES
-from indianyio.protocol._plain_decoder import plain_message
+from indianyio.protocol._plain import is_plain_in_order
+from indianyio.protocol._plain_decoder import canonical_message, quoted_message
+from indianyio.protocol._plain_frames import CONTENT_TAGS
 from indianyio.protocol._shapes import Node, RefusalError, nodes_of, parse
-from indianyio.protocol._values import BLANKS, CONTENT_FIELDS, WORDS, text_reader
+from indianyio.protocol._values import BLANKS, WORDS, text_reader
 
-__all__ = ["decode", "parse_element"]
+__all__ = ["decode", "parse_element", "parsed_message"]
 
 # More digits than any size has, and fewer than int() minds.
 _SIZE = re.compile(r"[0-9]{1,18}")
@@ -47,10 +57,24 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
     """
     if frame.decoded is None:
         try:
-            frame.decoded = plain_message(frame, limits) if frame.plain else _message(frame, limits)
+            frame.decoded = _plain_message(frame, limits) or parsed_message(frame, limits)
         except RefusalError as refusal:
             frame.decoded = Unusable.made_of(frame, str(refusal))
     return frame.decoded
+
+
+def _plain_message(frame: Frame, limits: Limits) -> WireMessage | None:
+    """Return the message if one of the shortcuts finds it: most often the first."""
+    if frame.plain is False or frame.tag in CONTENT_TAGS or frame.tag not in MESSAGES:
+        return None
+    if frame.plain or frame.data.isascii():
+        message = canonical_message(frame, limits)
+        if message is not None:
+            frame.plain = True
+            return message
+    if frame.plain is None:
+        frame.plain = is_plain_in_order(frame.tag, frame.data, limits.members)
+    return quoted_message(frame, limits) if frame.plain else None
 
 
 def parse_element(data: bytes) -> Element:
@@ -113,14 +137,12 @@ class _Plan(Generic[_ElementT_co]):
 
 
 def _plan(cls: type[_ElementT_co]) -> _Plan[_ElementT_co]:
-    attributes = [entry for entry in fields(cls) if entry.name not in CONTENT_FIELDS]
-    has_value = any(entry.name == "value" for entry in fields(cls))
-    content = _value(cls) if has_value else _no_content
+    content = _value(cls) if "value" in cls.__struct_fields__ else _no_content
     return _Plan(
         tag=cls.tag,
         build=cls,
-        attributes=tuple(entry.name for entry in attributes),
-        required=tuple(entry.name for entry in attributes if entry.default is MISSING),
+        attributes=attributes_of(cls),
+        required=required_of(cls),
         content=_blob if cls is OneBLOB else content,
     )
 
@@ -129,7 +151,12 @@ _MESSAGE_PLANS = {tag: _plan(cls) for tag, cls in MESSAGES.items()}
 _MEMBER_PLANS = {vector.tag: _plan(member) for vector, member in MEMBERS.items()}
 
 
-def _message(frame: Frame, limits: Limits) -> WireMessage:
+def parsed_message(frame: Frame, limits: Limits) -> WireMessage:
+    """Return the message in a frame, whatever is already known of it, by means of the XML parser.
+
+    :raises RefusalError: it cannot be used.
+    :raises RemoteProtocolError: it is too deep or has too many members.
+    """
     plan = _MESSAGE_PLANS.get(frame.tag)
     if plan is None:
         raise RefusalError("its tag is unknown")

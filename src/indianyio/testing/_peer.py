@@ -61,7 +61,7 @@ class Peer:
         self.definitions: dict[tuple[str, str], WireMessage] = {}
         self._stream = stream
         self._answer_pings = answer_pings
-        self._framer = Framer()
+        self._framer = Framer(decoding=True)
         self._items: deque[Frame | Unusable] = deque()
         self._attachments: deque[Attachment] = deque()
         self._opened: list[Attachment] = []
