@@ -9,13 +9,13 @@ must be decoded to be carried at all.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from xml.etree.ElementTree import Element, TreeBuilder
 
 from indianyio._vocabulary import Limits
+from indianyio.protocol._blob_spans import decimal
 from indianyio.protocol._blobs import decode_base64
 from indianyio.protocol._elements import (
     Attachment,
@@ -35,9 +35,6 @@ from indianyio.protocol._shapes import Node, RefusalError, nodes_of, parse
 from indianyio.protocol._values import BLANKS, WORDS, text_reader
 
 __all__ = ["decode", "parse_element", "parsed_message"]
-
-# More digits than any size has, and fewer than int() minds.
-_SIZE = re.compile(r"[0-9]{1,18}")
 
 _ElementT_co = TypeVar("_ElementT_co", bound=WireElement, covariant=True)
 
@@ -103,7 +100,7 @@ def _value(cls: type[WireElement]) -> _Content:
 
 def _blob(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
     written_size = node.attributes.get("size", "").strip(BLANKS)
-    size = int(written_size) if _SIZE.fullmatch(written_size) else None
+    size = decimal(written_size)
     if node.attributes.get("attached") == "true":
         content: dict[str, object] = {"attachment": next(attachments, None)}
         if content["attachment"] is None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from indianyio.exceptions import LocalProtocolError
+from indianyio.protocol._blob_spans import decimal
 from indianyio.protocol._blobs import encode_base64
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOBVector, SetBLOBVector
@@ -209,10 +210,11 @@ def _require_size(blob: OneBLOB, *, has_content: bool) -> None:
                 raise LocalProtocolError(f"oneBLOB {blob.name!r} has content and no {name}")
     if blob.size is None:
         return
-    if not (blob.size.isascii() and blob.size.isdecimal()):
+    size = decimal(blob.size)
+    if size is None:
         raise LocalProtocolError(f"oneBLOB {blob.name!r} has the size {blob.size!r}, which is no count of bytes")
     # Readers skip a BLOB of size 0, and the C++ client crashes on an empty one of another size (protocol.md W34).
-    if (int(blob.size) > 0) != has_content:
+    if (size > 0) != has_content:
         raise LocalProtocolError(
             f"oneBLOB {blob.name!r} has the size {blob.size} and {'some' if has_content else 'no'} content"
         )

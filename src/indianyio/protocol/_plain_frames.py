@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 
 from indianyio._vocabulary import Limits
+from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._frames import Frame, Head, Unusable
-from indianyio.protocol._heads import attached_count
 from indianyio.protocol._messages import MESSAGES, NewBLOBVector, SetBLOBVector, SetNumberVector
 from indianyio.protocol._plain import is_xml_utf8, plain_element, quoted_value
 from indianyio.protocol._plain_decoder import canonical_reader
