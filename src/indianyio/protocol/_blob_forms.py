@@ -9,7 +9,6 @@ Content is taken whole: a conversion holds the BLOB and its base64 at the same t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Protocol, TypeAlias
@@ -21,10 +20,11 @@ from indianyio.protocol._elements import Attachment
 from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import SetBLOBVector
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "blob_form", "is_stream"]
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
+_ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
 
 

@@ -8,19 +8,19 @@ must then meet as many elements as were cut. So does the count of descriptors. A
 base64, at more than 1 GB/s; what is decoded is looked at anyway.
 
 :func:`blob_spans` serves the relay, which does not decode: a text ends at the first ``<``, which ``bytes.find``
-looks for more than ten times as fast. That is right in a *plain* vector (see ``_plain``), and all but the contents is
-proved to be plain when they are taken out. In any other vector the spans may be wrong in any way but one: a span
+looks for more than ten times as fast. That is right in a *plain* vector (see ``_plain``), and all but the contents
+is proved to be plain when they are taken out. In any other vector the spans may be wrong in any way but one: a span
 never contains a ``<``, so what is left without them is still not plain.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from indianyio.protocol._heads import REST_OF_HEAD, attribute
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = [
     "BlobElement",
@@ -32,20 +32,20 @@ __all__ = [
     "without_contents",
 ]
 
-_HEAD = re.compile(rb"<oneBLOB(?=[ \t\r\n/>])" + REST_OF_HEAD)
-_SPACES = re.compile(rb"[ \t\r\n]*+")
+_HEAD = LazyPattern(rb"<oneBLOB(?=[ \t\r\n/>])" + REST_OF_HEAD)
+_SPACES = LazyPattern(rb"[ \t\r\n]*+")
 _TAG_BYTES = len(b"<oneBLOB")
 # More digits than any size has, and fewer than int() minds.
-_DECIMAL = re.compile(r"[0-9]{1,18}")
+_DECIMAL = LazyPattern(r"[0-9]{1,18}")
 
-_MARKUP = re.compile(
+_MARKUP = LazyPattern(
     rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
     + REST_OF_HEAD
     + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
 )
 _ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
 
-_TAG = re.compile(rb"<" + REST_OF_HEAD)
+_TAG = LazyPattern(rb"<" + REST_OF_HEAD)
 # An image has five or so. Of more than this, one search through everything is cheaper.
 _FEW_TAGS = 100
 

@@ -1,42 +1,24 @@
-"""Frames to messages: plain ones by ``_plain_decoder``, all others by an XML parser.
+"""Frames to messages, by the shortest way: ``_plain_decoder`` for plain ones, an XML parser for all others.
 
-What becomes of a parsed element is read off the message classes: their fields are the attributes, and those
-without a default must be there. What the classes do not name is ignored, as the standard asks.
-
-Values stay as they were written (that ``On`` is a switch's value is the model's business), except that a BLOB
-must be decoded to be carried at all.
+The parser is imported when it is needed first: many a program never sees a message that is not plain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-from xml.etree.ElementTree import Element, TreeBuilder
+from typing import TYPE_CHECKING
 
 from indianyio._vocabulary import Limits
-from indianyio.protocol._blob_spans import decimal
-from indianyio.protocol._blobs import decode_base64
-from indianyio.protocol._elements import (
-    Attachment,
-    OneBLOB,
-    WireElement,
-    WireMember,
-    WireMessage,
-    attributes_of,
-    required_of,
-)
-from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
-from indianyio.protocol._messages import MEMBERS, MESSAGES
+from indianyio.protocol._elements import WireMessage
+from indianyio.protocol._frames import Frame, Unusable
+from indianyio.protocol._messages import MESSAGES
 from indianyio.protocol._plain import is_plain_in_order
 from indianyio.protocol._plain_decoder import canonical_message, quoted_message
 from indianyio.protocol._plain_frames import CONTENT_TAGS
-from indianyio.protocol._shapes import Node, RefusalError, nodes_of, parse
-from indianyio.protocol._values import BLANKS, WORDS, text_reader
 
-__all__ = ["decode", "parse_element", "parsed_message"]
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
-_ElementT_co = TypeVar("_ElementT_co", bound=WireElement, covariant=True)
+__all__ = ["decode", "parse_element"]
 
 
 def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  # noqa: B008 - frozen
@@ -53,10 +35,7 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
         raised, whatever the bytes.
     """
     if frame.decoded is None:
-        try:
-            frame.decoded = _plain_message(frame, limits) or parsed_message(frame, limits)
-        except RefusalError as refusal:
-            frame.decoded = Unusable.made_of(frame, str(refusal))
+        frame.decoded = _plain_message(frame, limits) or _by_parser(frame, limits)
     return frame.decoded
 
 
@@ -74,122 +53,22 @@ def _plain_message(frame: Frame, limits: Limits) -> WireMessage | None:
     return quoted_message(frame, limits) if frame.plain else None
 
 
+def _by_parser(frame: Frame, limits: Limits) -> WireMessage | Unusable:
+    from indianyio.protocol._shapes import RefusalError
+    from indianyio.protocol._xml_decoder import parsed_message
+
+    try:
+        return parsed_message(frame, limits)
+    except RefusalError as refusal:
+        return Unusable.made_of(frame, str(refusal))
+
+
 def parse_element(data: bytes) -> Element:
     """Return an element as :mod:`xml.etree.ElementTree` has it, for code that wants to read the XML itself.
 
     :param data: the bytes of a frame.
     :raises ValueError: it is not well-formed, or declares a document type or an entity.
     """
-    try:
-        return parse(data, TreeBuilder())
-    except RefusalError as refusal:
-        raise ValueError(str(refusal)) from refusal
+    from indianyio.protocol import _xml_decoder
 
-
-_Content = Callable[[Node, Iterator[Attachment]], Mapping[str, object]]
-
-
-def _no_content(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
-    return {}
-
-
-def _value(cls: type[WireElement]) -> _Content:
-    read = text_reader(cls)
-    return lambda node, attachments: {"value": read(node.text)}
-
-
-def _blob(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]:
-    written_size = node.attributes.get("size", "").strip(BLANKS)
-    size = decimal(written_size)
-    if node.attributes.get("attached") == "true":
-        content: dict[str, object] = {"attachment": next(attachments, None)}
-        if content["attachment"] is None:
-            raise RefusalError("the descriptor of an attached BLOB is missing")
-    else:
-        content = {"data": b"" if size == 0 else _base64(node)}
-        if not content["data"]:
-            return content
-    if size is None:
-        raise RefusalError(f"a oneBLOB has content and no size, but {written_size[:EXCERPT_BYTES]!r}")
-    return content
-
-
-def _base64(node: Node) -> bytes:
-    # Uncut is what has markup inside, such as a comment; rare enough to be copied.
-    try:
-        return decode_base64(node.text.encode() if node.base64 is None else node.base64)
-    except ValueError as exc:
-        raise RefusalError(f"the content of a oneBLOB is not base64: {exc}") from exc
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan(Generic[_ElementT_co]):
-    """How an element is made from its node; all of it follows from the fields of its class."""
-
-    tag: str
-    build: Callable[..., _ElementT_co]
-    attributes: tuple[str, ...]
-    required: tuple[str, ...]
-    content: _Content
-
-
-def _plan(cls: type[_ElementT_co]) -> _Plan[_ElementT_co]:
-    content = _value(cls) if "value" in cls.__struct_fields__ else _no_content
-    return _Plan(
-        tag=cls.tag,
-        build=cls,
-        attributes=attributes_of(cls),
-        required=required_of(cls),
-        content=_blob if cls is OneBLOB else content,
-    )
-
-
-_MESSAGE_PLANS = {tag: _plan(cls) for tag, cls in MESSAGES.items()}
-_MEMBER_PLANS = {vector.tag: _plan(member) for vector, member in MEMBERS.items()}
-
-
-def parsed_message(frame: Frame, limits: Limits) -> WireMessage:
-    """Return the message in a frame, whatever is already known of it, by means of the XML parser.
-
-    :raises RefusalError: it cannot be used.
-    :raises RemoteProtocolError: it is too deep or has too many members.
-    """
-    plan = _MESSAGE_PLANS.get(frame.tag)
-    if plan is None:
-        raise RefusalError("its tag is unknown")
-    root, *children = nodes_of(frame, limits)
-    if root.tag != plan.tag:
-        raise RefusalError(f"it is no {plan.tag}")
-    for name in plan.required:
-        if not root.attributes.get(name):
-            raise RefusalError(f"{plan.tag} without {name}")
-    attachments = iter(frame.attachments)
-    content = dict(plan.content(root, attachments))
-    if (member_plan := _MEMBER_PLANS.get(plan.tag)) is not None:
-        content["members"] = _members(children, member_plan, attachments)
-    if next(attachments, None) is not None:
-        raise RefusalError("it came with more descriptors than it has attached BLOBs")
-    return plan.build(**_attributes(root, plan), **content)
-
-
-def _members(
-    nodes: list[Node], plan: _Plan[WireMember], attachments: Iterator[Attachment]
-) -> tuple[WireMember, ...]:
-    """Return the members that have a name; others exist and mean nothing (protocol.md W23)."""
-    members = []
-    for node in nodes:
-        if node.tag == plan.tag:
-            # Before the name is looked at: also a BLOB without a name has its descriptor.
-            content = plan.content(node, attachments)
-            if node.attributes.get("name"):
-                members.append(plan.build(**_attributes(node, plan), **content))
-    return tuple(members)
-
-
-def _attributes(node: Node, plan: _Plan[WireElement]) -> Mapping[str, object]:
-    found: dict[str, object] = {}
-    for name in plan.attributes:
-        text = node.attributes.get(name)
-        word = WORDS.get(name)
-        found[name] = word(text) if word is not None and text is not None else text
-    return found
+    return _xml_decoder.parse_element(data)

@@ -34,6 +34,7 @@ from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
 from indianyio.protocol._heads import REST_OF_HEAD
 from indianyio.protocol._losses import Skipped, Streak
 from indianyio.protocol._messages import MESSAGES
+from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._plain_frames import CONTENT_TAGS, PlainFrames
 
 __all__ = ["CONTENT_TAGS", "Framer"]
@@ -44,15 +45,15 @@ _TAGS = rb"(?:" + b"|".join(tag.encode() for tag in MESSAGES) + rb")(?=[ \t\r\n/
 _DECLARATION_BYTES = 1000
 _SILENT_TEXT = rb"(?:%b|\xef\xbb\xbf|<\?xml[^<>]{0,%d}+>)*+" % (_SPACE, _DECLARATION_BYTES - len("<?xml>"))
 
-_SILENT = re.compile(_SILENT_TEXT)
-_OPENING = re.compile(rb"<(" + _TAGS + rb")")
-_WHOLE_HEAD = re.compile(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
-_SPACES = re.compile(_SPACE + rb"*+")
+_SILENT = LazyPattern(_SILENT_TEXT)
+_OPENING = LazyPattern(rb"<(" + _TAGS + rb")")
+_WHOLE_HEAD = LazyPattern(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
+_SPACES = LazyPattern(_SPACE + rb"*+")
 
 # What matters inside a start tag: outside of quotes, and inside of either kind.
-_MARKS = {b"": re.compile(rb"""[<>"']"""), b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
+_MARKS = {b"": LazyPattern(rb"""[<>"']"""), b'"': LazyPattern(rb'["<]'), b"'": LazyPattern(rb"['<]")}
 
-_HALF_TAG = re.compile(rb"</?[A-Za-z]*")
+_HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
 
 _MORE = -1  # the position returned by a step that has used up its bytes

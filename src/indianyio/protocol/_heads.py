@@ -10,20 +10,22 @@ from __future__ import annotations
 import codecs
 import re
 
+from indianyio.protocol._patterns import LazyPattern
+
 __all__ = ["REST_OF_HEAD", "attribute", "encoding_of"]
 
 REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
 """A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
+_ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
 
-_REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_REFERENCE = LazyPattern(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BASES = {2: 10, 3: 16}
 _HIGHEST_CODE_POINT = 0x10FFFF
 
 # XML readers give a blank for every line end and tab that stands in an attribute.
-_LINE_END = re.compile(rb"\r\n|[\t\r\n]")
+_LINE_END = LazyPattern(rb"\r\n|[\t\r\n]")
 
 _SLICE_BYTES = 1 << 20
 

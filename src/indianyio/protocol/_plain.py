@@ -24,6 +24,7 @@ from functools import lru_cache
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
 from indianyio.protocol._heads import attribute, encoding_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, EnableBLOB
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = [
     "captured_head",
@@ -54,11 +55,11 @@ _LITERAL = rb"[^<&\]\x00-\x08\x0B\x0C\x0E-\x1F]*+"
 _TEXT = _BLANK + rb"*+(?!&)" + _LITERAL + rb"(?:(?:" + _ENTITY + rb"|\](?!\]>))" + _LITERAL + rb")*+"
 _ANY_ATTRIBUTES = rb"(?:%b++(?!(?:%%b)\b)%b%b%b)*+" % (_BLANK, _NAME, _EQUALS, _VALUE)
 
-_HEAD = re.compile(rb"<[A-Za-z][^<>]*+>")
-_ATTRIBUTE_NAME = re.compile(_BLANK + rb"(" + _NAME + rb")" + _EQUALS + _VALUE)
+_HEAD = LazyPattern(rb"<[A-Za-z][^<>]*+>")
+_ATTRIBUTE_NAME = LazyPattern(_BLANK + rb"(" + _NAME + rb")" + _EQUALS + _VALUE)
 
 _ADDRESS = ("device", "name")
-_ENTITY_TEXT = re.compile(r"&(amp|lt|gt|quot|apos);")
+_ENTITY_TEXT = LazyPattern(r"&(amp|lt|gt|quot|apos);")
 _MEANT = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 # Not characters to XML, though UTF-8 has them.

@@ -28,6 +28,7 @@ from indianyio.protocol._elements import WireElement, WireMessage, attributes_of
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._generated import function_from
 from indianyio.protocol._messages import MEMBERS, MESSAGES
+from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._plain import captured_head, unescape
 from indianyio.protocol._values import BLANKS, KNOWN_WORDS, WORDS, text_reader, word
 
@@ -43,7 +44,7 @@ _TEXT = r"([^<&\]\x00-\x08\x0B-\x1F]*+)"
 # Most vectors have one to three members.
 _FIRST_MEMBERS = 3
 
-_LINE_END = re.compile(r"\r\n?")
+_LINE_END = LazyPattern(r"\r\n?")
 
 
 # -- canonical -------------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ world.
 
 from __future__ import annotations
 
-import re
-
 from indianyio._vocabulary import Limits
 from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._frames import Frame, Head, Unusable
 from indianyio.protocol._messages import MESSAGES, NewBLOBVector, SetBLOBVector, SetNumberVector
+from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._plain import is_xml_utf8, plain_element, quoted_value
 from indianyio.protocol._plain_decoder import canonical_reader
 
@@ -30,7 +29,7 @@ _NEAR_BYTES = 4096
 # No message is shorter; what comes behind the last one is usually its line end.
 _LEAST_BYTES = len("<message/>")
 
-_NEXT_TAG = re.compile(rb"[ \t\r\n]*+<([A-Za-z]++)")
+_NEXT_TAG = LazyPattern(rb"[ \t\r\n]*+<([A-Za-z]++)")
 _TAGS = {tag.encode(): tag for tag in MESSAGES if tag not in CONTENT_TAGS}
 
 # A peer may make up names for ever, so only this many heads are remembered, and none that is longer.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.protocol._elements import DefText, OneText, WireElement
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = ["BLANKS", "KNOWN_WORDS", "WORDS", "laid_out_text", "text_reader", "word"]
 
@@ -14,7 +14,7 @@ BLANKS = " \t\r\n"
 """What XML calls white space."""
 
 # How libindi and indiserver set a text on lines of its own (protocol.md W17, W19).
-_LAID_OUT = re.compile(r"[ \t]*\n")
+_LAID_OUT = LazyPattern(r"[ \t]*\n")
 
 
 def _state(text: str) -> State | None:
