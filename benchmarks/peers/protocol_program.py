@@ -82,7 +82,8 @@ def measure_ours(sample: Sample, pieces: Sequence[bytes], count: int) -> Results
 
 
 def _frame(sample: Sample, pieces: Sequence[bytes], count: int, *, relay: bool) -> float:
-    from indianyio.protocol import Frame, Framer, relayable
+    from indianyio.protocol import Frame, Framer
+    from indianyio.protocol._relay import relayable
 
     found: list[tuple[str | None, int]] = []
     begin = time.perf_counter()

@@ -55,7 +55,7 @@ from indianyio.model import (
     setSwitchVector,
     setTextVector,
 )
-from indianyio.protocol import getfloat
+from indianyio.protocol._numbers import getfloat
 
 __version__ = version = "0.1.0"
 

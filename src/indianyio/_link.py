@@ -32,9 +32,8 @@ from indianyio.protocol import (
     WireMessage,
     decode,
     encode,
-    encode_blob_parts,
-    encode_parts,
 )
+from indianyio.protocol._encoder import encode_blob_parts, encode_parts
 
 __all__ = ["DriverLink", "FrameHandler", "Link"]
 

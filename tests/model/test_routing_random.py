@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indianyio.model import Router
-from indianyio.protocol import MESSAGES, Frame
+from indianyio.protocol import Frame
+from indianyio.protocol._messages import MESSAGES
 from tests.model.routing import POLICIES, World, frame
 
 CLIENTS = ("c", "d", "e")

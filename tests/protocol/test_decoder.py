@@ -15,8 +15,6 @@ import indianyio.protocol
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import (
-    MEMBERS,
-    MESSAGES,
     DefNumberVector,
     DefSwitchVector,
     DefTextVector,
@@ -37,12 +35,13 @@ from indianyio.protocol import (
     SetNumberVector,
     SetTextVector,
     Unusable,
-    WireElement,
     WireMessage,
     decode,
     encode,
-    parse_element,
 )
+from indianyio.protocol._decoder import parse_element
+from indianyio.protocol._elements import WireElement
+from indianyio.protocol._messages import MEMBERS, MESSAGES
 
 
 class Memory:

@@ -49,7 +49,7 @@ class Frame(msgspec.Struct, eq=False):
 
     Two are equal if their bytes and attachments are; what is known of the bytes does not count.
 
-    :ivar tag: the element's tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :ivar tag: the element's tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :ivar data: its exact bytes, without the white space around it.
     :ivar attachments: the descriptors that came with it, one for each attached oneBLOB. Whoever receives the
         frame owns them.

@@ -27,6 +27,7 @@ __all__ = [
     "MEMBERS",
     "MESSAGES",
     "SET_VECTORS",
+    "AnyMessage",
     "DefBLOBVector",
     "DefLightVector",
     "DefNumberVector",
@@ -283,8 +284,13 @@ DefVector: TypeAlias = DefTextVector | DefNumberVector | DefSwitchVector | DefLi
 SetVector: TypeAlias = SetTextVector | SetNumberVector | SetSwitchVector | SetLightVector | SetBLOBVector
 NewVector: TypeAlias = NewTextVector | NewNumberVector | NewSwitchVector | NewBLOBVector
 
+AnyMessage: TypeAlias = (
+    DefVector | SetVector | NewVector | GetProperties | EnableBLOB | Message | DelProperty | PingRequest | PingReply
+)
+"""Every message there is; for ``msgspec.json.decode(data, type=AnyMessage)``."""
+
 SET_VECTORS = frozenset(get_args(SetVector))
-"""The same as a set, to be asked fast."""
+"""The classes in :data:`SetVector`, to be asked fast."""
 
 # Which member element each vector is made of: the rest of its tag, after def for definitions, after one for others.
 MEMBERS: dict[type[WireMessage], type[WireMember]] = {

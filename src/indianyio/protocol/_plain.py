@@ -71,7 +71,7 @@ def is_plain(tag: str, data: bytes, members: int) -> bool:
 
     It has the attributes that its class requires, and they are not empty.
 
-    :param tag: its tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :param data: its bytes; of a BLOB vector without the base64.
     :param members: how many members it may have.
     """
@@ -98,7 +98,7 @@ def plain_element(tag: str, members: int) -> re.Pattern[bytes]:
     vector; of what the message's class does not have, the group is empty. Bytes beyond ASCII are to be looked at
     by :func:`is_xml_utf8`.
 
-    :param tag: its tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :param members: how many members it may have.
     """
     cls = MESSAGES[tag]

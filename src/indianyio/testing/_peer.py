@@ -34,9 +34,9 @@ from indianyio.protocol import (
     WireMessage,
     decode,
     encode,
-    number_text,
     parse_number,
 )
+from indianyio.protocol._numbers import number_text
 
 __all__ = ["Peer", "Value", "member_values"]
 
