@@ -103,7 +103,7 @@ def _decode(sample: Sample, pieces: Sequence[bytes], count: int) -> float:
 
     found: list[tuple[str, int]] = []
     begin = time.perf_counter()
-    framer = Framer()
+    framer = Framer(decoding=True)  # as drivers and clients have it
     for piece in pieces:
         for frame in framer.feed(piece):
             message = decode(frame) if isinstance(frame, Frame) else frame

@@ -166,6 +166,7 @@ class IPyDriver(Directory[Device]):
                     limits=self.wire_limits,
                     outbox=Outbox(_OUTBOX_BYTES),
                     forgiving=True,
+                    decoding=True,
                     debug=self.debug_enable,
                 )
                 await self._serve(link, task_status.started)

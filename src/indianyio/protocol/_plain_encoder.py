@@ -68,19 +68,22 @@ def _member(member: type[WireElement]) -> list[str]:
     In a definition most have all attributes, elsewhere none but a name.
     """
     required, attributes = required_of(member), attributes_of(member)
-    any_member = _start(member, required)
+    any_member = [*_start(member, required), *_end(member)]
     optional = attributes[len(required) :]
-    if not optional:
-        short_cut = any_member
-    elif "label" in optional:
-        short_cut = [f"if None not in ({', '.join(optional)},):", *_indented(_start(member, attributes), 4)]
+    if "value" not in member.__struct_fields__:
+        return [*_fields(member, "_one"), *any_member]
+    if "label" in optional:
+        usual, there = f"None not in ({', '.join(optional)},)", attributes
     else:
-        short_cut = [f"if {' is '.join(optional)} is None:", *_indented(_start(member, required, others=False), 4)]
+        usual, there = f"{' is '.join([*optional, 'None'])} is None", required
+    head = f"<{member.tag} " + " ".join(f'{name}="{{{name}}}"' for name in there)
     return [
         *_fields(member, "_one"),
-        *short_cut,
-        *(["else:", *_indented(any_member, 4)] if optional else []),
-        *_end(member),
+        f"if value and {usual}:",
+        f"    checked += {' + '.join(there)} + value",
+        f"    written += f'{head}>{{value}}</{member.tag}>\\n'",
+        "else:",
+        *_indented(any_member, 4),
     ]
 
 
@@ -89,21 +92,20 @@ def _fields(cls: type[WireElement], variable: str) -> list[str]:
     return [f"{name} = {variable}.{name}" for name in cls.__struct_fields__]
 
 
-def _start(cls: type[WireElement], always: tuple[str, ...], *, others: bool = True) -> list[str]:
+def _start(cls: type[WireElement], always: tuple[str, ...]) -> list[str]:
     """Return statements that write a start tag up to its end.
 
     Texts are checked by adding them up, because only texts can be added to a text: formatting takes anything.
 
     :param cls: the element's class.
-    :param always: the attributes that are there.
-    :param others: whether there may be others.
+    :param always: the attributes that are there in any case.
     """
     attributes = attributes_of(cls)
     first = [name for name in attributes if name in always]
     lines = [f"written += f'<{cls.tag}'" + "".join(f" {_attribute(name)}" for name in first)]
     if first:
         lines.append(f"checked += {' + '.join(first)}")
-    for name in attributes if others else ():
+    for name in attributes:
         if name not in always:
             lines += [f"if {name} is not None:", f"    written += {_attribute(name)}", f"    checked += {name}"]
     return lines
