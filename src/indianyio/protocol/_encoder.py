@@ -101,11 +101,15 @@ def _joined(pieces: Iterator[bytes]) -> list[bytes]:
 
 def _written_carefully(message: WireMessage) -> bytes:
     _require_state(message)
+    return _text(message).encode()
+
+
+def _text(message: WireMessage) -> str:
     members: tuple[WireMember, ...] = getattr(message, "members", ())
     if not members:
-        return f"{_element(message)}\n".encode()
+        return f"{_element(message)}\n"
     lines = [f"{_start(message)}>", *map(_element, members), f"</{message.tag}>\n"]
-    return "\n".join(lines).encode()
+    return "\n".join(lines)
 
 
 def _written_in_parts(message: WireMessage) -> bytes:
