@@ -53,6 +53,10 @@ sound XML, too.""",
     targets=tuple(
         Target(f"{sample}: bytes to {result}", "indianyio", f"{sample}: bytes to elements@{_PULL_PARSER}", ratio)
         for sample in ("set", "definition")
-        for result, ratio in (("frames", 1.5), ("messages", 1.0))
+        for result, ratio in (("frames", 1.5), ("messages", 1.2))
+    )
+    + tuple(
+        Target(f"{sample}: messages to bytes", "indianyio", f"{sample}: bytes to elements@{_PULL_PARSER}", 3.0)
+        for sample in ("set", "definition")
     ),
 )

@@ -82,7 +82,8 @@ def measure_ours(sample: Sample, pieces: Sequence[bytes], count: int) -> Results
 
 
 def _frame(sample: Sample, pieces: Sequence[bytes], count: int, *, relay: bool) -> float:
-    from indianyio.protocol import Frame, Framer, relayable
+    from indianyio.protocol import Frame, Framer
+    from indianyio.protocol._relay import relayable
 
     found: list[tuple[str | None, int]] = []
     begin = time.perf_counter()
@@ -102,7 +103,7 @@ def _decode(sample: Sample, pieces: Sequence[bytes], count: int) -> float:
 
     found: list[tuple[str, int]] = []
     begin = time.perf_counter()
-    framer = Framer()
+    framer = Framer(decoding=True)  # as drivers and clients have it
     for piece in pieces:
         for frame in framer.feed(piece):
             message = decode(frame) if isinstance(frame, Frame) else frame

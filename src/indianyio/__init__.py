@@ -57,7 +57,7 @@ from indianyio.model import (
     setSwitchVector,
     setTextVector,
 )
-from indianyio.protocol import getfloat
+from indianyio.protocol._numbers import getfloat
 
 if TYPE_CHECKING:
     from indianyio.server import IPyServer

@@ -75,6 +75,17 @@ async def at_work(
     except BaseExceptionGroup:
         if body_error is None:
             raise
+    _raise_what_matters(body_error, failure, what=what, failed=failed, outranks=outranks)
+
+
+def _raise_what_matters(
+    body_error: BaseException | None,
+    failure: BaseException | None,
+    *,
+    what: str,
+    failed: Callable[[BaseException], BaseException],
+    outranks: type[Exception] | tuple[type[Exception], ...],
+) -> None:
     if isinstance(failure, EXITS):
         raise failure
     if failure is not None and (body_error is None or isinstance(body_error, outranks)):

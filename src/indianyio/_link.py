@@ -32,9 +32,8 @@ from indianyio.protocol import (
     WireMessage,
     decode,
     encode,
-    encode_blob_parts,
-    encode_parts,
 )
+from indianyio.protocol._encoder import encode_blob_parts, encode_parts
 
 __all__ = ["DriverLink", "FrameHandler", "Link"]
 
@@ -121,17 +120,25 @@ class Link:
         hand and one message that was begun below the limit come on top.
     :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
         costs the message and not the connection, which others need.
+    :param decoding: whether every message is going to be decoded (see :class:`~indianyio.protocol.Framer`).
     :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
     """
 
     def __init__(
-        self, stream: ByteStream, *, limits: Limits, outbox: Outbox, forgiving: bool = False, debug: bool = False
+        self,
+        stream: ByteStream,
+        *,
+        limits: Limits,
+        outbox: Outbox,
+        forgiving: bool = False,
+        decoding: bool = False,
+        debug: bool = False,
     ) -> None:
         self.name = stream.name
         self.carries_attachments = stream.carries_attachments
         self.limits = limits
         self._stream = stream
-        self._framer = Framer(limits, forgiving=forgiving)
+        self._framer = Framer(limits, forgiving=forgiving, decoding=decoding)
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
         self._outbox = outbox

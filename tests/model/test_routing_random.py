@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indianyio.model import Routed, Router
-from indianyio.protocol import MESSAGES, Frame
+from indianyio.protocol import Frame
+from indianyio.protocol._messages import MESSAGES
 from tests.model.routing import POLICIES, World, frame, line
 
 CLIENTS = ("c", "d", "e")

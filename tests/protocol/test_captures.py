@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol import Frame, Framer, OneBLOB, SetBLOBVector, Unusable, WireMessage, decode, parse_element
+from indianyio.protocol import Frame, Framer, OneBLOB, SetBLOBVector, Unusable, WireMessage, decode
+from indianyio.protocol._decoder import parse_element
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
 STREAMS = {path.name: path.read_bytes() for path in CAPTURES}

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import doctest
-from dataclasses import MISSING, fields
 from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 import indianyio.protocol
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import (
-    MEMBERS,
-    MESSAGES,
     DefNumberVector,
     DefSwitchVector,
     DefTextVector,
@@ -37,12 +35,13 @@ from indianyio.protocol import (
     SetNumberVector,
     SetTextVector,
     Unusable,
-    WireElement,
     WireMessage,
     decode,
     encode,
-    parse_element,
 )
+from indianyio.protocol._decoder import parse_element
+from indianyio.protocol._elements import WireElement
+from indianyio.protocol._messages import MEMBERS, MESSAGES
 
 
 class Memory:
@@ -95,7 +94,7 @@ def sample(cls: type[WireElement], *, full: bool) -> dict[str, object]:
     skipped = {"members", "data", "attachment", "attached", "enclen", "len"}
     chosen: dict[str, object] = {}
     for entry in fields(cls):
-        if entry.name not in skipped and (full or entry.default is MISSING):
+        if entry.name not in skipped and (full or entry.required):
             chosen[entry.name] = WORDS.get(entry.name, f"{entry.name} <&>")
     return chosen
 
@@ -124,7 +123,7 @@ def test_optional_attributes_may_be_missing(tag: str) -> None:
     message = message_of(f"<{tag} {written}/>")
     for entry in fields(cls):
         absent = {"members": (), "value": ""}.get(entry.name)
-        assert getattr(message, entry.name) == (absent if entry.default is not MISSING else "x")
+        assert getattr(message, entry.name) == (absent if not entry.required else "x")
 
 
 @pytest.mark.parametrize("tag", [tag for tag, cls in MESSAGES.items() if "device" in sample(cls, full=False)])

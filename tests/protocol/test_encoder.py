@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import fields, replace
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.exceptions import LocalProtocolError
 from indianyio.protocol._elements import (
+    DefBLOB,
     DefNumber,
     DefSwitch,
     OneBLOB,
@@ -21,8 +23,9 @@ from indianyio.protocol._elements import (
     OneText,
     WireElement,
     WireMessage,
+    attributes_of,
 )
-from indianyio.protocol._encoder import encode, encode_blob_parts, encode_parts
+from indianyio.protocol._encoder import _written_carefully, encode, encode_blob_parts, encode_parts
 from indianyio.protocol._messages import (
     MEMBERS,
     MESSAGES,
@@ -191,7 +194,7 @@ def test_d16_what_is_no_text_never_reaches_the_wire() -> None:
 @pytest.mark.parametrize("cls", [cls for tag, cls in MESSAGES.items() if tag.startswith("set")])
 def test_a_set_needs_a_state(cls: type[WireMessage]) -> None:
     with pytest.raises(LocalProtocolError, match=f"^{cls.tag} D V has no state"):
-        encode(cls(device="D", name="V"))  # type: ignore[call-arg]
+        encode(cls(device="D", name="V"))
 
 
 def test_a_new_needs_no_state() -> None:
@@ -212,6 +215,9 @@ GOOD = OneBLOB(name="a", size="5", format=".txt", data=b"hello")
         (replace(GOOD, size="5.0"), "is no count of bytes"),
         (replace(GOOD, size="-5"), "is no count of bytes"),
         (replace(GOOD, size=""), "is no count of bytes"),
+        (replace(GOOD, size="5" * 19), "is no count of bytes"),
+        (replace(GOOD, size="5" * 5000), "is no count of bytes"),
+        (replace(GOOD, size="\u0665"), "is no count of bytes"),
         (replace(GOOD, attachment=Memory(), len="5"), "content of two kinds"),
         (replace(GOOD, data=b"", attachment=Memory()), "is attached and has no len"),
         (replace(GOOD, data=b"", attachment=Memory(), len="5", size=None), "has content and no size"),
@@ -301,3 +307,48 @@ def test_long_ready_base64_is_not_copied() -> None:
 def test_ready_base64_must_fit(blob: OneBLOB, contents: dict[str, list[bytes]], fault: str) -> None:
     with pytest.raises(LocalProtocolError, match=fault):
         encode_blob_parts(set_blob(blob), contents)
+
+
+# -- the short way ---------------------------------------------------------------------------------------------
+
+ANY_VALUE = st.one_of(
+    st.none(),
+    st.sampled_from(
+        ["", "a", " a b ", "é", "&", "<", ">", "]]>", '"', "'", "\n", "\x7f", "\x00", "\ud800", "\uffff"]
+    ),
+    st.text(max_size=4),
+    st.sampled_from([*State, *Permission, *Rule]),
+    st.sampled_from([0, 1, 1.5, b"", b"x", [], ["x"], True]),
+)
+
+
+@given(st.data())
+def test_the_short_way_writes_what_the_careful_one_does(data: st.DataObject) -> None:
+    """It also refuses the same, with the same words."""
+    cls = data.draw(
+        st.sampled_from([cls for cls in MESSAGES.values() if MEMBERS.get(cls) not in {DefBLOB, OneBLOB}])
+    )
+    simple = st.sampled_from(["a", "B 1.5", "%g"])
+    values = st.one_of(simple, simple, simple, ANY_VALUE)
+    arguments: dict[str, object] = {name: data.draw(values) for name in attributes_of(cls)}
+    if "value" in cls.__struct_fields__:
+        arguments["value"] = data.draw(values)
+    if cls in MEMBERS:
+        names = MEMBERS[cls].__struct_fields__
+        arguments["members"] = tuple(
+            MEMBERS[cls](**{name: data.draw(values) for name in names}) for _ in range(data.draw(st.integers(0, 3)))
+        )
+    message = cls(**arguments)
+    assert outcome(encode, message) == outcome(_written_carefully, message)
+
+
+def outcome(write: Callable[[WireMessage], bytes], message: WireMessage) -> bytes | tuple[type[Exception], str]:
+    try:
+        return write(message)
+    except (LocalProtocolError, ValueError, TypeError) as error:
+        return type(error), str(error)
+
+
+def test_a_member_of_another_kind_is_written_as_what_it_is() -> None:
+    odd = replace(set_text(), members=(OneNumber(name="a", min="1", value="2"),))
+    assert b'<oneNumber name="a" min="1">2</oneNumber>' in encode(odd)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from indianyio.protocol import MESSAGES, Frame, Framer, Limits, Unusable
+from indianyio.protocol import Frame, Framer, Limits, Unusable
+from indianyio.protocol._messages import MESSAGES
 
 DEFAULTS = Limits()
 GOOD = b"<getProperties version='1.7'/>"

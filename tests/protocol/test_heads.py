@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol import Frame, Framer, Unusable, _heads
+from indianyio.protocol import Frame, Framer, Unusable, _blob_spans, _heads
 
 GOOD = b"<getProperties version='1.7'/>"
 
@@ -89,7 +89,7 @@ def test_only_blob_vectors_have_attachments() -> None:
     assert frame_of(b"<newTextVector><oneBLOB attached='true'/></newTextVector>").attached == 0
 
 
-@pytest.mark.parametrize("pattern", [_heads._ATTRIBUTE.pattern, _heads._MARKUP.pattern, _heads.REST_OF_HEAD])
+@pytest.mark.parametrize("pattern", [_heads._ATTRIBUTE.pattern, _blob_spans._MARKUP.pattern, _heads.REST_OF_HEAD])
 def test_no_pattern_looks_twice(pattern: bytes) -> None:
     repeats = re.findall(rb"[*+]\+?", pattern)
     assert repeats

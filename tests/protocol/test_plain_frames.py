@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from indianyio.protocol import Frame, Framer, Limits, Unusable, decode, encode, relayable
+from indianyio._vocabulary import State
+from indianyio.exceptions import RemoteProtocolError
+from indianyio.protocol import (
+    DefNumber,
+    DefNumberVector,
+    Frame,
+    Framer,
+    Limits,
+    OneNumber,
+    SetNumberVector,
+    Unusable,
+    WireMessage,
+    _plain,
+    _plain_frames,
+    decode,
+    encode,
+)
 from indianyio.protocol._plain import is_plain
-from indianyio.protocol._plain_decoder import plain_message
+from indianyio.protocol._plain_decoder import canonical_message, quoted_message
+from indianyio.protocol._plain_frames import CONTENT_TAGS
+from indianyio.protocol._relay import relayable
+from indianyio.protocol._shapes import RefusalError
+from indianyio.protocol._xml_decoder import parsed_message
 from tests.protocol.test_relay import SOUP
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
@@ -23,15 +46,32 @@ def agree(item: Frame | Unusable) -> Frame | Unusable:
     if isinstance(item, Frame):
         unknown = Frame(item.tag, item.data)
         assert item.head == unknown.head
+        parsed = by_parser(item)
         if item.plain:
             assert is_plain(item.tag, item.data, Limits().members)
-            assert plain_message(item, Limits()) == decode(unknown)
+            assert quoted_message(item, Limits()) == parsed
+        if item.tag not in CONTENT_TAGS and (item.plain or item.data.isascii()):
+            assert canonical_message(item, Limits()) in (None, parsed)
+        decoded = decode(unknown)
+        assert decoded == (parsed if parsed is not None else unknown.decoded)
+        assert isinstance(decoded, Unusable) is (parsed is None)
+        assert item.decoded in (None, parsed)
+        assert unknown.plain is not True or is_plain(item.tag, item.data, Limits().members)
     return item
+
+
+def by_parser(frame: Frame) -> WireMessage | None:
+    """Return what the XML parser makes of a frame."""
+    try:
+        return parsed_message(frame, Limits())
+    except RefusalError:
+        return None
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
 def test_what_real_programs_send_is_plain_and_understood_alike(capture: Path) -> None:
     frames = [agree(item) for item in Framer().feed(capture.read_bytes())]
+    assert [agree(item) for item in Framer(decoding=True).feed(capture.read_bytes())] == frames
     assert len(frames) >= 8
     blobless = [frame for frame in frames if frame.tag != "setBLOBVector"]
     assert all(frame.plain for frame in blobless)
@@ -50,6 +90,163 @@ def test_the_shortcuts_agree_with_the_long_ways(head: bytes, body: bytes, cut: i
     again = [agree(item) for piece in (stream[:cut], stream[cut:]) for item in pieces.feed(piece)]
     assert again == items
     assert [item.plain for item in again] == [item.plain for item in items]
+    decoding = Framer(decoding=True)
+    decoded = [agree(item) for piece in (stream[:cut], stream[cut:]) for item in decoding.feed(piece)]
+    assert decoded == items
+    assert [item.plain for item in decoded] == [item.plain for item in items]
+
+
+# What stands in a vector of numbers, or does not belong there.
+PARTS = st.sampled_from(
+    [
+        b'<oneNumber name="a">1</oneNumber>',
+        b'<oneNumber name="b">\n 2.5\n</oneNumber>\n',
+        b'<oneNumber name="c" min="0" max="9" step="1">3</oneNumber>',
+        b'<oneNumber name="d" min="" max="9">4</oneNumber>',
+        b'<oneNumber name="e" max="&lt;">&amp;5</oneNumber>',
+        b"<oneNumber name='f'>6</oneNumber>",
+        b'<oneNumber\n  name="g">\r\n7\r</oneNumber>',
+        b'<oneNumber name="h"/>',
+        b'<oneNumber name="">8</oneNumber>',
+        b"<oneNumber>9</oneNumber>",
+        b'<oneNumber name="i" odd="x">10</oneNumber>',
+        b'<oneNumber max="1" name="j">11</oneNumber>',
+        b'<oneNumber name="k">\xc3\xa9</oneNumber>',
+        b'<oneNumber name="l">]]></oneNumber>',
+        b'<oneNumber name="m">12</oneNumber >',
+        b'<oneText name="n">13</oneText>',
+        b'<!--<oneNumber name="o">14</oneNumber>-->',
+        b"<![CDATA[15]]>",
+        b"<?odd 16?>",
+        b" stray ",
+        b"&amp;",
+        b"\n\t ",
+        b"\x01",
+    ]
+)
+START = st.sampled_from(
+    [
+        b'<setNumberVector device="D" name="N" state="Ok">\n',
+        b'<setNumberVector device="D" name="N" state="Okay" timeout="" timestamp="t" message="m">',
+        b"<setNumberVector device='D' name='N' state='Busy'>",
+        b'<setNumberVector device="" name="N" state="Ok">',
+        b'<setNumberVector device="D" name="N" state="Ok"/>',
+        b'<newNumberVector device="D" name="N" timestamp="t">\n',
+        b'<!-- <setNumberVector device="D" name="N" state="odd">',
+        b'\xef\xbb\xbf<?xml version="1.0"?>\n<setNumberVector device="D" name="N" state="Alert">',
+    ]
+)
+
+
+@given(
+    vectors=st.lists(st.tuples(START, st.lists(PARTS, max_size=6)), min_size=1, max_size=3), cut=st.integers(0, 600)
+)
+def test_vectors_of_any_parts_are_understood_alike(vectors: list[tuple[bytes, list[bytes]]], cut: int) -> None:
+    stream = b"".join(
+        start + b"".join(parts) + b"</" + start.partition(b" device")[0].rpartition(b"<")[2] + b">\n"
+        for start, parts in vectors
+    )
+    expected = [agree(item) for item in Framer().feed(stream)]
+    for decoding in (False, True):
+        framer = Framer(decoding=decoding)
+        items = [agree(item) for piece in (stream[:cut], stream[cut:]) for item in framer.feed(piece)]
+        assert items == expected
+        assert [item.plain for item in items] == [item.plain for item in expected]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 200])
+@pytest.mark.parametrize("kind", ["set", "def"])
+def test_canonical_vectors_of_any_size(kind: str, count: int) -> None:
+    member = DefNumber(name="a", label="l", format="%g", min="0", max="1", step="0", value="1.5")
+    message: WireMessage = DefNumberVector(device="D", name="N", members=(member,) * count)
+    if kind == "set":
+        members = (OneNumber(name="a", value="1.5"),) * count
+        message = SetNumberVector(device="D", name="N", state=State.OK, members=members)
+    data = encode(message)
+    for decoding in (False, True):
+        for item in map(agree, Framer(decoding=decoding).feed(data * 3)):
+            assert isinstance(item, Frame)
+            assert item.plain
+            assert item.data + b"\n" == data
+            assert decode(item) == message
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_more_members_than_allowed_are_not_decoded(count: int) -> None:
+    message = SetNumberVector(device="D", name="N", state=State.OK, members=(OneNumber(name="a"),) * count)
+    data = encode(message) + encode(replace(message, members=(OneNumber(name="a", value="1"),) * count))
+    limits = Limits(members=4)
+    for decoding in (False, True):
+        for frame in Framer(limits, decoding=decoding).feed(data):
+            assert isinstance(frame, Frame)
+            assert frame.plain is (count <= 4)
+            if count <= 4:
+                assert isinstance(decode(frame, limits), SetNumberVector)
+            else:
+                with pytest.raises(RemoteProtocolError, match="more than 4 members in a setNumberVector"):
+                    decode(frame, limits)
+
+
+class Counted:
+    """Patterns of plain messages, which count how often they are tried."""
+
+    def __init__(self, make: Callable[[str, int], re.Pattern[bytes]]) -> None:
+        self._make = make
+        self.tried = 0
+
+    def __call__(self, tag: str, members: int) -> Counted:
+        self._pattern = self._make(tag, members)
+        return self
+
+    def match(self, data: bytes, position: int) -> re.Match[bytes] | None:
+        self.tried += 1
+        return self._pattern.match(data, position)
+
+    def fullmatch(self, data: bytes) -> re.Match[bytes] | None:
+        self.tried += 1
+        return self._pattern.fullmatch(data)
+
+
+@pytest.mark.parametrize("prolog", [b"", b"<?xml version='1.0'?>\n"], ids=["bare", "prolog"])
+@pytest.mark.parametrize(
+    ("data", "plain", "unordered"),
+    [
+        (TEXT % b"x", True, 0),
+        (b"<setTextVector name='N' device='D' state='Ok'/>", False, 1),
+        (b"<setTextVector device='D' name='N' state='Ok' odd='1'/>", False, 1),
+        (TEXT % b"<!-- -->", False, 1),
+    ],
+    ids=["plain", "another order", "unknown attribute", "comment"],
+)
+def test_each_pattern_is_tried_once(
+    monkeypatch: pytest.MonkeyPatch, prolog: bytes, data: bytes, plain: bool, unordered: int
+) -> None:
+    in_order, any_order = Counted(_plain.plain_element), Counted(_plain._unordered)
+    monkeypatch.setattr(_plain_frames, "plain_element", in_order)
+    monkeypatch.setattr(_plain, "plain_element", in_order)
+    monkeypatch.setattr(_plain, "_unordered", any_order)
+    framer = Framer()
+    framer._plain._tag = "setTextVector"
+    [frame] = framer.feed(prolog + data)
+    assert isinstance(frame, Frame)
+    assert frame.plain is plain
+    tried_at_the_prolog = bool(prolog)
+    for _ in range(2):
+        assert not isinstance(decode(frame), Unusable)
+    assert in_order.tried == 1 + tried_at_the_prolog
+    assert any_order.tried == 0
+    assert isinstance(relayable(frame), Frame)
+    assert in_order.tried == 1 + tried_at_the_prolog
+    assert any_order.tried == unordered
+
+
+def test_what_nobody_has_looked_at_is_looked_at_once() -> None:
+    for data, plain in ((TEXT % b"x", True), (TEXT % b"<!-- -->", False)):
+        for look in (decode, relayable):
+            frame = Frame("setTextVector", data)
+            assert frame.plain is None
+            look(frame)
+            assert frame.plain is plain
 
 
 VARIANTS = [
@@ -73,10 +270,11 @@ VARIANTS = [
 @pytest.mark.parametrize("data", VARIANTS)
 def test_every_kind_is_understood_alike(data: bytes) -> None:
     for stream in (data, b"\n\t " + data + b"\n" + data[:10]):
-        item = agree(Framer().feed(stream)[0])
-        assert isinstance(item, Frame)
-        assert item.plain
-        assert item.data == data
+        for decoding in (False, True):
+            item = agree(Framer(decoding=decoding).feed(stream)[0])
+            assert isinstance(item, Frame)
+            assert item.plain
+            assert item.data == data
 
 
 @pytest.mark.parametrize(
@@ -101,7 +299,7 @@ def test_what_is_said_to_be_plain_keeps_the_limits() -> None:
     many = TEXT.replace(b"</set", b"<oneText name='b'/></set") % b"x"
     long = TEXT % (b"x" * 200)
     limits = Limits(members=1, attributes_bytes=150)
-    assert [item.plain for item in Framer(limits).feed(many + long + TEXT % b"x")] == [False, False, True]
+    assert [item.plain for item in Framer(limits).feed(many + long + TEXT % b"x")] == [False, None, True]
 
 
 def test_a_plain_frame_is_handed_on_without_another_look() -> None:

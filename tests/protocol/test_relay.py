@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import (
-    MESSAGES,
     Frame,
     Framer,
     GetProperties,
@@ -25,9 +24,10 @@ from indianyio.protocol import (
     WireMessage,
     decode,
     encode,
-    parse_element,
-    relayable,
 )
+from indianyio.protocol._decoder import parse_element
+from indianyio.protocol._messages import MESSAGES
+from indianyio.protocol._relay import relayable
 from tests.protocol import lilxml
 
 STREAMS = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))]

@@ -6,7 +6,8 @@ import pytest
 
 from indianyio._transports import SharedMemory, memory_pair
 from indianyio.model import Relay
-from indianyio.protocol import Frame, SharedAttachment
+from indianyio.protocol import Frame
+from indianyio.protocol._shared_attachments import SharedAttachment
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,8 @@ import anyio.to_thread
 
 from indianyio._transports import SharedMemory
 from indianyio.model import BLOBMember
-from indianyio.protocol import Base64Encoder, OneBLOB
+from indianyio.protocol import OneBLOB
+from indianyio.protocol._blobs import Base64Encoder
 
 __all__ = ["Content", "load"]
 

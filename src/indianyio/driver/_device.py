@@ -11,7 +11,9 @@ from indianyio.driver._directory import Directory
 from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
-from indianyio.protocol import DelProperty, Message, format_timestamp, getfloat, require_name, require_xml_text
+from indianyio.protocol import DelProperty, Message, format_timestamp
+from indianyio.protocol._numbers import getfloat
+from indianyio.protocol._text import require_name, require_xml_text
 
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver

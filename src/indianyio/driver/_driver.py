@@ -25,14 +25,9 @@ from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._vectors import AnyVector, BLOBVector
 from indianyio.exceptions import UnknownDeviceError
 from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
-from indianyio.protocol import (
-    GetProperties,
-    Message,
-    format_timestamp,
-    getfloat,
-    replace_uncarried,
-    require_xml_text,
-)
+from indianyio.protocol import GetProperties, Message, format_timestamp
+from indianyio.protocol._numbers import getfloat
+from indianyio.protocol._text import replace_uncarried, require_xml_text
 
 __all__ = ["IPyDriver"]
 
@@ -174,6 +169,7 @@ class IPyDriver(Directory[Device]):
                     limits=self.wire_limits,
                     outbox=Outbox(_OUTBOX_BYTES),
                     forgiving=True,
+                    decoding=True,
                     debug=self.debug_enable,
                 )
                 await self._serve(link, task_status.started)

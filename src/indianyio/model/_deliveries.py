@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Generic
+
+import msgspec
 
 from indianyio.model._router_frames import LONGEST_PATH, request
 from indianyio.model._routes import DriverRecord, PeerT
@@ -13,8 +14,7 @@ from indianyio.protocol._frames import Frame
 __all__ = ["Delivery", "Routed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[PeerT]):
+class Delivery(msgspec.Struct, Generic[PeerT], frozen=True):
     """One frame and the peers that are to get it.
 
     :ivar frame: the frame; its bytes are the same for all of them.
@@ -25,8 +25,7 @@ class Delivery(Generic[PeerT]):
     targets: tuple[PeerT, ...]
 
 
-@dataclass(slots=True)
-class Routed(Generic[PeerT]):
+class Routed(msgspec.Struct, Generic[PeerT]):
     """What is to be done now.
 
     :ivar deliveries: what to send, in this order.
@@ -34,7 +33,7 @@ class Routed(Generic[PeerT]):
     :ivar refuse: why the peer must be disconnected, in words for a log line; then there are no deliveries.
     """
 
-    deliveries: list[Delivery[PeerT]] = field(default_factory=list)
+    deliveries: list[Delivery[PeerT]] = msgspec.field(default_factory=list)
     dropped: str | None = None
     refuse: str | None = None
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import ClassVar, Generic, TypeAlias, TypeVar
-from xml.etree.ElementTree import Element
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import UnknownMemberError
@@ -20,6 +19,9 @@ from indianyio.protocol._blobs import inflate
 from indianyio.protocol._decoder import parse_element
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._timestamps import parse_timestamp
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 __all__ = ["DEFAULT_LIMITS", "Event", "SizeFormat", "ValuesEvent", "VectorEvent", "event_table", "read_blobs"]
 

@@ -100,7 +100,7 @@ class PeerOutbox(Outbox):
 
         After an overflow the box is empty and discards everything.
 
-        :param is_stream: whether it is a frame of a video (:func:`~indianyio.protocol.is_stream`).
+        :param is_stream: whether it is a frame of a video (:func:`~indianyio.protocol._blob_forms.is_stream`).
         """
         if self.discarding:
             outgoing.close()

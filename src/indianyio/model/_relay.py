@@ -12,7 +12,9 @@ from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 from indianyio.model._outbox import Outgoing
-from indianyio.protocol import Frame, MakeAttachment, SharedAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol import Frame
+from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
 
@@ -23,7 +25,8 @@ _COPIED_BYTES = 64 << 10
 class Relay:
     """A frame being handed on; it is over with :meth:`close`, the receivers' parts are not.
 
-    :param frame: what :func:`~indianyio.protocol.relayable` returned. Its attachments belong to the relay now.
+    :param frame: what :func:`~indianyio.protocol._relay.relayable` returned. Its attachments belong to the relay
+        now.
     :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
     """
 
@@ -47,7 +50,7 @@ class Relay:
     def frames(self) -> Sequence[Frame]:
         """Return what came, for one receiver that reads either form, and who closes its attachments."""
         form = self._received
-        return (replace(form, attachments=self._parts(form)) if form.attachments else form,)
+        return (form.with_attachments(self._parts(form)) if form.attachments else form,)
 
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the message for one receiver's outbox.
@@ -84,7 +87,7 @@ class Relay:
             else:
                 shared.append(SharedAttachment(attachment))
                 self._held.append(shared[-1])
-        return replace(frame, attachments=tuple(shared))
+        return frame.with_attachments(tuple(shared))
 
     @staticmethod
     def _parts(form: Frame) -> tuple[SharedAttachment, ...]:
@@ -96,7 +99,8 @@ class PlainRelay:
 
     Plain ones look the same to everybody and have no attachments; so this is a :class:`Relay` of many, and simple.
 
-    :param frames: what :func:`~indianyio.protocol.relayable` would return as it is, or did; none a BLOB vector.
+    :param frames: what :func:`~indianyio.protocol._relay.relayable` would return as it is, or did; none a BLOB
+        vector.
     """
 
     is_stream: ClassVar[bool] = False

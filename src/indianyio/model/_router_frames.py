@@ -9,12 +9,11 @@ which sent this, what it asks of that other server comes back. indiserver passes
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
 
 from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._decoder import decode, parse_element
-from indianyio.protocol._elements import WireMessage
+from indianyio.protocol._elements import WireMessage, required_of
 from indianyio.protocol._encoder import encode
 from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._heads import attribute
@@ -45,9 +44,7 @@ _POLICIES = {str(policy): policy for policy in BLOBHandling}
 # For each tag whether it must name a device and a vector: whether these fields have no default.
 _ADDRESSES = {
     tag: ("device" in required, "name" in required)
-    for tag, required in (
-        (tag, {entry.name for entry in fields(cls) if entry.default is MISSING}) for tag, cls in MESSAGES.items()
-    )
+    for tag, required in ((tag, required_of(cls)) for tag, cls in MESSAGES.items())
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = re.compile(r"[A-Za-z0-9]{1,64}\.[0-9]{1,9}")

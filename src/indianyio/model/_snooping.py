@@ -11,7 +11,7 @@ ever being registered at the server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from indianyio.protocol._messages import GetProperties
 from indianyio.protocol._text import require_xml_text
@@ -25,8 +25,7 @@ SHORTEST_TIMEOUT_SECONDS = 5.0
 """Asking more often would make every snooped driver define all it has, to all clients (protocol.md 2.5)."""
 
 
-@dataclass(slots=True)
-class _Watch:
+class _Watch(msgspec.Struct):
     """One vector that is asked for again after ``timeout`` seconds of silence."""
 
     timeout: float

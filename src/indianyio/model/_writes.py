@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from indianyio._vocabulary import Permission, Rule, Switch
 from indianyio.exceptions import WriteRefusedError
@@ -54,8 +55,7 @@ _KINDS: Mapping[type[NewVector], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WriteTarget:
+class WriteTarget(msgspec.Struct, frozen=True):
     """The vector that a write is aimed at, as far as the rules need it.
 
     :ivar kind: the one message that may write the vector; ``None`` for lights.

@@ -1,10 +1,10 @@
 """The INDI wire format: bytes to frames to messages, and back to bytes. No I/O, no clock; usable alone.
 
 Bytes go into a :class:`Framer` as they come, cut anywhere. Out come frames, each one whole element, and for
-whatever is none an :class:`Unusable` which says why. :func:`decode` makes a message of a frame; it too may answer
-with an :class:`Unusable`. :func:`encode` makes bytes of a message.
+whatever is not one an :class:`Unusable` which says why. :func:`decode` makes a message of a frame; it too may
+answer with an :class:`Unusable`. :func:`encode` makes bytes of a message.
 
->>> from indianyio.protocol import Framer, Unusable, decode, encode
+>>> from indianyio.protocol import AnyMessage, Framer, Unusable, decode, encode
 >>> framer = Framer()
 >>> framer.feed(b"<setNumberVector device='Scope' name='RATE' state='Ok'><oneNumber name='N'>1.5</one")
 []
@@ -22,6 +22,13 @@ PingRequest(uid='7')
 >>> print(encode(decode(ping)).decode(), end="")
 <pingRequest uid="7"/>
 
+Messages are frozen structs of msgspec: :func:`msgspec.structs.replace` makes a changed copy of one, and
+:mod:`msgspec.json` writes and reads them.
+
+>>> import msgspec
+>>> msgspec.json.decode(msgspec.json.encode(decode(ping)), type=AnyMessage)
+PingRequest(uid='7')
+
 A peer that breaks the limits sets :attr:`Framer.failure`, or makes :func:`decode` raise
 :exc:`~indianyio.exceptions.RemoteProtocolError`; it is to be disconnected, unless it stands for many and the framer
 is a forgiving one. Nothing else is raised, whatever the bytes.
@@ -29,21 +36,12 @@ is a forgiving one. Nothing else is raised, whatever the bytes.
 
 from __future__ import annotations
 
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from indianyio._vocabulary import Limits
-from indianyio.protocol._blob_forms import (
-    MakeAttachment,
-    WritableAttachment,
-    attached_bytes,
-    blob_form,
-    is_stream,
-)
-from indianyio.protocol._blobs import (
-    Base64Encoder,
-    decode_base64,
-    encode_base64,
-    inflate,
-)
-from indianyio.protocol._decoder import decode, parse_element
+from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import (
     Attachment,
     DefBLOB,
@@ -56,26 +54,14 @@ from indianyio.protocol._elements import (
     OneNumber,
     OneSwitch,
     OneText,
-    WireElement,
     WireMember,
     WireMessage,
 )
-from indianyio.protocol._encoder import (
-    encode,
-    encode_blob_parts,
-    encode_parts,
-)
-from indianyio.protocol._framer import (
-    CONTENT_TAGS,
-    Framer,
-)
-from indianyio.protocol._frames import (
-    Frame,
-    Unusable,
-)
+from indianyio.protocol._encoder import encode
+from indianyio.protocol._framer import Framer
+from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._messages import (
-    MEMBERS,
-    MESSAGES,
+    AnyMessage,
     DefBLOBVector,
     DefLightVector,
     DefNumberVector,
@@ -100,33 +86,12 @@ from indianyio.protocol._messages import (
     SetTextVector,
     SetVector,
 )
-from indianyio.protocol._numbers import (
-    format_number,
-    getfloat,
-    number_text,
-    parse_number,
-    require_number_format,
-)
-from indianyio.protocol._relay import relayable
-from indianyio.protocol._shared_attachments import SharedAttachment
-from indianyio.protocol._text import (
-    escape_attribute,
-    escape_text,
-    replace_uncarried,
-    require_name,
-    require_xml_text,
-)
-from indianyio.protocol._timestamps import (
-    format_timestamp,
-    parse_timestamp,
-)
+from indianyio.protocol._numbers import format_number, parse_number
+from indianyio.protocol._timestamps import format_timestamp, parse_timestamp
 
 __all__ = [
-    "CONTENT_TAGS",
-    "MEMBERS",
-    "MESSAGES",
+    "AnyMessage",
     "Attachment",
-    "Base64Encoder",
     "DefBLOB",
     "DefBLOBVector",
     "DefLight",
@@ -144,7 +109,6 @@ __all__ = [
     "Framer",
     "GetProperties",
     "Limits",
-    "MakeAttachment",
     "Message",
     "NewBLOBVector",
     "NewNumberVector",
@@ -164,34 +128,57 @@ __all__ = [
     "SetSwitchVector",
     "SetTextVector",
     "SetVector",
-    "SharedAttachment",
     "Unusable",
-    "WireElement",
     "WireMember",
     "WireMessage",
-    "WritableAttachment",
-    "attached_bytes",
-    "blob_form",
     "decode",
-    "decode_base64",
     "encode",
-    "encode_base64",
-    "encode_blob_parts",
-    "encode_parts",
-    "escape_attribute",
-    "escape_text",
     "format_number",
     "format_timestamp",
-    "getfloat",
-    "inflate",
-    "is_stream",
-    "number_text",
-    "parse_element",
     "parse_number",
     "parse_timestamp",
-    "relayable",
-    "replace_uncarried",
-    "require_name",
-    "require_number_format",
-    "require_xml_text",
 ]
+
+# What this package exported before its public names were chosen, and where it is. The next version leaves it out.
+_DROPPED = {
+    "Base64Encoder": "_blobs",
+    "CONTENT_TAGS": "_plain_frames",
+    "MEMBERS": "_messages",
+    "MESSAGES": "_messages",
+    "MakeAttachment": "_blob_forms",
+    "SharedAttachment": "_shared_attachments",
+    "WireElement": "_elements",
+    "WritableAttachment": "_blob_forms",
+    "attached_bytes": "_blob_forms",
+    "blob_form": "_blob_forms",
+    "decode_base64": "_blobs",
+    "encode_base64": "_blobs",
+    "encode_blob_parts": "_encoder",
+    "encode_parts": "_encoder",
+    "escape_attribute": "_text",
+    "escape_text": "_text",
+    "getfloat": "_numbers",
+    "inflate": "_blobs",
+    "is_stream": "_blob_forms",
+    "number_text": "_numbers",
+    "parse_element": "_decoder",
+    "relayable": "_relay",
+    "replace_uncarried": "_text",
+    "require_name": "_text",
+    "require_number_format": "_numbers",
+    "require_xml_text": "_text",
+}
+
+if not TYPE_CHECKING:  # for a type checker they are dropped already
+
+    def __getattr__(name: str) -> object:
+        module = _DROPPED.get(name)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        instead = "; indianyio.getfloat stays" if name == "getfloat" else ""
+        warnings.warn(
+            f"{__name__}.{name} is internal and will not be there in the next version{instead}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(import_module(f"{__name__}.{module}"), name)

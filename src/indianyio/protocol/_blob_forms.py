@@ -9,7 +9,6 @@ Content is taken whole: a conversion holds the BLOB and its base64 at the same t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Protocol, TypeAlias
@@ -21,10 +20,11 @@ from indianyio.protocol._elements import Attachment
 from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import SetBLOBVector
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "blob_form", "is_stream"]
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
+_ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
 
 
@@ -51,7 +51,7 @@ MakeAttachment: TypeAlias = Callable[[str], WritableAttachment]
 def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
     """Return a frame in the form that a receiver can read.
 
-    :param frame: what :func:`~indianyio.protocol.relayable` returned.
+    :param frame: what :func:`~indianyio.protocol._relay.relayable` returned.
     :param attach: whether the receiver takes descriptors. If not, attached BLOBs become inline. If so, inline ones
         become attached, unless that made more than 16 descriptors, which is what libindi takes at a time
         (protocol.md W37), or there is no memory or no descriptor left: inline is read by everybody.
@@ -68,7 +68,7 @@ def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
 def is_stream(frame: Frame) -> bool:
     """Return whether a frame is part of a video, which a slow receiver may miss (protocol.md 2.8).
 
-    :param frame: what :func:`~indianyio.protocol.relayable` returned.
+    :param frame: what :func:`~indianyio.protocol._relay.relayable` returned.
     """
     if frame.tag != SetBLOBVector.tag:
         return False
@@ -78,7 +78,7 @@ def is_stream(frame: Frame) -> bool:
 def attached_bytes(frame: Frame) -> int:
     """Return how many bytes of BLOBs travel beside a frame.
 
-    :param frame: what :func:`~indianyio.protocol.relayable` or :func:`blob_form` returned.
+    :param frame: what :func:`~indianyio.protocol._relay.relayable` or :func:`blob_form` returned.
     """
     if not frame.attached:
         return 0

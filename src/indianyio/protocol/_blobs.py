@@ -8,13 +8,13 @@ line break, which needs no copy; only where that fails is white space taken out 
 from __future__ import annotations
 
 import binascii
-import re
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
-from pickle import PickleBuffer
 
 import pybase64
+
+from indianyio.protocol._patterns import LazyPattern
 
 __all__ = ["Base64Encoder", "decode_base64", "encode_base64", "inflate"]
 
@@ -30,7 +30,7 @@ _COMPRESSED_BYTES = 64 << 10
 _INFLATED_BYTES = 256 << 10
 
 _WHITE_SPACE = b" \t\n\r\v\f"
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/= \t\n\r\v\f]")
+_NOT_BASE64 = LazyPattern(rb"[^A-Za-z0-9+/= \t\n\r\v\f]")
 
 
 def encode_base64(data: bytes | bytearray | memoryview, *, wrap: bool = False) -> list[bytes]:
@@ -55,7 +55,11 @@ def _flat(data: bytes | bytearray | memoryview) -> memoryview:
     view = memoryview(data)
     if not view.c_contiguous:
         return memoryview(view.tobytes())
+    if view.format == "B" and view.ndim == 1:
+        return view
     # memoryview.cast() refuses big-endian numbers, which FITS images are made of, and empty arrays.
+    from pickle import PickleBuffer
+
     return PickleBuffer(view).raw()
 
 

@@ -1,17 +1,22 @@
-"""The elements inside a vector, one dataclass each, and the bases of all elements (protocol.md 1.2).
+"""The elements inside a vector, one class each, and the bases of all elements (protocol.md 1.2).
 
 A class is named like its tag with the first letter raised, and its fields are the element's attributes, in the
-order in which they are written. Three field names are not attributes: ``members`` are the child elements,
+order in which they are written. Four field names are not attributes: ``members`` are the child elements,
 ``value`` is the text of the element, and ``data`` or ``attachment`` the content of a BLOB. ``None`` means that
 the attribute is absent. Values stay text as on the wire: meaning is the model's business.
+
+They are frozen structs of msgspec (docs/decisions/0012). A changed copy is made by :func:`msgspec.structs.replace`,
+and :mod:`msgspec.json` writes and reads messages; only an attachment, an open descriptor, has no JSON.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
+
+import msgspec
 
 __all__ = [
+    "CONTENT_FIELDS",
     "Attachment",
     "DefBLOB",
     "DefLight",
@@ -26,7 +31,19 @@ __all__ = [
     "WireElement",
     "WireMember",
     "WireMessage",
+    "attributes_of",
+    "required_of",
 ]
+
+
+if TYPE_CHECKING:
+    Content: TypeAlias = bytes | bytearray | memoryview
+else:
+    # What msgspec sees: it cannot read a union of three kinds of bytes from JSON.
+    Content = bytes
+
+CONTENT_FIELDS = frozenset({"members", "value", "data", "attachment"})
+"""The fields of message classes that are not attributes."""
 
 
 class Attachment(Protocol):
@@ -42,33 +59,42 @@ class Attachment(Protocol):
         """Release the descriptor; closing twice does nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireElement:
+def _tag(class_name: str) -> str:
+    return class_name[0].lower() + class_name[1:]
+
+
+class WireElement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of everything in this module."""
 
     tag: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        cls.tag = cls.__name__[0].lower() + cls.__name__[1:]
+        cls.tag = _tag(cls.__name__)
 
 
-class WireMember(WireElement):
+class WireMember(WireElement, frozen=True, kw_only=True):
     """An element inside a vector."""
 
-    __slots__ = ()
 
-
-class WireMessage(WireElement):
+# In JSON the member of this name tells which class it is; the members of a vector follow from the vector's class.
+class WireMessage(WireElement, frozen=True, kw_only=True, tag=_tag, tag_field="tag"):
     """An element that stands alone on the stream."""
 
-    __slots__ = ()
+
+def attributes_of(cls: type[WireElement]) -> tuple[str, ...]:
+    """Return the fields of a class that are attributes, in the order in which they are written."""
+    return tuple(name for name in cls.__struct_fields__ if name not in CONTENT_FIELDS)
+
+
+def required_of(cls: type[WireElement]) -> tuple[str, ...]:
+    """Return the fields that a class cannot do without: those without a default, which come first."""
+    return cls.__struct_fields__[: len(cls.__struct_fields__) - len(cls.__struct_defaults__)]
 
 
 # -- members of definitions ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefText(WireMember):
+class DefText(WireMember, frozen=True, kw_only=True):
     """A text member and its first value."""
 
     name: str
@@ -76,8 +102,7 @@ class DefText(WireMember):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefNumber(WireMember):
+class DefNumber(WireMember, frozen=True, kw_only=True):
     """A number member, how to print it (protocol.md 1.3), its limits and its first value."""
 
     name: str
@@ -89,8 +114,7 @@ class DefNumber(WireMember):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefSwitch(WireMember):
+class DefSwitch(WireMember, frozen=True, kw_only=True):
     """A switch member and its first value, ``On`` or ``Off``."""
 
     name: str
@@ -98,8 +122,7 @@ class DefSwitch(WireMember):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefLight(WireMember):
+class DefLight(WireMember, frozen=True, kw_only=True):
     """A light member and its first value, one of the four states."""
 
     name: str
@@ -107,8 +130,7 @@ class DefLight(WireMember):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefBLOB(WireMember):
+class DefBLOB(WireMember, frozen=True, kw_only=True):
     """A BLOB member; a definition never carries content."""
 
     name: str
@@ -119,16 +141,14 @@ class DefBLOB(WireMember):
 # -- members of set and new ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneText(WireMember):
+class OneText(WireMember, frozen=True, kw_only=True):
     """A value of a text member."""
 
     name: str
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneNumber(WireMember):
+class OneNumber(WireMember, frozen=True, kw_only=True):
     """A value of a number member; in a set also new limits (libindi's "min/max update")."""
 
     name: str
@@ -138,24 +158,21 @@ class OneNumber(WireMember):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneSwitch(WireMember):
+class OneSwitch(WireMember, frozen=True, kw_only=True):
     """A value of a switch member."""
 
     name: str
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneLight(WireMember):
+class OneLight(WireMember, frozen=True, kw_only=True):
     """A value of a light member."""
 
     name: str
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneBLOB(WireMember):
+class OneBLOB(WireMember, frozen=True, kw_only=True):
     """A BLOB (protocol.md 1.5 and 1.6).
 
     :ivar size: bytes of the uncompressed content; 0 only reports a state.
@@ -172,5 +189,5 @@ class OneBLOB(WireMember):
     enclen: str | None = None
     len: str | None = None
     attached: str | None = None
-    data: bytes | bytearray | memoryview = b""
+    data: Content = b""
     attachment: Attachment | None = None

@@ -1,7 +1,8 @@
-"""Messages to bytes, in one canonical form (design.md 1; protocol.md part 5).
+"""Messages to bytes, in one canonical form (protocol.md part 5).
 
-Which attributes an element has, and in which order, is read once from the fields of its dataclass. A message is
-turned into pieces of XML from front to back; short ones are joined, while long base64 stays in the slices in which
+Nearly all messages are written by ``_plain_encoder``. Here is the careful way, for BLOBs, for texts that need
+escaping, and for whatever must not be written: value by value, so that an error names the one that is wrong. It
+makes pieces of XML from front to back; short ones are joined, while long base64 stays in the slices in which
 it was made, so that a BLOB is never held twice. Text stands directly inside its tags: libindi strips white space
 around it, other readers do not.
 
@@ -11,24 +12,23 @@ A BLOB vector may also be given base64 that is ready, for content which was enco
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import get_args
+
+from msgspec.structs import replace
 
 from indianyio.exceptions import LocalProtocolError
+from indianyio.protocol._blob_spans import decimal
 from indianyio.protocol._blobs import encode_base64
-from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage
-from indianyio.protocol._messages import MEMBERS, MESSAGES, NewBLOBVector, SetBLOBVector, SetVector
+from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of
+from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOBVector, SetBLOBVector
+from indianyio.protocol._plain_encoder import Writer, simple_writer
 from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_xml_text
-from indianyio.protocol._values import CONTENT_FIELDS
 
 __all__ = ["encode", "encode_blob_parts", "encode_parts"]
 
 _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
-    cls: tuple(field.name for field in fields(cls) if field.name not in CONTENT_FIELDS)
-    for cls in (*MESSAGES.values(), *MEMBERS.values())
+    cls: attributes_of(cls) for cls in (*MESSAGES.values(), *MEMBERS.values())
 }
 _BLOB_VECTORS = (SetBLOBVector, NewBLOBVector)
-_SETS = frozenset(get_args(SetVector))
 
 # A piece at least this long is sent as it is: to copy it once more would cost more than another call to send.
 _LONG_PIECE_BYTES = 64 << 10
@@ -42,7 +42,7 @@ def encode(message: WireMessage) -> bytes:
     :raises ValueError: an attribute or a text has a character that XML cannot carry.
     :raises TypeError: an attribute or a text is not a :class:`str`.
     """
-    return b"".join(encode_parts(message))
+    return _WRITERS[type(message)](message)
 
 
 def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
@@ -61,7 +61,7 @@ def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
     """
     if isinstance(message, _BLOB_VECTORS):
         return _joined(_pieces(message, {}, wrap))
-    return [_text(message).encode()]
+    return [_WRITERS[type(message)](message)]
 
 
 def encode_blob_parts(
@@ -99,13 +99,33 @@ def _joined(pieces: Iterator[bytes]) -> list[bytes]:
 # ---- elements ------------------------------------------------------------------------------------------------
 
 
-def _text(message: WireMessage) -> str:
+def _written_carefully(message: WireMessage) -> bytes:
     _require_state(message)
+    return _text(message).encode()
+
+
+def _text(message: WireMessage) -> str:
     members: tuple[WireMember, ...] = getattr(message, "members", ())
     if not members:
         return f"{_element(message)}\n"
     lines = [f"{_start(message)}>", *map(_element, members), f"</{message.tag}>\n"]
     return "\n".join(lines)
+
+
+def _written_in_parts(message: WireMessage) -> bytes:
+    return b"".join(encode_parts(message))
+
+
+class _Writers(dict[type[WireMessage], Writer]):
+    """What writes the messages of each class, made when it is needed first."""
+
+    def __missing__(self, cls: type[WireMessage]) -> Writer:
+        made = _written_in_parts if cls in _BLOB_VECTORS else simple_writer(cls, _written_carefully)
+        self[cls] = made
+        return made
+
+
+_WRITERS = _Writers()
 
 
 def _pieces(
@@ -126,7 +146,7 @@ def _pieces(
 
 
 def _require_state(message: WireMessage) -> None:
-    if type(message) in _SETS and getattr(message, "state", None) is None:
+    if type(message) in SET_VECTORS and getattr(message, "state", None) is None:
         raise LocalProtocolError(f"{_described(message)} has no state, without which libindi rejects it")
 
 
@@ -194,10 +214,11 @@ def _require_size(blob: OneBLOB, *, has_content: bool) -> None:
                 raise LocalProtocolError(f"oneBLOB {blob.name!r} has content and no {name}")
     if blob.size is None:
         return
-    if not (blob.size.isascii() and blob.size.isdecimal()):
+    size = decimal(blob.size)
+    if size is None:
         raise LocalProtocolError(f"oneBLOB {blob.name!r} has the size {blob.size!r}, which is no count of bytes")
     # Readers skip a BLOB of size 0, and the C++ client crashes on an empty one of another size (protocol.md W34).
-    if (int(blob.size) > 0) != has_content:
+    if (size > 0) != has_content:
         raise LocalProtocolError(
             f"oneBLOB {blob.name!r} has the size {blob.size} and {'some' if has_content else 'no'} content"
         )

@@ -29,10 +29,12 @@ from typing import ClassVar
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
+from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
-from indianyio.protocol._heads import REST_OF_HEAD, attached_count
+from indianyio.protocol._heads import REST_OF_HEAD
 from indianyio.protocol._losses import Skipped, Streak
 from indianyio.protocol._messages import MESSAGES
+from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._plain_frames import CONTENT_TAGS, PlainFrames
 
 __all__ = ["CONTENT_TAGS", "Framer"]
@@ -43,15 +45,15 @@ _TAGS = rb"(?:" + b"|".join(tag.encode() for tag in MESSAGES) + rb")(?=[ \t\r\n/
 _DECLARATION_BYTES = 1000
 _SILENT_TEXT = rb"(?:%b|\xef\xbb\xbf|<\?xml[^<>]{0,%d}+>)*+" % (_SPACE, _DECLARATION_BYTES - len("<?xml>"))
 
-_SILENT = re.compile(_SILENT_TEXT)
-_OPENING = re.compile(rb"<(" + _TAGS + rb")")
-_WHOLE_HEAD = re.compile(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
-_SPACES = re.compile(_SPACE + rb"*+")
+_SILENT = LazyPattern(_SILENT_TEXT)
+_OPENING = LazyPattern(rb"<(" + _TAGS + rb")")
+_WHOLE_HEAD = LazyPattern(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
+_SPACES = LazyPattern(_SPACE + rb"*+")
 
 # What matters inside a start tag: outside of quotes, and inside of either kind.
-_MARKS = {b"": re.compile(rb"""[<>"']"""), b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
+_MARKS = {b"": LazyPattern(rb"""[<>"']"""), b'"': LazyPattern(rb'["<]'), b"'": LazyPattern(rb"['<]")}
 
-_HALF_TAG = re.compile(rb"</?[A-Za-z]*")
+_HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
 
 _MORE = -1  # the position returned by a step that has used up its bytes
@@ -94,11 +96,19 @@ class Framer:
 
     :param limits: what the peer may make this program hold.
     :param forgiving: whether the peer is kept whatever it sends, but for a BLOB vector without end.
+    :param decoding: whether every message is going to be decoded, as a driver or a client does: then most are
+        decoded while they are cut out, which takes one look instead of two. Frames are the same either way.
     :ivar failure: why this peer must be disconnected, or ``None``. Nothing comes out of a framer that failed,
         and it holds no memory.
     """
 
-    def __init__(self, limits: Limits = Limits(), *, forgiving: bool = False) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        *,
+        forgiving: bool = False,
+        decoding: bool = False,
+    ) -> None:
         self.failure: RemoteProtocolError | None = None
         self._limits = limits
         self._forgiving = forgiving
@@ -109,7 +119,7 @@ class Framer:
             tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
             for tag, size in self._size_limits.items()
         }
-        self._plain = PlainFrames(limits)
+        self._plain = PlainFrames(limits, decoding=decoding)
         self._dropped = Streak(limits)
         self._refused = Streak(limits)
         self._forget()
@@ -175,6 +185,8 @@ class Framer:
     def _between(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         if not self._run:
             position = self._take_whole(piece, position, found)
+            if position == len(piece):
+                return _MORE
             silent = _SILENT.match(piece, position)
             self._start = position = silent.end() if silent else position
         opening = _OPENING.search(piece, position)
@@ -185,12 +197,17 @@ class Framer:
 
     def _take_whole(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         while True:
-            start, position = position, self._plain.take(piece, position, found)
+            start = position
+            position, refused = self._plain.take(piece, position, found)
             if position > start:
                 self._dropped.clear()
+            if piece[position : position + 2] in {b"\n", b""}:
+                return len(piece)
             head = _WHOLE_HEAD.match(piece, position)
             if head is None:
                 break
+            # Behind a declaration nobody has looked yet.
+            refused &= not piece[position : head.start(1) - 1].strip(b" \t\r\n")
             tag = head[1].decode()
             start, end = head.start(1) - 1, head.end()
             if end - start > self._limits.attributes_bytes:
@@ -204,7 +221,7 @@ class Framer:
                     break
             if end - start > self._size_limits[tag]:
                 break
-            self._add(tag, piece[start:end], found)
+            self._add(tag, piece[start:end], found, refused=refused)
             position = end
         return position
 
@@ -294,8 +311,8 @@ class Framer:
         self._place = _Place.BETWEEN
         return end
 
-    def _add(self, tag: str, data: bytes, found: list[Frame | Unusable]) -> None:
-        found.append(self._plain.frame(tag, data))
+    def _add(self, tag: str, data: bytes, found: list[Frame | Unusable], *, refused: bool = False) -> None:
+        found.append(self._plain.frame(tag, data, refused=refused))
         self._dropped.clear()
 
     def _drop(self, piece: bytes, end: int, reason: str, found: list[Frame | Unusable]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
+
+import msgspec
 
 from indianyio.protocol._elements import Attachment, WireMessage
 from indianyio.protocol._heads import attribute
@@ -18,8 +19,7 @@ Head: TypeAlias = tuple[str, str | None, str | None]
 """A message's tag, device and vector: all that decides about its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(msgspec.Struct, frozen=True):
     """Bytes of a peer that were dropped, and why.
 
     :ivar reason: what was wrong, for a log line.
@@ -36,7 +36,7 @@ class Unusable:
     attached: int = 0
     tag: str | None = None
 
-    plain: ClassVar[bool] = False
+    plain: ClassVar[bool | None] = False
 
     @classmethod
     def made_of(cls, frame: Frame, reason: str) -> Unusable:
@@ -44,19 +44,21 @@ class Unusable:
         return cls(reason, frame.data[:EXCERPT_BYTES], len(frame.data), tag=frame.tag)
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One top-level element as it was sent: the unit that travels.
 
-    :ivar tag: the element's tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    Two are equal if their bytes and attachments are; what is known of the bytes does not count.
+
+    :ivar tag: the element's tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :ivar data: its exact bytes, without the white space around it.
     :ivar attachments: the descriptors that came with it, one for each attached oneBLOB. Whoever receives the
         frame owns them.
     :ivar attached: how many oneBLOB elements say that their content is attached.
     :ivar decoded: what :func:`~indianyio.protocol.decode` found, once it was asked; whoever makes a frame from a
         message puts the message here.
-    :ivar plain: whether it is known that all readers understand it alike (see ``_plain``), and that it has no more
-        members than its receiver's limits allow. Otherwise that has not been looked at, or is not so.
+    :ivar plain: whether all readers understand it alike, and its attributes stand in their usual order (see
+        ``_plain``), and it has no more members than its receiver's limits allow; ``None`` as long as nobody has
+        looked. It is looked at once.
     :ivar known_head: what :attr:`head` returns, if that is known.
     """
 
@@ -64,9 +66,22 @@ class Frame:
     data: bytes
     attachments: tuple[Attachment, ...] = ()
     attached: int = 0
-    decoded: WireMessage | Unusable | None = field(default=None, repr=False, compare=False)
-    plain: bool = field(default=False, repr=False, compare=False)
-    known_head: Head | None = field(default=None, repr=False, compare=False)
+    decoded: WireMessage | Unusable | None = None
+    plain: bool | None = None
+    known_head: Head | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frame):
+            return NotImplemented
+        return (self.tag, self.data, self.attachments, self.attached) == (
+            other.tag,
+            other.data,
+            other.attachments,
+            other.attached,
+        )
+
+    def __repr__(self) -> str:
+        return f"Frame({self.tag!r}, {self.data!r}, {self.attachments!r}, {self.attached!r})"
 
     @classmethod
     def of(cls, message: WireMessage, data: bytes) -> Frame:
@@ -75,13 +90,20 @@ class Frame:
         :param message: the message.
         :param data: what :func:`~indianyio.protocol.encode` made of it.
         """
-        head = (message.tag, getattr(message, "device", None), getattr(message, "name", None))
-        return cls(message.tag, data.removesuffix(b"\n"), decoded=message, known_head=head)
+        return cls(message.tag, data.removesuffix(b"\n"), decoded=message, known_head=_head_of(message))
+
+    def with_attachments(self, attachments: tuple[Attachment, ...]) -> Frame:
+        """Return the same element with other attachments, as many as it had."""
+        return Frame(self.tag, self.data, attachments, self.attached, self.decoded, self.plain, self.known_head)
 
     @property
     def head(self) -> Head:
         """The tag, and what the start tag names, read without parsing the element."""
         if self.known_head is None:
+            # Only of plain bytes: what was written anew may have another name than the message it was made from.
+            if self.plain and isinstance(self.decoded, WireMessage):
+                self.known_head = _head_of(self.decoded)
+                return self.known_head
             device, name = (attribute(self.data, len(self.tag) + 1, word) for word in (b"device", b"name"))
             self.known_head = (self.tag, device, name)
         return self.known_head
@@ -95,3 +117,7 @@ class Frame:
     def name(self) -> str | None:
         """The vector named in the start tag."""
         return self.head[2]
+
+
+def _head_of(message: WireMessage) -> Head:
+    return message.tag, getattr(message, "device", None), getattr(message, "name", None)

@@ -1,4 +1,4 @@
-"""Start tags read as bytes: who is addressed, and where BLOB content lies, without parsing XML.
+"""Start tags read as bytes: who is addressed, without parsing XML.
 
 Everything here answers as an XML parser would for well-formed input, and says something harmless for the rest,
 which the decoder refuses anyway. Attributes are read one after the other from the front, so that nothing inside
@@ -9,48 +9,25 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-__all__ = ["REST_OF_HEAD", "BlobElement", "attached_count", "attribute", "blob_elements", "encoding_of"]
+from indianyio.protocol._patterns import LazyPattern
+
+__all__ = ["REST_OF_HEAD", "attribute", "encoding_of"]
 
 REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
 """A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
+_ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
 
-_REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_REFERENCE = LazyPattern(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BASES = {2: 10, 3: 16}
 _HIGHEST_CODE_POINT = 0x10FFFF
 
 # XML readers give a blank for every line end and tab that stands in an attribute.
-_LINE_END = re.compile(rb"\r\n|[\t\r\n]")
-
-_MARKUP = re.compile(
-    rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
-    + REST_OF_HEAD
-    + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
-)
-_ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
-
-_TAG = re.compile(rb"<" + REST_OF_HEAD)
-# An image has five or so. Of more than this, one search through everything is cheaper.
-_FEW_TAGS = 100
+_LINE_END = LazyPattern(rb"\r\n|[\t\r\n]")
 
 _SLICE_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class BlobElement:
-    """Where a oneBLOB lies.
-
-    :ivar attributes: where its attributes begin.
-    :ivar content: from where to where its text goes, or ``None`` if it has none or markup inside.
-    """
-
-    attributes: int
-    content: tuple[int, int] | None
 
 
 def attribute(data: bytes, position: int, name: bytes) -> str | None:
@@ -98,45 +75,3 @@ def encoding_of(data: bytes) -> str:
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
-
-
-def blob_elements(data: bytes) -> Iterator[BlobElement]:
-    """Yield every oneBLOB that an XML parser would see, in order, so not those in comments and the like.
-
-    :param data: a BLOB vector, or what is there of one.
-    """
-    position = 0
-    while match := _MARKUP.search(data, position):
-        position = match.end()
-        if match["blob"] is not None:
-            yield BlobElement(match.end("blob"), None if match["content"] is None else match.span("content"))
-            continue
-        ending = _ENDS[match.lastindex or 0]
-        position = data.find(ending, position)
-        if position < 0:
-            return
-
-
-def attached_count(data: bytes) -> int:
-    """Count the oneBLOB elements whose content travels as a descriptor (protocol.md W36).
-
-    :param data: a BLOB vector, or what is there of one.
-    :return: how many descriptors belong to it.
-    """
-    if not _mentions_attached(data):
-        return 0
-    return sum(attribute(data, blob.attributes, b"attached") == "true" for blob in blob_elements(data))
-
-
-def _mentions_attached(data: bytes) -> bool:
-    """Return whether the word is in any tag; base64 is skipped at the speed of memory."""
-    position = 0
-    for _ in range(_FEW_TAGS):
-        start = data.find(b"<", position)
-        if start < 0:
-            return False
-        tag = _TAG.match(data, start)
-        position = tag.end() if tag else start + 1
-        if tag is None or b"attached" in tag[0]:
-            break
-    return b"attached" in data

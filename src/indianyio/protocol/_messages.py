@@ -1,12 +1,11 @@
-"""The elements that stand alone on the stream, one dataclass each, and the tables derived from them.
+"""The elements that stand alone on the stream, one class each, and the tables derived from them.
 
 How a class is made is told in ``_elements``; which attributes an element has, in protocol.md 1.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from indianyio._vocabulary import PROTOCOL_VERSION, Permission, Rule, State
 from indianyio.protocol._elements import (
@@ -27,6 +26,8 @@ from indianyio.protocol._elements import (
 __all__ = [
     "MEMBERS",
     "MESSAGES",
+    "SET_VECTORS",
+    "AnyMessage",
     "DefBLOBVector",
     "DefLightVector",
     "DefNumberVector",
@@ -56,8 +57,7 @@ __all__ = [
 # -- definitions -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefTextVector(WireMessage):
+class DefTextVector(WireMessage, frozen=True, kw_only=True):
     """A driver has this text vector."""
 
     device: str
@@ -72,8 +72,7 @@ class DefTextVector(WireMessage):
     members: tuple[DefText, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefNumberVector(WireMessage):
+class DefNumberVector(WireMessage, frozen=True, kw_only=True):
     """A driver has this number vector."""
 
     device: str
@@ -88,8 +87,7 @@ class DefNumberVector(WireMessage):
     members: tuple[DefNumber, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefSwitchVector(WireMessage):
+class DefSwitchVector(WireMessage, frozen=True, kw_only=True):
     """A driver has this switch vector."""
 
     device: str
@@ -105,8 +103,7 @@ class DefSwitchVector(WireMessage):
     members: tuple[DefSwitch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefLightVector(WireMessage):
+class DefLightVector(WireMessage, frozen=True, kw_only=True):
     """A driver has this light vector; nobody may write one, so it has no permission."""
 
     device: str
@@ -119,8 +116,7 @@ class DefLightVector(WireMessage):
     members: tuple[DefLight, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefBLOBVector(WireMessage):
+class DefBLOBVector(WireMessage, frozen=True, kw_only=True):
     """A driver has this BLOB vector."""
 
     device: str
@@ -138,8 +134,7 @@ class DefBLOBVector(WireMessage):
 # -- updates from a driver -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetTextVector(WireMessage):
+class SetTextVector(WireMessage, frozen=True, kw_only=True):
     """A text vector has these values now; members not named keep theirs."""
 
     device: str
@@ -151,8 +146,7 @@ class SetTextVector(WireMessage):
     members: tuple[OneText, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetNumberVector(WireMessage):
+class SetNumberVector(WireMessage, frozen=True, kw_only=True):
     """A number vector has these values now."""
 
     device: str
@@ -164,8 +158,7 @@ class SetNumberVector(WireMessage):
     members: tuple[OneNumber, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetSwitchVector(WireMessage):
+class SetSwitchVector(WireMessage, frozen=True, kw_only=True):
     """A switch vector has these values now."""
 
     device: str
@@ -177,8 +170,7 @@ class SetSwitchVector(WireMessage):
     members: tuple[OneSwitch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetLightVector(WireMessage):
+class SetLightVector(WireMessage, frozen=True, kw_only=True):
     """A light vector has these values now."""
 
     device: str
@@ -189,8 +181,7 @@ class SetLightVector(WireMessage):
     members: tuple[OneLight, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetBLOBVector(WireMessage):
+class SetBLOBVector(WireMessage, frozen=True, kw_only=True):
     """A BLOB vector delivers content."""
 
     device: str
@@ -205,8 +196,7 @@ class SetBLOBVector(WireMessage):
 # -- commands from a client ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTextVector(WireMessage):
+class NewTextVector(WireMessage, frozen=True, kw_only=True):
     """A client wants these texts."""
 
     device: str
@@ -215,8 +205,7 @@ class NewTextVector(WireMessage):
     members: tuple[OneText, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewNumberVector(WireMessage):
+class NewNumberVector(WireMessage, frozen=True, kw_only=True):
     """A client wants these numbers."""
 
     device: str
@@ -225,8 +214,7 @@ class NewNumberVector(WireMessage):
     members: tuple[OneNumber, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewSwitchVector(WireMessage):
+class NewSwitchVector(WireMessage, frozen=True, kw_only=True):
     """A client wants these switches."""
 
     device: str
@@ -235,8 +223,7 @@ class NewSwitchVector(WireMessage):
     members: tuple[OneSwitch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewBLOBVector(WireMessage):
+class NewBLOBVector(WireMessage, frozen=True, kw_only=True):
     """A client sends this content."""
 
     device: str
@@ -248,8 +235,7 @@ class NewBLOBVector(WireMessage):
 # -- everything else -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetProperties(WireMessage):
+class GetProperties(WireMessage, frozen=True, kw_only=True):
     """Define your vectors, please; from a driver: let me snoop them."""
 
     version: str | None = PROTOCOL_VERSION
@@ -257,8 +243,7 @@ class GetProperties(WireMessage):
     name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnableBLOB(WireMessage):
+class EnableBLOB(WireMessage, frozen=True, kw_only=True):
     """Whether I want BLOBs: ``Never``, ``Also`` or ``Only``; other words are to be ignored."""
 
     device: str | None = None
@@ -266,8 +251,7 @@ class EnableBLOB(WireMessage):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message(WireMessage):
+class Message(WireMessage, frozen=True, kw_only=True):
     """A line for people to read; without ``device`` it is for everybody."""
 
     device: str | None = None
@@ -275,8 +259,7 @@ class Message(WireMessage):
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelProperty(WireMessage):
+class DelProperty(WireMessage, frozen=True, kw_only=True):
     """A vector is gone, or without ``name`` the whole device."""
 
     device: str
@@ -285,15 +268,13 @@ class DelProperty(WireMessage):
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingRequest(WireMessage):
+class PingRequest(WireMessage, frozen=True, kw_only=True):
     """Answer with the same uid once everything before this has been dealt with."""
 
     uid: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingReply(WireMessage):
+class PingReply(WireMessage, frozen=True, kw_only=True):
     """The answer to a :class:`PingRequest`."""
 
     uid: str | None = None
@@ -302,6 +283,14 @@ class PingReply(WireMessage):
 DefVector: TypeAlias = DefTextVector | DefNumberVector | DefSwitchVector | DefLightVector | DefBLOBVector
 SetVector: TypeAlias = SetTextVector | SetNumberVector | SetSwitchVector | SetLightVector | SetBLOBVector
 NewVector: TypeAlias = NewTextVector | NewNumberVector | NewSwitchVector | NewBLOBVector
+
+AnyMessage: TypeAlias = (
+    DefVector | SetVector | NewVector | GetProperties | EnableBLOB | Message | DelProperty | PingRequest | PingReply
+)
+"""Every message there is; for ``msgspec.json.decode(data, type=AnyMessage)``."""
+
+SET_VECTORS = frozenset(get_args(SetVector))
+"""The classes in :data:`SetVector`, to be asked fast."""
 
 # Which member element each vector is made of: the rest of its tag, after def for definitions, after one for others.
 MEMBERS: dict[type[WireMessage], type[WireMember]] = {

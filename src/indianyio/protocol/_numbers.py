@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from indianyio.exceptions import NumberFormatError
+from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._text import require_xml_text
 
 __all__ = ["format_number", "getfloat", "number_text", "parse_number", "require_number_format"]
@@ -36,7 +37,7 @@ _MAGNITUDE = r"""
     | (?!0x) (?: [0-9]++ \.?+ [0-9]*+ | \. [0-9]++ ) (?: e [-+]? [0-9]++ )?
     )
 """
-_SEXAGESIMAL = re.compile(
+_SEXAGESIMAL = LazyPattern(
     rf"""
     (?P<sign> [-+]? ) \x20*
     (?P<units> {_MAGNITUDE} | inf (?: inity | (?!i) ) | nan )
@@ -45,7 +46,7 @@ _SEXAGESIMAL = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_PLAIN_DECIMAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_PLAIN_DECIMAL = LazyPattern(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
 def getfloat(value: str | float) -> float:
@@ -143,8 +144,8 @@ _LONGEST_RESULT_BYTES = 64
 
 # Scanned like C's "%%%d.%d%c": numbers with their own sign, and whatever follows the m is not looked at. Three
 # digits are more than 64 bytes can use.
-_M_FORM = re.compile(r"%\s*(?P<width>[-+]?[0-9]{1,3})\.\s*(?P<fraction>[-+]?[0-9]{1,3})m", re.ASCII)
-_PRINTF = re.compile(
+_M_FORM = LazyPattern(r"%\s*(?P<width>[-+]?[0-9]{1,3})\.\s*(?P<fraction>[-+]?[0-9]{1,3})m", re.ASCII)
+_PRINTF = LazyPattern(
     r"""
     (?P<before> (?: [^%] | %% )* )
     % (?P<flags> [-+\x20\#0']* ) (?P<size> [0-9]{0,3} (?: \. [0-9]{0,3} )? ) l{0,2} (?P<conversion> [eEfFgGdiu] )

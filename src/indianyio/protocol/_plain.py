@@ -19,15 +19,23 @@ The patterns are possessive and their parts begin with different bytes, so no in
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, fields
 from functools import lru_cache
 
-from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage
+from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
 from indianyio.protocol._heads import attribute, encoding_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, EnableBLOB
-from indianyio.protocol._values import CONTENT_FIELDS
+from indianyio.protocol._patterns import LazyPattern
 
-__all__ = ["captured_head", "is_plain", "is_xml_utf8", "plain_element", "quoted_value", "unescape"]
+__all__ = [
+    "captured_head",
+    "is_plain",
+    "is_plain_in_any_order",
+    "is_plain_in_order",
+    "is_xml_utf8",
+    "plain_element",
+    "quoted_value",
+    "unescape",
+]
 
 _BLANK = rb"[ \t\r\n]"
 _NAME = rb"[A-Za-z_][A-Za-z0-9_]*+"
@@ -47,11 +55,11 @@ _LITERAL = rb"[^<&\]\x00-\x08\x0B\x0C\x0E-\x1F]*+"
 _TEXT = _BLANK + rb"*+(?!&)" + _LITERAL + rb"(?:(?:" + _ENTITY + rb"|\](?!\]>))" + _LITERAL + rb")*+"
 _ANY_ATTRIBUTES = rb"(?:%b++(?!(?:%%b)\b)%b%b%b)*+" % (_BLANK, _NAME, _EQUALS, _VALUE)
 
-_HEAD = re.compile(rb"<[A-Za-z][^<>]*+>")
-_ATTRIBUTE_NAME = re.compile(_BLANK + rb"(" + _NAME + rb")" + _EQUALS + _VALUE)
+_HEAD = LazyPattern(rb"<[A-Za-z][^<>]*+>")
+_ATTRIBUTE_NAME = LazyPattern(_BLANK + rb"(" + _NAME + rb")" + _EQUALS + _VALUE)
 
 _ADDRESS = ("device", "name")
-_ENTITY_TEXT = re.compile(r"&(amp|lt|gt|quot|apos);")
+_ENTITY_TEXT = LazyPattern(r"&(amp|lt|gt|quot|apos);")
 _MEANT = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 # Not characters to XML, though UTF-8 has them.
@@ -63,13 +71,23 @@ def is_plain(tag: str, data: bytes, members: int) -> bool:
 
     It has the attributes that its class requires, and they are not empty.
 
-    :param tag: its tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :param data: its bytes; of a BLOB vector without the base64.
     :param members: how many members it may have.
     """
-    if plain_element(tag, members).fullmatch(data) is None and not _is_plain_unordered(tag, data, members):
+    return is_plain_in_order(tag, data, members) or is_plain_in_any_order(tag, data, members)
+
+
+def is_plain_in_order(tag: str, data: bytes, members: int) -> bool:
+    """Return whether it is plain with its attributes in their usual order; arguments as in :func:`is_plain`."""
+    return plain_element(tag, members).fullmatch(data) is not None and is_xml_utf8(data)
+
+
+def is_plain_in_any_order(tag: str, data: bytes, members: int) -> bool:
+    """Return whether it is plain, where no usual order was found; arguments as in :func:`is_plain`."""
+    if _unordered(tag, members).fullmatch(data) is None or _repeats(data) or not is_xml_utf8(data):
         return False
-    return data.isascii() or is_xml_utf8(data)
+    return all(attribute(data, len(tag) + 1, name.encode()) for name in required_of(MESSAGES[tag]))
 
 
 @lru_cache(maxsize=2 * len(MESSAGES))
@@ -80,25 +98,25 @@ def plain_element(tag: str, members: int) -> re.Pattern[bytes]:
     vector; of what the message's class does not have, the group is empty. Bytes beyond ASCII are to be looked at
     by :func:`is_xml_utf8`.
 
-    :param tag: its tag, one of :data:`~indianyio.protocol.MESSAGES`.
+    :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :param members: how many members it may have.
     """
     cls = MESSAGES[tag]
-    absent = b"()" * sum(name not in (entry.name for entry in fields(cls)) for name in _ADDRESS)
-    element = _element(cls, _content(cls, members), in_order=True, required=_required(cls), shown=_ADDRESS)
+    absent = b"()" * sum(name not in cls.__struct_fields__ for name in _ADDRESS)
+    element = _element(cls, _content(cls, members), in_order=True, required=required_of(cls), shown=_ADDRESS)
     return re.compile(_BLANK + rb"*+(" + element + rb")" + absent)
 
 
-def captured_head(cls: type[WireElement]) -> re.Pattern[bytes]:
+def captured_head(cls: type[WireElement]) -> str:
     """Return a pattern that takes apart what is known to be plain.
 
     Of a message it matches the start tag, of a member or of a message with a text the whole. Each field of the
     class has its group, in their order: attributes with their quotes, ``value`` without anything.
     """
-    names = tuple(entry.name for entry in fields(cls))
+    names = cls.__struct_fields__
     content = {"value": b"([^<]*+)", "members": b"()"}.get(names[-1], b"")
     attributes = _in_order(cls, required=(), shown=names)
-    return re.compile(rb"<%b%b%b*+(?:/>|>%b)" % (cls.tag.encode(), attributes, _BLANK, content))
+    return (rb"<%b%b%b*+(?:/>|>%b)" % (cls.tag.encode(), attributes, _BLANK, content)).decode()
 
 
 def quoted_value(raw: bytes | None) -> str | None:
@@ -117,17 +135,11 @@ def unescape(text: str) -> str:
     return _ENTITY_TEXT.sub(lambda found: _MEANT[found[1]], text)
 
 
-def _is_plain_unordered(tag: str, data: bytes, members: int) -> bool:
-    if _unordered(tag, members).fullmatch(data) is None or _repeats(data):
-        return False
-    return all(attribute(data, len(tag) + 1, name.encode()) for name in _required(MESSAGES[tag]))
-
-
 @lru_cache(maxsize=2 * len(MESSAGES))
 def _unordered(tag: str, members: int) -> re.Pattern[bytes]:
     cls = MESSAGES[tag]
     return re.compile(
-        _element(cls, _content(cls, members, in_order=False), in_order=False, required=_required(cls))
+        _element(cls, _content(cls, members, in_order=False), in_order=False, required=required_of(cls))
     )
 
 
@@ -138,10 +150,6 @@ def _content(cls: type[WireMessage], members: int, *, in_order: bool = True) -> 
         member = _element(MEMBERS[cls], _TEXT, in_order=in_order, required=())
         content += rb"(?:%b%b*+){0,%d}+" % (member, _BLANK, members)
     return content
-
-
-def _required(cls: type[WireMessage]) -> tuple[str, ...]:
-    return tuple(entry.name for entry in fields(cls) if entry.default is MISSING)
 
 
 def _element(
@@ -159,7 +167,7 @@ def _element(
 
 
 def _in_order(cls: type[WireElement], required: tuple[str, ...], shown: tuple[str, ...]) -> bytes:
-    names = [entry.name for entry in fields(cls) if entry.name not in CONTENT_FIELDS]
+    names = attributes_of(cls)
     return b"".join(_one_attribute(name, required=name in required, shown=name in shown) for name in names)
 
 
@@ -178,4 +186,6 @@ def _repeats(data: bytes) -> bool:
 
 def is_xml_utf8(data: bytes) -> bool:
     """Return whether these bytes are UTF-8, and have no character that XML has not, other than control ones."""
+    if data.isascii():
+        return True
     return encoding_of(data) == "utf-8" and not any(absent in data for absent in _NO_CHARACTERS)

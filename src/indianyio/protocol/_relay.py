@@ -18,10 +18,10 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 
 import pybase64
+from msgspec.structs import replace
 
 from indianyio._vocabulary import PROTOCOL_VERSION, Limits
 from indianyio.exceptions import LocalProtocolError
@@ -33,7 +33,7 @@ from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._heads import attribute
 from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
-from indianyio.protocol._plain import is_plain
+from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
 
 __all__ = ["relayable"]
 
@@ -75,7 +75,9 @@ def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # n
 def _is_safe(frame: Frame, limits: Limits) -> bool:
     if frame.tag in CONTENT_TAGS:
         return _is_safe_blob_vector(frame, limits)
-    if not (frame.plain or is_plain(frame.tag, frame.data, limits.members)):
+    if frame.plain is None:
+        frame.plain = is_plain_in_order(frame.tag, frame.data, limits.members)
+    if not (frame.plain or is_plain_in_any_order(frame.tag, frame.data, limits.members)):
         return False
     return frame.tag != GetProperties.tag or _is_harmless_version(
         attribute(frame.data, len("<getProperties"), b"version")

@@ -17,10 +17,11 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
+from indianyio.protocol._blob_spans import blob_elements
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame
-from indianyio.protocol._heads import blob_elements, encoding_of
+from indianyio.protocol._heads import encoding_of
 
 __all__ = ["Node", "RefusalError", "nodes_of", "parse"]
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+
+import msgspec
 
 from indianyio.protocol._elements import Attachment
 
 __all__ = ["SharedAttachment"]
 
 
-@dataclass(slots=True)
-class _Common:
+class _Common(msgspec.Struct):
     attachment: Attachment
     holders: int = 1
 

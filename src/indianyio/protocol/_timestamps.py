@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from indianyio.protocol._patterns import LazyPattern
+
 __all__ = ["format_timestamp", "parse_timestamp"]
 
-_TIMESTAMP = re.compile(
+_TIMESTAMP = LazyPattern(
     r"""
     (?P<year> [0-9]{4} ) [-/] (?P<month> [0-9]{1,2} ) [-/] (?P<day> [0-9]{1,2} )
     (?: T | \s+ )

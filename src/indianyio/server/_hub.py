@@ -16,7 +16,8 @@ from indianyio._transports import SharedMemory
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.model import Delivery, PlainRelay, Relay, Relayed, Routed, Router
-from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp, relayable
+from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp
+from indianyio.protocol._relay import relayable
 
 __all__ = ["Hub", "Port"]
 

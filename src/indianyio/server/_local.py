@@ -20,17 +20,9 @@ from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
-from indianyio.protocol import (
-    Frame,
-    PingRequest,
-    SetBLOBVector,
-    Unusable,
-    WireMessage,
-    attached_bytes,
-    decode,
-    encode,
-    encode_blob_parts,
-)
+from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
+from indianyio.protocol._blob_forms import attached_bytes
+from indianyio.protocol._encoder import encode_blob_parts
 from indianyio.server._hub import Hub
 
 __all__ = ["LocalLink"]

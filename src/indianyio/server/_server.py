@@ -21,7 +21,8 @@ from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
 from indianyio.model import PeerStatistics
-from indianyio.protocol import format_timestamp, replace_uncarried, require_xml_text
+from indianyio.protocol import format_timestamp
+from indianyio.protocol._text import replace_uncarried, require_xml_text
 from indianyio.server._access import AccessRule, default_access, warn_if_open
 from indianyio.server._clients import Clients
 from indianyio.server._exdrivers import ExternalDriver

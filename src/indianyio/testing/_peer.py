@@ -34,9 +34,9 @@ from indianyio.protocol import (
     WireMessage,
     decode,
     encode,
-    number_text,
     parse_number,
 )
+from indianyio.protocol._numbers import number_text
 
 __all__ = ["Peer", "Value", "member_values"]
 
@@ -61,7 +61,7 @@ class Peer:
         self.definitions: dict[tuple[str, str], WireMessage] = {}
         self._stream = stream
         self._answer_pings = answer_pings
-        self._framer = Framer()
+        self._framer = Framer(decoding=True)
         self._items: deque[Frame | Unusable] = deque()
         self._attachments: deque[Attachment] = deque()
         self._opened: list[Attachment] = []
