@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -119,6 +120,8 @@ class IPyServer(AsyncContextManagerMixin):
         self._run: ServerRun | None = None
         self._addresses: list[str] = []
         self._asked_to_stop = False
+        # As in a driver: other threads ask for the end while a run begins or ends.
+        self._ending = threading.RLock()
         self._claimed = False
 
     # -- what it serves ----------------------------------------------------------------------------------------
@@ -218,12 +221,14 @@ class IPyServer(AsyncContextManagerMixin):
         try:
             for exdriver in self.exdrivers:
                 exdriver.require_program()
-            run = self._run = await self._listen()
+            run = await self._listen()
         except BaseException:
             self._release()
             raise
-        if self._asked_to_stop:
-            run.end("shutdown() came first")
+        with self._ending:
+            self._run = run
+            if self._asked_to_stop:
+                run.end("shutdown() came first")
         return run
 
     async def _serve(self, run: ServerRun, started: Callable[[], None]) -> None:
@@ -237,9 +242,10 @@ class IPyServer(AsyncContextManagerMixin):
     def _release(self) -> None:
         """Let the server be had for another run: this one has ended."""
         self.shutdownrequested.set()
-        self._run = None
+        with self._ending:
+            self._run = None
+            self._asked_to_stop = False
         self._addresses = []
-        self._asked_to_stop = False
         self._claimed = False
         self.stopped.set()
 
@@ -274,17 +280,19 @@ class IPyServer(AsyncContextManagerMixin):
     def shutdown(self, shutdownmessage: str = "") -> None:
         """Let the run end in order; before a run: let the next one end at once.
 
-        May be called from anywhere, other threads included, and any number of times.
+        May be called from anywhere, other threads included, and any number of times. It waits for nothing; called
+        in another thread, it may return before :attr:`stop` is true.
 
         :param shutdownmessage: a line for the clients; characters that XML cannot carry are replaced, as nothing
             may prevent the end.
         """
-        run = self._run
-        if run is None:
-            self.shutdownrequested.set()
-            self._asked_to_stop = True
-        else:
-            run.end("shutdown() was called", replace_uncarried(shutdownmessage))
+        message = replace_uncarried(shutdownmessage)
+        with self._ending:
+            if self._run is None:
+                self.shutdownrequested.set()
+                self._asked_to_stop = True
+            else:
+                self._run.end("shutdown() was called", message)
 
     @property
     def stop(self) -> bool:
