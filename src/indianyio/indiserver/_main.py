@@ -19,15 +19,13 @@ from indianyio.indiserver._options import USAGE, Options, UsageError, parse_opti
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
 from indianyio.run._console import Console
 from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
+from indianyio.run._process import SIGNAL_STATUS
 
-__all__ = ["SIGNAL_STATUS", "main"]
+__all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
 FAILED, WRONG_USAGE = 1, 2
-
-SIGNAL_STATUS = 128
-"""What a shell adds to the number of the signal that killed a process."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

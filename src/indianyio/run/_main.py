@@ -9,15 +9,16 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import os
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 
+from indianyio._transports import divert_stdio, stdio_is_terminal
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._console import Console, console_for_prints, say
@@ -35,7 +36,6 @@ from indianyio.run._serving import add_server_arguments, check_arguments, is_ser
 
 __all__ = ["main"]
 
-STDIN = 0
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 WIRE_LOGGER = "indianyio.wire"
@@ -58,27 +58,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     check_arguments(parser, arguments)
-    with console_for_prints() as console:
+    with ExitStack() as stack:
+        console = stack.enter_context(console_for_prints())
         _start_log(console, arguments.log_level, arguments.debug)
         try:
-            found = [find_driver(target, arguments.folder) for target in arguments.driver]
-            if arguments.make_executable is not None:
-                return _write_executable(arguments)
-            drivers = list(map(build_driver, arguments.driver, found))
-        except DriverLoadError as exc:
+            if not is_server(arguments) and arguments.make_executable is None:
+                # Before the driver's module is imported: what that starts or prints has no business on the wire.
+                stack.enter_context(divert_stdio())
+        except OSError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
-            return NOT_LOADED
-        for driver in drivers:
-            driver.debug_enable = driver.debug_enable or arguments.debug
-            driver.grace = arguments.grace or driver.grace
-        if not is_server(arguments):
-            return _run(drivers[0], arguments, seconds_to_end(drivers[0].grace))
-        try:
-            server = make_server(drivers, arguments)
-        except ValueError as exc:
-            _report(exc, with_traceback=arguments.log_level == "debug")
-            return NOT_LOADED
-        return _run(server, arguments, seconds_to_end(longest_end(server) / GRACE_PERIODS))
+            return FAILED
+        return _carry_out(arguments)
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
+    try:
+        found = [find_driver(target, arguments.folder) for target in arguments.driver]
+        if arguments.make_executable is not None:
+            return _write_executable(arguments)
+        drivers = list(map(build_driver, arguments.driver, found))
+    except DriverLoadError as exc:
+        _report(exc, with_traceback=arguments.log_level == "debug")
+        return NOT_LOADED
+    for driver in drivers:
+        driver.debug_enable = driver.debug_enable or arguments.debug
+        driver.grace = arguments.grace or driver.grace
+    if not is_server(arguments):
+        return _run(drivers[0], arguments, seconds_to_end(drivers[0].grace))
+    try:
+        server = make_server(drivers, arguments)
+    except ValueError as exc:
+        _report(exc, with_traceback=arguments.log_level == "debug")
+        return NOT_LOADED
+    return _run(server, arguments, seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,7 +165,7 @@ def _run(runner: Runner, arguments: argparse.Namespace, seconds: float) -> int:
     failures: list[Exception] = []
     try:
         with ending_signals(on_first=limit) as signals:
-            if isinstance(runner, IPyDriver) and os.isatty(STDIN):
+            if isinstance(runner, IPyDriver) and stdio_is_terminal():
                 say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
             anyio.run(_serve, runner, signals, limit, backend=arguments.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
