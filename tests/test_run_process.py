@@ -45,6 +45,11 @@ class Driver(IPyDriver):
 
     async def hardware(self):
         print("this is for people")
+        if "ORPHANS" in os.environ:
+            # Each shell ends at once and leaves a child behind, which ends a moment later.
+            for number in range(20):
+                assert subprocess.run(["sh", "-c", f"sleep 0.1 & exit {number}"]).returncode == number
+            Path("orphaned").touch()
 
     async def leave(self):
         Path("left").touch()
@@ -81,7 +86,12 @@ def test_what_is_started_or_printed_before_the_run_keeps_off_the_wire(
         near, far = socket.socketpair()
         with near, far:
             process = subprocess.Popen(
-                command(backend), stdin=far, stdout=far, stderr=subprocess.PIPE, cwd=folder, env=environment
+                command(backend),
+                stdin=far.fileno(),
+                stdout=far.fileno(),
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=environment,
             )
             far.close()
             near.settimeout(60)
@@ -166,6 +176,100 @@ def test_a_server_without_descriptors_serves_and_sleeps(
         finally:
             process.terminate()
         assert process.wait(60) in (0, -signal.SIGTERM)
+
+
+# -- the first process of a container --------------------------------------------------------------------------
+
+
+CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc"]
+in_a_container = pytest.mark.skipif(
+    subprocess.run([*CONTAINER, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0,
+    reason="this user may not make process namespaces",
+)
+
+
+def processes() -> list[tuple[int, int, str]]:
+    """Return the number, the parent and the state of every process."""
+    rows = subprocess.check_output(["ps", "-eo", "pid,ppid,stat"], text=True).splitlines()[1:]
+    return [(int(pid), int(parent), state) for pid, parent, state in map(str.split, rows)]
+
+
+def children(parent: int) -> list[int]:
+    return [pid for pid, parent_of, _ in processes() if parent_of == parent]
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} did not come"
+        time.sleep(0.01)
+
+
+@in_a_container
+def test_the_first_process_reaps_orphans_and_takes_no_status_from_the_driver(folder: Path, backend: str) -> None:
+    address = f"{folder}/socket"
+    with subprocess.Popen(
+        [*CONTAINER, *command(backend, "--unix", address)], cwd=folder, env={**os.environ, "ORPHANS": "1"}
+    ) as container:
+        try:
+            wait_for(folder / "orphaned")
+            [first] = children(container.pid)
+            deadline = time.monotonic() + 20
+            while len(children(first)) != 1:  # the program
+                assert time.monotonic() < deadline, processes()
+                time.sleep(0.05)
+            os.kill(first, signal.SIGTERM)
+            assert container.wait(60) == 0
+            assert (folder / "left").exists()
+        finally:
+            container.kill()
+
+
+@in_a_container
+def test_the_first_process_ends_with_the_status_of_its_child(folder: Path, backend: str) -> None:
+    wrong = subprocess.run([*CONTAINER, *command(backend), "--no-such-option"], capture_output=True, cwd=folder)
+    assert wrong.returncode == 2
+    server = [sys.executable, "-m", "indianyio.indiserver", "-u", f"{folder}/socket", "-p", "0"]
+    more = ["--host", "localhost", "--backend", backend, "indi_simulator_focus"]
+    with subprocess.Popen([*CONTAINER, *server, *more], cwd=folder, stderr=subprocess.PIPE) as container:
+        try:
+            assert container.stderr is not None
+            assert b"startup" in container.stderr.readline()
+            with connected(f"\0{folder}/socket"):
+                pass
+            time.sleep(0.5)
+            [first] = children(container.pid)
+            os.kill(first, signal.SIGTERM)
+            container.stderr.read()
+            assert container.wait(60) == 128 + signal.SIGTERM
+        finally:
+            container.kill()
+
+
+@in_a_container
+def test_ctrl_c_reaches_the_program_in_a_container_once(folder: Path, backend: str) -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        ["setsid", "--ctty", *CONTAINER, *command(backend)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+    ) as container:
+        try:
+            os.close(terminal)
+            os.write(controller, GET)
+            heard = b""
+            while b"</defTextVector>" not in heard:
+                heard += os.read(controller, 65536)
+            os.write(controller, b"\x03")
+            _, errors = container.communicate(timeout=60)
+            assert container.returncode == 0, errors
+            assert b"again" not in errors
+            assert (folder / "left").exists()
+        finally:
+            container.kill()
+            os.close(controller)
 
 
 @contextmanager
