@@ -38,6 +38,7 @@ Options:
 Beyond those of indiserver:
  --host HOST     listen there and not at every address of this machine; localhost for this machine only
  --backend NAME  the event loop, asyncio or trio, default asyncio
+ --exec-grace S  in the end, seconds for a driver before SIGTERM, and again before SIGKILL, default 5
 driver    an executable, or [device]@host[:port] for another server
 """
 
@@ -62,6 +63,7 @@ class Options:
     :ivar verbosity: how many ``-v`` there were.
     :ivar host: where to listen for TCP; nothing for every address.
     :ivar backend: the event loop, ``asyncio`` or ``trio``.
+    :ivar exec_grace: how many seconds a driver may take in the end before SIGTERM, and again before SIGKILL.
     """
 
     drivers: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ class Options:
     verbosity: int = 0
     host: str = ""
     backend: str = "asyncio"
+    exec_grace: float = 5.0
 
 
 _Setter: TypeAlias = Callable[[Options, str], Options]
@@ -130,6 +133,12 @@ def _set_backend(options: Options, text: str) -> Options:
     return replace(options, backend=text)
 
 
+def _set_exec_grace(options: Options, text: str) -> Options:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or not float(text):
+        raise ValueError
+    return replace(options, exec_grace=float(text))
+
+
 _SETTERS: dict[str, _Setter] = {
     "-l": lambda options, text: replace(options, log_folder=Path(_filled(text))),
     "-m": lambda options, text: replace(options, client_bytes=_count(text) * _MB),
@@ -140,6 +149,7 @@ _SETTERS: dict[str, _Setter] = {
     "-f": lambda options, text: replace(options, fifo=Path(_filled(text))),
     "--host": lambda options, text: replace(options, host=_filled(text)),
     "--backend": _set_backend,
+    "--exec-grace": _set_exec_grace,
 }
 
 

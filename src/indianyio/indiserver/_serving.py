@@ -20,7 +20,7 @@ from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
 from indianyio.indiserver._watching import WatchedHub, Watcher, keeping_messages, log_traffic
 from indianyio.model import PeerOutbox
-from indianyio.run._ending import EndingSignals
+from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end
 from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients
 from indianyio.server._listeners import Listener, open_listeners
@@ -48,7 +48,7 @@ async def serve(options: Options, signals: EndingSignals) -> signal.Signals | No
     :raises OSError: it cannot listen, or there is no such fifo.
     :raises ValueError: a driver is written in a wrong way.
     """
-    roster = Roster(restarts=options.restarts, with_fifo=options.fifo is not None)
+    roster = Roster(restarts=options.restarts, grace_seconds=options.exec_grace, with_fifo=options.fifo is not None)
     feeders = [roster.add(Start(target)) for target in options.drivers]
     fifo = None if options.fifo is None else Fifo(options.fifo)
     try:
@@ -117,6 +117,8 @@ class _Service:
         addresses, and its commands are not ours.
         """
         say(reason)
+        # Anew, because only now it is known how long the drivers that there are may take.
+        limit_end(self._run.end_seconds + SPARE_SECONDS)
         for listener in self._listeners:
             listener.close()
         self._obeying.cancel(reason)

@@ -14,25 +14,27 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from indianyio.server._executables import FIRST_LINES, grace_line
+
 __all__ = ["make_executable"]
 
-FIRST_LINES = b"#!/bin/sh\n# Made by: python -m indianyio.run --make-executable\n"
 
-
-def make_executable(path: Path, arguments: Sequence[str]) -> None:
+def make_executable(path: Path, arguments: Sequence[str], grace_seconds: float | None = None) -> None:
     """Write a file that runs ``python -m indianyio.run`` with these arguments and this interpreter.
 
     Arguments given to the file come after these. A file made earlier by this function is replaced, in one step.
 
     :param path: where to write it.
     :param arguments: of the command; paths in them should be absolute.
+    :param grace_seconds: the driver's grace, which is recorded for the server; not if it is not known.
     :raises FileExistsError: there is a file that this function did not make; it is left alone.
     :raises OSError: the file cannot be written.
     """
     if (path.exists() or path.is_symlink()) and not _is_ours(path):
         raise FileExistsError(f"{path} exists and was not made by --make-executable; it is left as it is")
     command = shlex.join([sys.executable, "-P", "-m", "indianyio.run", *arguments])
-    _replace(path, FIRST_LINES + os.fsencode(f'exec {command} "$@"\n'))
+    grace = b"" if grace_seconds is None else grace_line(grace_seconds)
+    _replace(path, FIRST_LINES + grace + os.fsencode(f'exec {command} "$@"\n'))
 
 
 def _is_ours(path: Path) -> bool:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +19,7 @@ import anyio
 from indianyio._transports import divert_stdio, stdio_is_terminal
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
+from indianyio.run._arguments import is_server, parse_arguments
 from indianyio.run._console import Console, console_for_prints, say
 from indianyio.run._ending import (
     GRACE_PERIODS,
@@ -32,11 +31,10 @@ from indianyio.run._ending import (
 )
 from indianyio.run._executable import make_executable
 from indianyio.run._loading import build_driver, find_driver
-from indianyio.run._serving import add_server_arguments, check_arguments, is_server, longest_end, make_server
+from indianyio.run._serving import longest_end, make_server
 
 __all__ = ["main"]
 
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 WIRE_LOGGER = "indianyio.wire"
 
@@ -55,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status: 0, 1 or 2 as the module tells.
     :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    check_arguments(parser, arguments)
+    arguments = parse_arguments(argv)
     with ExitStack() as stack:
         console = stack.enter_context(console_for_prints())
         _start_log(console, arguments.log_level, arguments.debug)
@@ -75,7 +71,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         found = [find_driver(target, arguments.folder) for target in arguments.driver]
         if arguments.make_executable is not None:
-            return _write_executable(arguments)
+            return _write_executable(arguments, found[0])
         drivers = list(map(build_driver, arguments.driver, found))
     except DriverLoadError as exc:
         _report(exc, with_traceback=arguments.log_level == "debug")
@@ -84,45 +80,13 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         driver.debug_enable = driver.debug_enable or arguments.debug
         driver.grace = arguments.grace or driver.grace
     if not is_server(arguments):
-        return _run(drivers[0], arguments, seconds_to_end(drivers[0].grace))
+        return _run(drivers[0], arguments, lambda: seconds_to_end(drivers[0].grace))
     try:
         server = make_server(drivers, arguments)
     except ValueError as exc:
         _report(exc, with_traceback=arguments.log_level == "debug")
         return NOT_LOADED
-    return _run(server, arguments, seconds_to_end(longest_end(server) / GRACE_PERIODS))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m indianyio.run",
-        description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with "
-        "--port or --unix, serve any number of drivers to INDI clients.",
-        epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
-        "driver in order; a second signal ends it at once. Exit status: 0 ended when asked, 1 an error, "
-        "2 cannot load the driver.",
-    )
-    add = parser.add_argument
-    what = "a driver class, a driver, or a function that returns a driver; several only with --port or --unix"
-    add("driver", metavar="MODULE:NAME", nargs="*", help=what)
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)")
-    add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
-    add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
-    add("--debug", action="store_true", help="log the driver's XML")
-    add("--folder", type=Path, metavar="PATH", help="import from this folder first (default: the current one)")
-    add("--make-executable", type=Path, metavar="PATH", help="do not run: write a file that runs this driver")
-    add_server_arguments(parser)
-    return parser
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
+    return _run(server, arguments, lambda: seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _start_log(console: Console, level: str, debug: bool) -> None:
@@ -132,18 +96,25 @@ def _start_log(console: Console, level: str, debug: bool) -> None:
         logging.getLogger(WIRE_LOGGER).setLevel(logging.DEBUG)
 
 
-def _write_executable(arguments: argparse.Namespace) -> int:
+def _write_executable(arguments: argparse.Namespace, found: object) -> int:
     folder = Path.cwd() if arguments.folder is None else arguments.folder
     options = ["--folder", str(folder.resolve()), "--backend", arguments.backend]
     if arguments.grace is not None:
         options += ["--grace", str(arguments.grace)]
     options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
+    grace = arguments.grace or _grace_of(found)
     try:
-        make_executable(arguments.make_executable, [*options, *arguments.driver])
+        make_executable(arguments.make_executable, [*options, *arguments.driver], grace)
     except OSError as exc:
         say(str(exc))
         return FAILED
     return DONE
+
+
+def _grace_of(found: object) -> float | None:
+    """Return the grace of a driver or a class of drivers; what a function will return is not known."""
+    grace = getattr(found, "grace", None)
+    return float(grace) if isinstance(grace, int | float) else None
 
 
 class Runner(Protocol):
@@ -160,8 +131,11 @@ class Runner(Protocol):
         """Ask it to end."""
 
 
-def _run(runner: Runner, arguments: argparse.Namespace, seconds: float) -> int:
-    limit = partial(limit_end, seconds)
+def _run(runner: Runner, arguments: argparse.Namespace, seconds: Callable[[], float]) -> int:
+    def limit() -> None:
+        # Asked for now: what was started last may have a longer grace than what there was at first.
+        limit_end(seconds())
+
     failures: list[Exception] = []
     try:
         with ending_signals(on_first=limit) as signals:
@@ -177,7 +151,7 @@ def _run(runner: Runner, arguments: argparse.Namespace, seconds: float) -> int:
     return FAILED if failures else DONE
 
 
-async def _serve(runner: Runner, signals: EndingSignals, limit: partial[None]) -> None:
+async def _serve(runner: Runner, signals: EndingSignals, limit: Callable[[], None]) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_when_asked, runner, signals)
         tasks.start_soon(_limit_the_end, runner, limit)
@@ -190,7 +164,7 @@ async def _end_when_asked(runner: Runner, signals: EndingSignals) -> None:
     runner.shutdown(f"{number.name} received")
 
 
-async def _limit_the_end(runner: Runner, limit: partial[None]) -> None:
+async def _limit_the_end(runner: Runner, limit: Callable[[], None]) -> None:
     # Whatever ends the run: after an end of file nobody may be there to send a signal.
     await runner.shutdownrequested.wait()
     limit()

@@ -162,6 +162,11 @@ class ServerRun:
         for listener in self._listeners:
             listener.close()
 
+    @property
+    def end_seconds(self) -> float:
+        """How long the end of this run may take from now, the clients' farewell included."""
+        return max(self._longest_end_seconds() + _FAREWELL_SECONDS, 2 * self._grace_seconds)
+
     def statistics(self) -> dict[str, PeerStatistics]:
         """Return what has passed between the server and each peer, by the peer's name."""
         return statistics_by_name([*self._local, *self._feeding, *self.clients.ports])

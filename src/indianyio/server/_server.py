@@ -72,7 +72,8 @@ class IPyServer(AsyncContextManagerMixin):
     grace: float = 5.0
     """Seconds that everybody may take in the end.
 
-    An external driver may take so long to end by itself, and again before it is killed. Then the clients may take
+    An external driver may take so long to end by itself, and again before it is killed, unless it has a grace of
+    its own. Then the clients may take
     so long for what is left for them, but no more than the drivers have left of twice the grace, and a second.
     """
 
@@ -126,20 +127,26 @@ class IPyServer(AsyncContextManagerMixin):
 
     # -- what it serves ----------------------------------------------------------------------------------------
 
-    def add_exdriver(self, program: str, *args: str, debug_enable: bool = False) -> None:
+    def add_exdriver(
+        self, program: str, *args: str, debug_enable: bool = False, grace: float | None = None
+    ) -> None:
         """Serve a driver that is a program of its own, any INDI driver; at once if the server is running.
 
-        Its standard error goes to the log, under the program's name. In the end it has :attr:`grace` as it is now.
+        Its standard error goes to the log, under the program's name.
 
         :param program: the executable, looked up in ``PATH``.
         :param args: its arguments; INDI drivers take none as a rule.
         :param debug_enable: whether its XML is logged at DEBUG, on the logger ``indianyio.wire``.
+        :param grace: how many seconds it may take in the end by itself, before SIGTERM, and again before SIGKILL;
+            :attr:`grace` as it is now if absent. A longer one that is recorded in a file of ``--make-executable``
+            counts instead.
         :raises TypeError: the program or an argument is no text.
-        :raises ValueError: it is empty, or cannot be handed to a program.
+        :raises ValueError: it is empty, or cannot be handed to a program; or the grace is no number above 0.
         :raises OSError: the server is running, and there is no such program or it may not be executed. Before a
             run nobody looks; then the run raises that.
         """
-        exdriver = ExternalDriver(program, *args, grace_seconds=self.grace, debug=debug_enable)
+        seconds = self.grace if grace is None else grace
+        exdriver = ExternalDriver(program, *args, grace_seconds=seconds, debug=debug_enable)
         if self._run is not None:
             exdriver.require_program()
         self._name(exdriver)
