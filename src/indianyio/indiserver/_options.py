@@ -12,12 +12,13 @@ get: with two dashes.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["USAGE", "Options", "UsageError", "parse_options"]
+__all__ = ["USAGE", "Options", "UsageError", "parse_options", "read_options"]
 
 _MB = 1 << 20
 _HIGHEST_PORT = 65535
@@ -79,8 +80,21 @@ class Options:
     backend: str = "asyncio"
     exec_grace: float = 5.0
 
+    @property
+    def unix_address(self) -> str:
+        """The unix socket for local clients; where there are no abstract names, indiserver makes a file too."""
+        return f"@{self.unix_name}" if sys.platform == "linux" else self.unix_name
+
 
 _Setter: TypeAlias = Callable[[Options, str], Options]
+
+
+def read_options(arguments: Sequence[str]) -> Options | UsageError:
+    """Return what the arguments behind the program's name say, or what is wrong with them."""
+    try:
+        return parse_options(arguments)
+    except UsageError as error:
+        return error
 
 
 def parse_options(arguments: Sequence[str]) -> Options:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
-from indianyio.indiserver._main import main
+from indianyio._binding import EarlyListening
+from indianyio.indiserver._options import UsageError, read_options
 from indianyio.run._process import run_as_process
 
 __all__ = ["run_process"]
@@ -16,3 +18,16 @@ def run_process() -> NoReturn:
     :raises SystemExit: with the exit status, unless the process is killed by the signal that ended the run.
     """
     run_as_process(main)
+
+
+def main() -> int:
+    """Read the arguments, listen where they say, and run the command."""
+    arguments = sys.argv[1:]
+    options = read_options(arguments)
+    early = None
+    if not isinstance(options, UsageError):
+        early = EarlyListening(options.host, options.port, options.unix_address)
+    # Only now, because it takes many times as long as all of the above.
+    from indianyio.indiserver._main import run_command
+
+    return run_command(arguments, options, early)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from indianyio.run._main import main
+from indianyio.run._arguments import listen_early, parse_arguments
 from indianyio.run._process import run_as_process
+
+
+def main() -> int:
+    """Read the arguments, listen where they say, and run the command."""
+    arguments = parse_arguments()
+    early = listen_early(arguments)
+    # Only now, because it takes many times as long as all of the above.
+    from indianyio.run._main import run_command
+
+    return run_command(arguments, early)
+
 
 if __name__ == "__main__":
     run_as_process(main)

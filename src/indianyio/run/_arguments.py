@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-__all__ = ["add_server_arguments", "is_server", "parse_arguments"]
+from indianyio._binding import EarlyListening
+
+__all__ = ["add_server_arguments", "is_server", "listen_early", "parse_arguments"]
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -18,7 +19,7 @@ _PORT = 7624
 _MOST_CLIENTS = 50
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the arguments.
 
     :param argv: those after the command, by default those of this process.
@@ -47,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
     add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
     add("--debug", action="store_true", help="log the driver's XML")
-    add("--folder", type=Path, metavar="PATH", help="import from this folder first (default: the current one)")
-    add("--make-executable", type=Path, metavar="PATH", help="do not run: write a file that runs this driver")
+    add("--folder", metavar="PATH", help="import from this folder first (default: the current one)")
+    add("--make-executable", metavar="PATH", help="do not run: write a file that runs this driver")
     add_server_arguments(parser)
     return parser
 
@@ -86,6 +87,14 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 def is_server(arguments: argparse.Namespace) -> bool:
     """Return whether clients are to be served."""
     return arguments.port is not None or arguments.unix is not None
+
+
+def listen_early(arguments: argparse.Namespace) -> EarlyListening | None:
+    """Listen where clients are to be served; ``None`` if none are."""
+    if not is_server(arguments):
+        return None
+    host = arguments.host if arguments.port is not None else None
+    return EarlyListening(host, arguments.port or 0, arguments.unix)
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

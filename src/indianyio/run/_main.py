@@ -16,6 +16,7 @@ from typing import Protocol
 
 import anyio
 
+from indianyio._binding import EarlyListening
 from indianyio._transports import divert_stdio, stdio_is_terminal
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
@@ -33,7 +34,7 @@ from indianyio.run._executable import make_executable
 from indianyio.run._loading import build_driver, find_driver
 from indianyio.run._serving import longest_end, make_server
 
-__all__ = ["main"]
+__all__ = ["main", "run_command"]
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 WIRE_LOGGER = "indianyio.wire"
@@ -53,8 +54,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status: 0, 1 or 2 as the module tells.
     :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
     """
-    arguments = parse_arguments(argv)
+    return run_command(parse_arguments(argv))
+
+
+def run_command(arguments: argparse.Namespace, early: EarlyListening | None = None) -> int:
+    """Run the command with arguments that are read.
+
+    :param early: what listens for a server already; closed if it comes to none.
+    :return: the exit status.
+    """
     with ExitStack() as stack:
+        if early is not None:
+            stack.callback(early.close)
         console = stack.enter_context(console_for_prints())
         _start_log(console, arguments.log_level, arguments.debug)
         try:
@@ -64,12 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
             return FAILED
-        return _carry_out(arguments)
+        return _carry_out(arguments, early)
 
 
-def _carry_out(arguments: argparse.Namespace) -> int:
+def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None) -> int:
     try:
-        found = [find_driver(target, arguments.folder) for target in arguments.driver]
+        found = [find_driver(target, _folder(arguments)) for target in arguments.driver]
         if arguments.make_executable is not None:
             return _write_executable(arguments, found[0])
         drivers = list(map(build_driver, arguments.driver, found))
@@ -82,7 +93,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     if not is_server(arguments):
         return _run(drivers[0], arguments, lambda: seconds_to_end(drivers[0].grace))
     try:
-        server = make_server(drivers, arguments)
+        server = make_server(drivers, arguments, early)
     except ValueError as exc:
         _report(exc, with_traceback=arguments.log_level == "debug")
         return NOT_LOADED
@@ -97,18 +108,25 @@ def _start_log(console: Console, level: str, debug: bool) -> None:
 
 
 def _write_executable(arguments: argparse.Namespace, found: object) -> int:
-    folder = Path.cwd() if arguments.folder is None else arguments.folder
-    options = ["--folder", str(folder.resolve()), "--backend", arguments.backend]
+    folder = (_folder(arguments) or Path.cwd()).resolve()
+    options = ["--folder", str(folder), "--backend", arguments.backend]
     if arguments.grace is not None:
         options += ["--grace", str(arguments.grace)]
     options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
     grace = arguments.grace or _grace_of(found)
     try:
-        make_executable(arguments.make_executable, [*options, *arguments.driver], grace)
+        make_executable(Path(arguments.make_executable), [*options, *arguments.driver], grace)
+    except ImportError as exc:
+        say(str(exc), wait_seconds=REPORT_SECONDS)
+        return NOT_LOADED
     except OSError as exc:
         say(str(exc))
         return FAILED
     return DONE
+
+
+def _folder(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.folder is None else Path(arguments.folder)
 
 
 def _grace_of(found: object) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from indianyio._binding import EarlyListening
 from indianyio.driver import IPyDriver
 from indianyio.server import Access, IPyServer, access_table
 
@@ -13,8 +14,12 @@ __all__ = ["longest_end", "make_server"]
 _STATISTICS_SECONDS = 60.0
 
 
-def make_server(drivers: Sequence[IPyDriver], arguments: argparse.Namespace) -> IPyServer:
+def make_server(
+    drivers: Sequence[IPyDriver], arguments: argparse.Namespace, early: EarlyListening | None = None
+) -> IPyServer:
     """Return the server that was asked for.
+
+    :param early: what listens for it already.
 
     :raises ValueError: two drivers have a device of one name, or an entry of ``--read-only`` is no network.
     """
@@ -28,6 +33,8 @@ def make_server(drivers: Sequence[IPyDriver], arguments: argparse.Namespace) -> 
         access=access_table(rules, Access.FULL) if rules else None,
         statistics_interval=_STATISTICS_SECONDS if arguments.statistics else None,
     )
+    if early is not None:
+        server._take_over(early)  # noqa: SLF001 - the command is part of the package
     server.grace = arguments.grace or server.grace
     for program in arguments.exec:
         server.add_exdriver(program, debug_enable=arguments.debug, grace=arguments.exec_grace)

@@ -17,6 +17,7 @@ import anyio.lowlevel
 from anyio import AsyncContextManagerMixin
 from anyio.abc import TaskStatus
 
+from indianyio._binding import EarlyListening
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
@@ -120,6 +121,7 @@ class IPyServer(AsyncContextManagerMixin):
         self.stopped: Final = Flag()
         self._run: ServerRun | None = None
         self._addresses: list[str] = []
+        self._early: EarlyListening | None = None
         self._asked_to_stop = False
         # As in a driver: other threads ask for the end while a run begins or ends.
         self._ending = threading.RLock()
@@ -186,6 +188,10 @@ class IPyServer(AsyncContextManagerMixin):
         """Let the log and the statistics tell the newcomer from those who would be called the same."""
         present: list[ExternalDriver | RemoteServer] = [*self.exdrivers, *self.remotes]
         newcomer.name = distinct(newcomer.name, [one.name for one in present])
+
+    def _take_over(self, early: EarlyListening) -> None:
+        """Serve the next run's clients on sockets that listen already, where this server would listen."""
+        self._early = early
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -263,7 +269,8 @@ class IPyServer(AsyncContextManagerMixin):
             tls=self.tls,
             keepalive_seconds=self.keepalive,
         )
-        listeners = await open_listeners(self.host, self.port, self.unix)
+        early, self._early = self._early, None
+        listeners = await open_listeners(self.host, self.port, self.unix, early)
         self._addresses = [listener.address for listener in listeners]
         logger.info("listening on %s", ", ".join(self._addresses))
         warn_if_open(self._addresses, self.access is not None)
