@@ -23,6 +23,7 @@ __all__ = [
     "SERVERS",
     "Server",
     "ServerKind",
+    "free_port",
     "indiserver_command",
     "serving",
     "serving_driver",
@@ -83,7 +84,7 @@ def serving(command: Callable[[int, str], list[str]]) -> Iterator[Server]:
     :raises TimeoutError: it does not listen in time.
     :raises ChildProcessError: it has ended instead.
     """
-    port, unix_name = _free_port(), f"indianyio-bench-{uuid.uuid4().hex}"
+    port, unix_name = free_port(), f"indianyio-bench-{uuid.uuid4().hex}"
     with running(command(port, unix_name)) as process:
         _wait_until_listening(process, port)
         yield Server(process.pid, port, unix_name)
@@ -132,7 +133,8 @@ SERVERS = (
 """All that are compared as servers of one external driver."""
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of this machine on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

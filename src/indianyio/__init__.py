@@ -4,129 +4,35 @@ Subclass :class:`IPyDriver`, give it a :class:`Device` with vectors, and run it 
 ``python -m indianyio.run mymodule:MyDriver`` or inside your own program with ``await driver.asyncrun()``.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
-from indianyio._vocabulary import BLOBHandling, Light, Limits, Permission, Rule, State, Switch
-from indianyio.driver import (
-    AnyVector,
-    BLOBVector,
-    Device,
-    IPyDriver,
-    LightVector,
-    NewEvent,
-    NumberVector,
-    SwitchVector,
-    TextVector,
-    getProperties,
-    newBLOBVector,
-    newNumberVector,
-    newSwitchVector,
-    newTextVector,
-)
-from indianyio.exceptions import (
-    ConnectionLostError,
-    DriverLoadError,
-    INDIError,
-    LocalProtocolError,
-    NumberFormatError,
-    ProtocolError,
-    RemoteProtocolError,
-    ServerFailedError,
-    UnknownDeviceError,
-    UnknownMemberError,
-    UnknownVectorError,
-    WriteRefusedError,
-)
-from indianyio.model import (
-    BLOBMember,
-    LightMember,
-    Message,
-    NumberMember,
-    SnoopEvent,
-    SwitchMember,
-    TextMember,
-    defBLOBVector,
-    defLightVector,
-    defNumberVector,
-    defSwitchVector,
-    defTextVector,
-    delProperty,
-    setBLOBVector,
-    setLightVector,
-    setNumberVector,
-    setSwitchVector,
-    setTextVector,
-)
-from indianyio.protocol._numbers import getfloat
-
 if TYPE_CHECKING:
-    from indianyio.server import IPyServer
+    from indianyio._api import *  # noqa: F403
+    from indianyio.server import IPyServer as IPyServer
 
 __version__ = version = "0.1.0"
 
-__all__ = [
-    "AnyVector",
-    "BLOBHandling",
-    "BLOBMember",
-    "BLOBVector",
-    "ConnectionLostError",
-    "Device",
-    "DriverLoadError",
-    "INDIError",
-    "IPyDriver",
-    "IPyServer",
-    "Light",
-    "LightMember",
-    "LightVector",
-    "Limits",
-    "LocalProtocolError",
-    "Message",
-    "NewEvent",
-    "NumberFormatError",
-    "NumberMember",
-    "NumberVector",
-    "Permission",
-    "ProtocolError",
-    "RemoteProtocolError",
-    "Rule",
-    "ServerFailedError",
-    "SnoopEvent",
-    "State",
-    "Switch",
-    "SwitchMember",
-    "SwitchVector",
-    "TextMember",
-    "TextVector",
-    "UnknownDeviceError",
-    "UnknownMemberError",
-    "UnknownVectorError",
-    "WriteRefusedError",
-    "__version__",
-    "defBLOBVector",
-    "defLightVector",
-    "defNumberVector",
-    "defSwitchVector",
-    "defTextVector",
-    "delProperty",
-    "getProperties",
-    "getfloat",
-    "newBLOBVector",
-    "newNumberVector",
-    "newSwitchVector",
-    "newTextVector",
-    "setBLOBVector",
-    "setLightVector",
-    "setNumberVector",
-    "setSwitchVector",
-    "setTextVector",
-    "version",
-]
 
+if not TYPE_CHECKING:
+    # The names are imported when the first of them is used: a server listens long before that (``indianyio.run``),
+    # and whoever connects meanwhile waits in its queue instead of being refused.
 
-def __getattr__(name: str) -> object:
-    # A driver on standard input and output needs no server, and does not pay for loading one.
-    if name == "IPyServer":
-        from indianyio.server import IPyServer
+    def __getattr__(name: str) -> object:
+        if name == "IPyServer":
+            # By itself: a driver on standard input and output needs no server, and does not pay for loading one.
+            from indianyio.server import IPyServer
 
-        return IPyServer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return IPyServer
+        if not name.startswith("_") or name == "__all__":
+            from indianyio import _api
+
+            names = {one: getattr(_api, one) for one in _api.__all__}
+            globals().update(names, __all__=[*names, "IPyServer", "__version__", "version"])
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

@@ -21,8 +21,8 @@ import pytest
 import trio.testing
 from anyio.abc import TaskGroup
 
+from indianyio._binding import Bound
 from indianyio.server._access import Connection
-from indianyio.server._binding import Bound
 from indianyio.server._listeners import Listener, open_listeners
 
 from .crowded_server import MOST_DESCRIPTORS

@@ -102,12 +102,12 @@ def test_a_driver_finds_what_was_said_of_it_and_nothing_of_others() -> None:
     ],
 )
 def test_what_can_be_started(target: str, name: str) -> None:
-    assert Roster(restarts=0, with_fifo=True).add(Start(target)).name == name
+    assert Roster(restarts=0, grace_seconds=5.0, with_fifo=True).add(Start(target)).name == name
 
 
 @pytest.mark.parametrize("target", ["Dev@", "@", "Dev@host:x", "Dev@host:0", "Dev@host:99999", "a@b@c", "nul\0"])
 def test_what_cannot_be_started(target: str) -> None:
-    roster = Roster(restarts=0, with_fifo=True)
+    roster = Roster(restarts=0, grace_seconds=5.0, with_fifo=True)
     with pytest.raises(ValueError, match=r"syntax|port|program|handed"):
         roster.add(Start(target))
     with pytest.raises(LookupError):
@@ -115,7 +115,7 @@ def test_what_cannot_be_started(target: str) -> None:
 
 
 def test_drivers_stop_in_the_order_in_which_they_were_started() -> None:
-    roster, hub = Roster(restarts=0, with_fifo=True), Hub(Limits())
+    roster, hub = Roster(restarts=0, grace_seconds=5.0, with_fifo=True), Hub(Limits())
     first, second = roster.add(Start("indi_x")), roster.add(Start("indi_x"))
     with pytest.raises(LookupError, match="which"):
         roster.take(Stop("indi_x", ignored="-n Scope"), hub)
@@ -130,7 +130,7 @@ def test_drivers_stop_in_the_order_in_which_they_were_started() -> None:
 
 
 def test_a_driver_stops_by_the_name_that_was_said_of_it() -> None:
-    roster, hub = Roster(restarts=0, with_fifo=True), Hub(Limits())
+    roster, hub = Roster(restarts=0, grace_seconds=5.0, with_fifo=True), Hub(Limits())
     first, second = roster.add(Start("indi_x", {"n": "Main"})), roster.add(Start("indi_x", {"n": "Guide"}))
     assert roster.take(Stop("indi_x", "Guide"), hub) is second
     with pytest.raises(LookupError):
@@ -139,6 +139,6 @@ def test_a_driver_stops_by_the_name_that_was_said_of_it() -> None:
 
 
 def test_the_device_of_another_server_is_in_its_name() -> None:
-    roster, hub = Roster(restarts=0, with_fifo=True), Hub(Limits())
+    roster, hub = Roster(restarts=0, grace_seconds=5.0, with_fifo=True), Hub(Limits())
     entry = roster.add(Start("Dev@host"))
     assert roster.take(Stop("Dev@host", "Any label"), hub) is entry

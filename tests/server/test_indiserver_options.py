@@ -27,6 +27,7 @@ UNDERSTOOD = [
     (["-vvr", "3", "indi_x"], replace(ONE, verbosity=2, restarts=3)),
     (["-v", "-rvpv", "3", "7000", "indi_x"], replace(ONE, verbosity=3, restarts=3, port=7000)),
     (["-", "indi_x"], ONE),
+    (["--exec-grace", "12.5", "indi_x"], replace(ONE, exec_grace=12.5)),
     (["-l", "logs", "-f", "fifo"], Options(log_folder=Path("logs"), fifo=Path("fifo"))),
     (["--backend", "trio", "-v", "indi_x"], replace(ONE, backend="trio", verbosity=1)),
     (["-v", "--host", "localhost", "--backend", "asyncio", "indi_x"], replace(ONE, host="localhost", verbosity=1)),
@@ -54,6 +55,8 @@ WRONG = [
     (["-r", "-", "indi_x"], "-r"),
     (["-u", "", "indi_x"], "-u"),
     (["-f", "", "indi_x"], "-f"),
+    (["--exec-grace", "0", "indi_x"], "'0' cannot be the value of --exec-grace"),
+    (["--exec-grace", "soon", "indi_x"], "--exec-grace"),
 ]
 
 

@@ -15,8 +15,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from indianyio.server import _binding
-from indianyio.server._binding import Bound
+from indianyio import _binding
+from indianyio._binding import Bound
 from indianyio.server._listeners import Listener, open_listeners
 
 pytestmark = pytest.mark.anyio

@@ -263,6 +263,11 @@ USAGE = {
     "an access rule on stdin": ([GADGET, "--read-only", "::/0"], "add --port or --unix"),
     "statistics on stdin": ([GADGET, "--statistics"], "add --port or --unix"),
     "an executable of a server": ([GADGET, "--port", "0", "--make-executable", "x"], "not for a server"),
+    "a grace for no program": ([GADGET, "--port", "0", "--exec-grace", "3"], "add --exec PROGRAM"),
+    "no grace for programs": (
+        ["--port", "0", "--exec", "cat", "--exec-grace", "0"],
+        "'0' is not a number of seconds",
+    ),
     "no port": ([GADGET, "--port", "65536"], "'65536' is no port number"),
     "no number": ([GADGET, "--port", "indi"], "'indi' is no port number"),
     "no clients": ([GADGET, "--port", "0", "--max-clients", "0"], "'0' is no whole number above 0"),

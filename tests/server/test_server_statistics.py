@@ -15,7 +15,8 @@ import pytest
 import trio.testing
 
 from indianyio.protocol import DefTextVector, DelProperty, SetTextVector
-from indianyio.run._serving import add_server_arguments, make_server
+from indianyio.run._arguments import add_server_arguments
+from indianyio.run._serving import make_server
 from indianyio.server import IPyServer
 from indianyio.server._statistics import distinct
 from tests.driver.gadget import Gadget

@@ -4,7 +4,7 @@ from indianyio._transports._attachments import SharedMemory, attachments_support
 from indianyio._transports._base import RECEIVE_BYTES, ByteStream, Received
 from indianyio._transports._memory import MemoryStream, memory_pair
 from indianyio._transports._sockets import SocketStream
-from indianyio._transports._stdio import describe_stdio, open_stdio, stdio_is_terminal
+from indianyio._transports._stdio import describe_stdio, divert_stdio, open_stdio, stdio_is_terminal
 
 __all__ = [
     "RECEIVE_BYTES",
@@ -15,6 +15,7 @@ __all__ = [
     "SocketStream",
     "attachments_supported",
     "describe_stdio",
+    "divert_stdio",
     "memory_pair",
     "open_stdio",
     "stdio_is_terminal",

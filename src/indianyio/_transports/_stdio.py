@@ -1,6 +1,7 @@
 """Standard input and output as a byte stream: how a driver talks to indiserver.
 
-Standard input and output are the wire, and this process is not alone with them. So while the stream is open
+Standard input and output are the wire, and this process is not alone with them. So while the stream is open, and
+before that while :func:`divert_stdio` has them (a driver's module and its constructor may start programs, too),
 
 - the wire is a pair of private duplicates, which no child process inherits;
 - descriptor 1 points at standard error, so that a stray ``print``, here or in a child, is a line in the log and not
@@ -19,7 +20,7 @@ import stat
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from io import TextIOWrapper
 
 from indianyio._transports._base import ByteStream, Received
@@ -27,7 +28,7 @@ from indianyio._transports._files import FileReader, FileWriter
 from indianyio._transports._sockets import SocketStream, adopt_socket
 from indianyio.protocol._elements import Attachment
 
-__all__ = ["describe_stdio", "open_stdio", "stdio_is_terminal"]
+__all__ = ["describe_stdio", "divert_stdio", "open_stdio", "stdio_is_terminal"]
 
 _NAME = "stdin/stdout"
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -43,6 +44,9 @@ _KINDS = {
 
 # Descriptors 0 and 1 belong to the process, so this is, rightly, one for the process.
 _in_use = threading.Lock()
+
+# And so is what they were, while divert_stdio() has them.
+_diverted_wire: tuple[int, int] | None = None
 
 
 class _StdioStream:
@@ -90,25 +94,49 @@ async def open_stdio() -> AsyncIterator[ByteStream]:
     """
     if os.name != "posix":
         raise OSError(errno.ENOTSUP, "standard input and output carry INDI on POSIX systems only")
-    with _taken_over() as (stdin, stdout):
-        stream = _open(stdin, stdout)
+    with _exclusively(), _taken_over() if _diverted_wire is None else nullcontext(_diverted_wire) as wire:
+        stream = _open(*wire)
         try:
             yield stream
         finally:
             stream.close()
 
 
+@contextmanager
+def divert_stdio() -> Iterator[None]:
+    """Keep standard input and output for :func:`open_stdio` in this block; needs no event loop.
+
+    Descriptors 0 and 1 point elsewhere from the beginning of the block to its end.
+
+    :raises OSError: one of the two is not open, or nothing that carries bytes.
+    :raises RuntimeError: they are diverted or open as a stream already.
+    """
+    global _diverted_wire
+    with _exclusively():
+        if _diverted_wire is not None:
+            raise RuntimeError("standard input and output are diverted already")
+    with _taken_over() as wire:
+        _diverted_wire = wire
+        try:
+            yield
+        finally:
+            _diverted_wire = None
+
+
 def stdio_is_terminal() -> bool:
     """Return whether standard input is a terminal, where a person rather than a server is expected.
 
-    To be asked before :func:`open_stdio`, which points descriptor 0 elsewhere.
+    To be asked before :func:`open_stdio`, which points descriptor 0 elsewhere; within :func:`divert_stdio` it may
+    be asked as well.
     """
-    return os.isatty(_STDIN)
+    stdin, _ = _diverted_wire or (_STDIN, _STDOUT)
+    return os.isatty(stdin)
 
 
 def describe_stdio() -> str:
-    """Return in words what standard input and output are; to be asked before :func:`open_stdio`."""
-    return f"standard input is {_describe(_STDIN)}, standard output is {_describe(_STDOUT)}"
+    """Return in words what standard input and output are; to be asked when :func:`stdio_is_terminal` may be."""
+    stdin, stdout = _diverted_wire or (_STDIN, _STDOUT)
+    return f"standard input is {_describe(stdin)}, standard output is {_describe(stdout)}"
 
 
 def _describe(descriptor: int) -> str:
@@ -122,12 +150,19 @@ def _describe(descriptor: int) -> str:
 
 
 @contextmanager
-def _taken_over() -> Iterator[tuple[int, int]]:
-    """Point descriptors 0 and 1 elsewhere; yield what they were, as duplicates that live as long as the block."""
+def _exclusively() -> Iterator[None]:
     if not _in_use.acquire(blocking=False):
         raise RuntimeError("standard input and output are already open as a stream")
+    try:
+        yield
+    finally:
+        _in_use.release()
+
+
+@contextmanager
+def _taken_over() -> Iterator[tuple[int, int]]:
+    """Point descriptors 0 and 1 elsewhere; yield what they were, as duplicates that live as long as the block."""
     with ExitStack() as stack:
-        stack.callback(_in_use.release)
         _check_usable(_STDIN, sys.__stdin__, "standard input")
         _check_usable(_STDOUT, sys.__stdout__, "standard output")
         # First of all: should descriptor 2 be free, this takes the number, and no duplicate of the wire does.

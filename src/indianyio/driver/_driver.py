@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -80,6 +81,9 @@ class IPyDriver(Directory[Device]):
         self._claimed = False
         self._present_run: DriverRun | None = None
         self._asked_to_stop: str | None = None
+        # For whether there is a run to be ended, which another thread may ask while one begins or ends. Reentrant,
+        # because a signal handler may ask in between.
+        self._ending = threading.RLock()
         for device in devices:
             self._check(device)
             self.data[device.devicename] = device
@@ -188,29 +192,34 @@ class IPyDriver(Directory[Device]):
             self.stopped.set()
 
     async def _serve(self, link: DriverLink, started: Callable[[], None]) -> None:
-        self._present_run = run = DriverRun(self, link)
-        if self._asked_to_stop is None:
-            self.shutdownrequested.clear()
-        else:
-            run.end(self._asked_to_stop)
+        run = DriverRun(self, link)
+        with self._ending:
+            self._present_run = run
+            if self._asked_to_stop is None:
+                self.shutdownrequested.clear()
+            else:
+                run.end(self._asked_to_stop)
         try:
             await run.serve(started)
         finally:
-            self._present_run = None
-            self._asked_to_stop = None
+            with self._ending:
+                self._present_run = None
+                self._asked_to_stop = None
 
     def shutdown(self, reason: str = "shutdown() was called") -> None:
         """Let the run end in order; before a run: let the next one end at once.
 
-        May be called from anywhere, handlers and other threads included, and any number of times.
+        May be called from anywhere, handlers and other threads included, and any number of times. It waits for
+        nothing; called in another thread, it may return before :attr:`stop` is true.
 
         :param reason: why, for people who debug.
         """
-        if self._present_run is None:
-            self._asked_to_stop = reason
-            self.shutdownrequested.set()
-        else:
-            self._present_run.end(reason)
+        with self._ending:
+            if self._present_run is None:
+                self._asked_to_stop = reason
+                self.shutdownrequested.set()
+            else:
+                self._present_run.end(reason)
 
     @property
     def stop(self) -> bool:

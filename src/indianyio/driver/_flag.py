@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import anyio
 import anyio.lowlevel
 
@@ -11,12 +13,14 @@ __all__ = ["Flag"]
 class Flag:
     """What an event is for ``driver.stopped`` and ``driver.shutdownrequested``.
 
-    Unlike an event of a back end it may be made before any event loop runs, outlive one, and be lowered again.
+    Unlike an event of a back end it may be made before any event loop runs, outlive one, be lowered again, and be
+    raised in another thread. That wakes nobody, as only an event loop's own thread can: who raises it there sees to
+    it that it is raised in the event loop as well.
     """
 
     def __init__(self) -> None:
         self._raised = False
-        self._waiting: set[anyio.Event] = set()
+        self._waiting: dict[anyio.Event, int] = {}
 
     def is_set(self) -> bool:
         """Return whether the flag is raised."""
@@ -28,17 +32,19 @@ class Flag:
             await anyio.lowlevel.checkpoint()
             return
         event = anyio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = threading.get_ident()
         try:
             await event.wait()
         finally:
-            self._waiting.discard(event)
+            del self._waiting[event]
 
     def set(self) -> None:
-        """Raise the flag and wake everybody who waits for it."""
+        """Raise the flag and wake everybody who waits for it in this thread."""
         self._raised = True
-        for event in self._waiting:
-            event.set()
+        own = threading.get_ident()
+        for event, thread in list(self._waiting.items()):
+            if thread == own:
+                event.set()
 
     def clear(self) -> None:
         """Lower the flag."""

@@ -17,13 +17,10 @@ everything is over.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 
 from indianyio._failures import FAILURES, exit_in, failure_in
@@ -31,6 +28,7 @@ from indianyio._link import DriverLink
 from indianyio.driver._arrivals import Arrival
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
+from indianyio.driver._end_requests import EndRequests
 from indianyio.driver._events import NewEvent
 from indianyio.driver._guard import Guard
 from indianyio.driver._inbox import Inbox, Write
@@ -75,8 +73,7 @@ class DriverRun:
         self._over = anyio.Event()
         self._work_ended = anyio.Event()
         self._snoops_changed = anyio.Event()
-        self._loop_token = anyio.lowlevel.current_token()
-        self._loop_thread = threading.get_ident()
+        self._end_requests = EndRequests(self._end)
         self.blobs = BLOBSender(self._link, reply_seconds=driver.ping_timeout)
         self.inbox: Inbox | None = None
         self._replies = Replies(self._link)
@@ -121,10 +118,7 @@ class DriverRun:
 
     def end(self, reason: str) -> None:
         """Let the work end; may be called from any thread, and again."""
-        if threading.get_ident() == self._loop_thread:
-            self._end(reason)
-        else:
-            anyio.from_thread.run_sync(self._end, reason, token=self._loop_token)
+        self._end_requests.request(reason)
 
     def _end(self, reason: str) -> None:
         self._driver.shutdownrequested.set()
@@ -188,6 +182,7 @@ class DriverRun:
                 work.start_soon(self._run_own, self._guard, job)
 
             try:
+                spawn(self._end_requests.carry_out_forever)
                 spawn(self._replies.run)
                 spawn(self._ask_for_snoops)
                 spawn_own(self._driver.hardware)

@@ -11,7 +11,21 @@ name with which it was started.
 
 from __future__ import annotations
 
-from indianyio.indiserver._main import main
+from typing import TYPE_CHECKING
+
 from indianyio.indiserver._process import run_process
 
+if TYPE_CHECKING:
+    from indianyio.indiserver._main import main
+
 __all__ = ["main", "run_process"]
+
+if not TYPE_CHECKING:
+    # Imported when it is used, for the same reason as the names of the package above this one.
+
+    def __getattr__(name: str) -> object:
+        if name != "main":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from indianyio.indiserver._main import main
+
+        return main

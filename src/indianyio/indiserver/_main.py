@@ -11,25 +11,25 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from functools import partial
 
 import anyio
 
+from indianyio._binding import EarlyListening
 from indianyio._failures import leaves
 from indianyio.indiserver._console_log import console_log, say
-from indianyio.indiserver._options import USAGE, HelpWanted, Options, UsageError, parse_options
+from indianyio.indiserver._options import USAGE, HelpWanted, Options, UsageError, read_options
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
 from indianyio.run._console import Console
 from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
+from indianyio.run._process import SIGNAL_STATUS
 
-__all__ = ["SIGNAL_STATUS", "main"]
+__all__ = ["main", "run_command"]
 
 logger = logging.getLogger(__name__)
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
-
-SIGNAL_STATUS = 128
-"""What a shell adds to the number of the signal that killed a process."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,33 +41,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status: 0, 1, 2, or 128 and the number of the signal that ended the run.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    return run_command(arguments, read_options(arguments))
+
+
+def run_command(
+    arguments: Sequence[str], options: Options | HelpWanted | UsageError, early: EarlyListening | None = None
+) -> int:
+    """Run the command with arguments that are read.
+
+    :param arguments: as they were written, for the log.
+    :param options: what they say, or what is wrong with them.
+    :param early: what listens already where the options say; closed if it comes to nothing.
+    :return: the exit status.
+    """
     startup = " ".join(["startup: indianyio.indiserver", *arguments])
-    try:
-        options = parse_options(arguments)
-    except HelpWanted:
+    if isinstance(options, HelpWanted):
         sys.stdout.write(USAGE)
         return DONE
-    except UsageError as error:
+    if isinstance(options, UsageError):
         with console_log(0):
             say(startup)
-        Console().write(f"{error}\n{USAGE}")
+        Console().write(f"{options}\n{USAGE}")
         return WRONG_USAGE
-    with console_log(options.verbosity):
+    with console_log(options.verbosity), nullcontext() if early is None else closing(early):
         say(startup)
-        received = _run(options)
+        received = _run(options, early)
         if received is None:
             say("good bye")
             return FAILED
     return SIGNAL_STATUS + received
 
 
-def _run(options: Options) -> signal.Signals | None:
+def _run(options: Options, early: EarlyListening | None) -> signal.Signals | None:
     """Return the signal that ended the run in order; ``None`` for whatever else ended it, which is logged."""
     limit = partial(limit_end, seconds_to_end(GRACE_SECONDS))
     received: signal.Signals | None = None
     try:
         with ending_signals(on_first=limit) as signals:
-            received = anyio.run(serve, options, signals, backend=options.backend)
+            received = anyio.run(serve, options, signals, early, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         for failure in leaves(group):
             _report(failure)

@@ -12,12 +12,13 @@ get: with two dashes.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["USAGE", "HelpWanted", "Options", "UsageError", "parse_options"]
+__all__ = ["USAGE", "HelpWanted", "Options", "UsageError", "parse_options", "read_options"]
 
 _MB = 1 << 20
 _HIGHEST_PORT = 65535
@@ -39,6 +40,7 @@ Beyond those of indiserver:
  --host HOST     listen there and not at every address of this machine; localhost for this machine only,
                  0.0.0.0 for every address of IPv4 only
  --backend NAME  the event loop, asyncio or trio, default asyncio
+ --exec-grace S  in the end, seconds for a driver before SIGTERM, and again before SIGKILL, default 5
  --help          this text
 driver    an executable, or [device]@host[:port] for another server
 """
@@ -68,6 +70,7 @@ class Options:
     :ivar verbosity: how many ``-v`` there were.
     :ivar host: where to listen for TCP; nothing for every address.
     :ivar backend: the event loop, ``asyncio`` or ``trio``.
+    :ivar exec_grace: how many seconds a driver may take in the end before SIGTERM, and again before SIGKILL.
     """
 
     drivers: tuple[str, ...] = ()
@@ -81,9 +84,23 @@ class Options:
     verbosity: int = 0
     host: str = ""
     backend: str = "asyncio"
+    exec_grace: float = 5.0
+
+    @property
+    def unix_address(self) -> str:
+        """The unix socket for local clients; where there are no abstract names, indiserver makes a file too."""
+        return f"@{self.unix_name}" if sys.platform == "linux" else self.unix_name
 
 
 _Setter: TypeAlias = Callable[[Options, str], Options]
+
+
+def read_options(arguments: Sequence[str]) -> Options | HelpWanted | UsageError:
+    """Return what the arguments behind the program's name say, or what is wrong with them."""
+    try:
+        return parse_options(arguments)
+    except (HelpWanted, UsageError) as said:
+        return said
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -139,6 +156,12 @@ def _set_backend(options: Options, text: str) -> Options:
     return replace(options, backend=text)
 
 
+def _set_exec_grace(options: Options, text: str) -> Options:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,3})?", text) or not float(text):
+        raise ValueError
+    return replace(options, exec_grace=float(text))
+
+
 _SETTERS: dict[str, _Setter] = {
     "-l": lambda options, text: replace(options, log_folder=Path(_filled(text))),
     "-m": lambda options, text: replace(options, client_bytes=_count(text) * _MB),
@@ -149,6 +172,7 @@ _SETTERS: dict[str, _Setter] = {
     "-f": lambda options, text: replace(options, fifo=Path(_filled(text))),
     "--host": lambda options, text: replace(options, host=_filled(text)),
     "--backend": _set_backend,
+    "--exec-grace": _set_exec_grace,
 }
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import NoReturn
 
-from indianyio.indiserver._main import SIGNAL_STATUS, main
-from indianyio.run._ending import limit_end
+from indianyio._binding import EarlyListening
+from indianyio.indiserver._options import Options, read_options
+from indianyio.run._process import run_as_process
 
 __all__ = ["run_process"]
-
-# The interpreter waits at its exit for worker threads, and a look-up of a host's name can take minutes.
-EXIT_SECONDS = 2.0
 
 
 def run_process() -> NoReturn:
@@ -21,11 +17,17 @@ def run_process() -> NoReturn:
 
     :raises SystemExit: with the exit status, unless the process is killed by the signal that ended the run.
     """
-    status = main()
-    limit_end(EXIT_SECONDS)
-    if status > SIGNAL_STATUS:
-        # Whoever started this is told what indiserver would have let it know: killed by that signal.
-        number = status - SIGNAL_STATUS
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    sys.exit(status)
+    run_as_process(main)
+
+
+def main() -> int:
+    """Read the arguments, listen where they say, and run the command."""
+    arguments = sys.argv[1:]
+    options = read_options(arguments)
+    early = None
+    if isinstance(options, Options):
+        early = EarlyListening(options.host, options.port, options.unix_address)
+    # Only now, because it takes many times as long as all of the above.
+    from indianyio.indiserver._main import run_command
+
+    return run_command(arguments, options, early)

@@ -98,11 +98,13 @@ class Roster:
     """All of them, in the order in which they were asked for.
 
     :param restarts: how often each program is started again.
+    :param grace_seconds: how long each may take in the end before SIGTERM, and again before SIGKILL.
     :param with_fifo: whether there is a fifo; then programs get only what was said there of their devices.
     """
 
-    def __init__(self, *, restarts: int, with_fifo: bool) -> None:
+    def __init__(self, *, restarts: int, grace_seconds: float, with_fifo: bool) -> None:
         self._restarts = restarts
+        self._grace_seconds = grace_seconds
         self._with_fifo = with_fifo
         self._entries: list[Entry] = []
 
@@ -146,7 +148,13 @@ class Roster:
         program = start.target if prefix is None else f"{prefix}/bin/{start.target}"
         environment = child_environment(os.environ, start.values) if self._with_fifo else None
         name = f"{_CALLED}{start.target}"
-        return ExternalDriver(program, restarts=self._restarts, environment=environment, name=name)
+        return ExternalDriver(
+            program,
+            restarts=self._restarts,
+            grace_seconds=self._grace_seconds,
+            environment=environment,
+            name=name,
+        )
 
 
 def child_environment(inherited: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from functools import partial
 import anyio
 from anyio import CancelScope, create_task_group
 
+from indianyio._binding import EarlyListening
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._commands import Start, Stop, Unclear, parse_command
 from indianyio.indiserver._console_log import say
@@ -20,7 +21,7 @@ from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
 from indianyio.indiserver._watching import WatchedHub, Watcher, keeping_messages, log_traffic
 from indianyio.model import PeerOutbox
-from indianyio.run._ending import EndingSignals
+from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end
 from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients
 from indianyio.server._listeners import Listener, open_listeners
@@ -39,20 +40,23 @@ _REMEDY = "use a firewall, or the option --host localhost"
 _SHOW_TRAFFIC = 2
 
 
-async def serve(options: Options, signals: EndingSignals) -> signal.Signals | None:
+async def serve(
+    options: Options, signals: EndingSignals, early: EarlyListening | None = None
+) -> signal.Signals | None:
     """Serve until a signal comes, or until the last driver has gone and no fifo could bring another.
 
     Cancelled, it ends in order.
 
+    :param early: what listens already where the options say.
     :return: the signal, or ``None`` if there are no drivers any more.
     :raises OSError: it cannot listen, or there is no such fifo.
     :raises ValueError: a driver is written in a wrong way.
     """
-    roster = Roster(restarts=options.restarts, with_fifo=options.fifo is not None)
+    roster = Roster(restarts=options.restarts, grace_seconds=options.exec_grace, with_fifo=options.fifo is not None)
     feeders = [roster.add(Start(target)) for target in options.drivers]
     fifo = None if options.fifo is None else Fifo(options.fifo)
     try:
-        listeners = await open_listeners(options.host, options.port, _unix_address(options.unix_name))
+        listeners = await open_listeners(options.host, options.port, options.unix_address, early)
         for listener in listeners:
             logger.info("listening at %s", listener.address)
         warn_if_open([listener.address for listener in listeners], has_rule=False, remedy=_REMEDY)
@@ -117,6 +121,8 @@ class _Service:
         addresses, and its commands are not ours.
         """
         say(reason)
+        # Anew, because only now it is known how long the drivers that there are may take.
+        limit_end(self._run.end_seconds + SPARE_SECONDS)
         for listener in self._listeners:
             listener.close()
         self._obeying.cancel(reason)
@@ -147,11 +153,6 @@ class _Service:
         if command.word != "stop":
             logger.warning("FIFO: %r is no command, and is taken for 'stop' as indiserver does", command.word)
         self._run.stop_feeder(self._roster.take(command, self._run.hub))
-
-
-def _unix_address(name: str) -> str:
-    # Only Linux has abstract addresses; elsewhere indiserver makes a file too.
-    return f"@{name}" if sys.platform == "linux" else name
 
 
 def _outbox(options: Options) -> PeerOutbox:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
+from indianyio.run._arguments import listen_early, parse_arguments
+from indianyio.run._process import run_as_process
 
-from indianyio.run._ending import limit_end
-from indianyio.run._main import main
 
-# The interpreter waits at its exit for worker threads, and a thread that was abandoned in a blocking read of a
-# serial port never comes back. By now the driver has ended and the instrument is safe.
-EXIT_SECONDS = 2.0
+def main() -> int:
+    """Read the arguments, listen where they say, and run the command."""
+    arguments = parse_arguments()
+    early = listen_early(arguments)
+    # Only now, because it takes many times as long as all of the above.
+    from indianyio.run._main import run_command
+
+    return run_command(arguments, early)
+
 
 if __name__ == "__main__":
-    status = main()
-    limit_end(EXIT_SECONDS)
-    sys.exit(status)
+    run_as_process(main)

@@ -29,7 +29,15 @@ import anyio
 
 from indianyio.run._console import say
 
-__all__ = ["GRACE_PERIODS", "EndingSignals", "ending_signals", "limit_end", "seconds_to_end", "unlimit_end"]
+__all__ = [
+    "GRACE_PERIODS",
+    "SPARE_SECONDS",
+    "EndingSignals",
+    "ending_signals",
+    "limit_end",
+    "seconds_to_end",
+    "unlimit_end",
+]
 
 # The work, leave() and the last writes have one grace period each (design: work inside, writer outside); the
 # rest is for the interpreter.

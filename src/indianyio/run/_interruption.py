@@ -58,11 +58,12 @@ class End:
     """How the end of a run is bounded, once it has begun; for the main thread.
 
     :param grace_seconds: how long before what keeps the event loop is interrupted.
-    :param end_seconds: how long before the process is ended, where it is.
+    :param end_seconds: says how long before the process is ended, where it is; asked whenever the time begins, for
+        what was started last may have a longer grace than what there was at first.
     :ivar interruption: of what keeps the event loop.
     """
 
-    def __init__(self, grace_seconds: float, end_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, end_seconds: Callable[[], float]) -> None:
         self._end_seconds = end_seconds
         self.interruption = Interruption(grace_seconds, self._limit)
 
@@ -72,7 +73,7 @@ class End:
         self.interruption.begin()
 
     def _limit(self) -> None:
-        limit_end(self._end_seconds)
+        limit_end(self._end_seconds())
 
     def close(self) -> None:
         """Note that the run has ended."""

@@ -36,7 +36,7 @@ def find_driver(target: str, folder: Path | None = None) -> object:
     module_name, colon, name = target.partition(":")
     if not (module_name and colon and name) or module_name.startswith("."):
         raise DriverLoadError(target, "a driver is named as MODULE:NAME, for example mydriver:Driver")
-    _put_first(Path.cwd() if folder is None else folder)
+    _put_first(_absolute(target, folder))
     module = _import(target, module_name)
     try:
         found: object = getattr(module, name)
@@ -67,8 +67,16 @@ def build_driver(target: str, found: object) -> IPyDriver:
     raise DriverLoadError(target, f"{name}() returned {_kind(made)}, not a driver")
 
 
+def _absolute(target: str, folder: Path | None) -> Path:
+    try:
+        return (Path.cwd() if folder is None else folder).resolve()
+    except FileNotFoundError:
+        hint = "change to another one, or name the driver's with --folder, as an absolute path"
+        raise DriverLoadError(target, f"the current folder has been removed; {hint}") from None
+
+
 def _put_first(folder: Path) -> None:
-    entry = str(folder.resolve())
+    entry = str(folder)
     if sys.path[:1] != [entry]:
         sys.path.insert(0, entry)
 

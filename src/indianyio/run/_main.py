@@ -9,31 +9,30 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
-import os
 import signal
 import traceback
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Protocol
 
 import anyio
 
+from indianyio._binding import EarlyListening
 from indianyio._failures import EXITS, Exit, exit_in, leaves
+from indianyio._transports import divert_stdio, stdio_is_terminal
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
+from indianyio.run._arguments import is_server, parse_arguments
 from indianyio.run._console import Console, console_for_prints, say
 from indianyio.run._ending import GRACE_PERIODS, EndingSignals, ending_signals, seconds_to_end
 from indianyio.run._executable import make_executable
 from indianyio.run._interruption import End
 from indianyio.run._loading import build_driver, find_driver
-from indianyio.run._serving import add_server_arguments, check_arguments, is_server, longest_end, make_server
+from indianyio.run._serving import longest_end, make_server
 
-__all__ = ["main"]
+__all__ = ["main", "run_command"]
 
-STDIN = 0
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 WIRE_LOGGER = "indianyio.wire"
 
@@ -53,63 +52,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit status: 0, 1 or 2 as the module tells.
     :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    check_arguments(parser, arguments)
-    with console_for_prints() as console:
+    return run_command(parse_arguments(argv))
+
+
+def run_command(arguments: argparse.Namespace, early: EarlyListening | None = None) -> int:
+    """Run the command with arguments that are read.
+
+    :param early: what listens for a server already; closed if it comes to none.
+    :return: the exit status.
+    """
+    with ExitStack() as stack:
+        if early is not None:
+            stack.callback(early.close)
+        console = stack.enter_context(console_for_prints())
         _start_log(console, arguments.log_level, arguments.debug)
         try:
-            found = [find_driver(target, arguments.folder) for target in arguments.driver]
-            if arguments.make_executable is not None:
-                return _write_executable(arguments)
-            drivers = list(map(build_driver, arguments.driver, found))
-        except DriverLoadError as exc:
+            if not is_server(arguments) and arguments.make_executable is None:
+                # Before the driver's module is imported: what that starts or prints has no business on the wire.
+                stack.enter_context(divert_stdio())
+        except OSError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
-            return NOT_LOADED
-        for driver in drivers:
-            driver.debug_enable = driver.debug_enable or arguments.debug
-            driver.grace = arguments.grace or driver.grace
-        if not is_server(arguments):
-            return _run(drivers[0], arguments, drivers[0].grace, seconds_to_end(drivers[0].grace))
-        try:
-            server = make_server(drivers, arguments)
-        except ValueError as exc:
-            _report(exc, with_traceback=arguments.log_level == "debug")
-            return NOT_LOADED
-        grace = max([server.grace, *(driver.grace for driver in drivers)])
-        return _run(server, arguments, grace, seconds_to_end(longest_end(server) / GRACE_PERIODS))
+            return FAILED
+        return _carry_out(arguments, early)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m indianyio.run",
-        description="Run an INDI driver on standard input and output, as indiserver starts drivers; or, with "
-        "--port or --unix, serve any number of drivers to INDI clients.",
-        epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
-        "driver in order; Ctrl-C again, a second later or more, ends it at once. Exit status: 0 ended when asked, "
-        "1 an error, 2 cannot load the driver; that of sys.exit() if the driver calls it.",
-    )
-    add = parser.add_argument
-    what = "a driver class, a driver, or a function that returns a driver; several only with --port or --unix"
-    add("driver", metavar="MODULE:NAME", nargs="*", help=what)
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)")
-    add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
-    add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
-    add("--debug", action="store_true", help="log the driver's XML")
-    add("--folder", type=Path, metavar="PATH", help="import from this folder first (default: the current one)")
-    add("--make-executable", type=Path, metavar="PATH", help="do not run: write a file that runs this driver")
-    add_server_arguments(parser)
-    return parser
-
-
-def _seconds(text: str) -> float:
+def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None) -> int:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
+        found = [find_driver(target, _folder(arguments)) for target in arguments.driver]
+        if arguments.make_executable is not None:
+            return _write_executable(arguments, found[0])
+        drivers = list(map(build_driver, arguments.driver, found))
+    except DriverLoadError as exc:
+        _report(exc, with_traceback=arguments.log_level == "debug")
+        return NOT_LOADED
+    for driver in drivers:
+        driver.debug_enable = driver.debug_enable or arguments.debug
+        driver.grace = arguments.grace or driver.grace
+    if not is_server(arguments):
+        return _run(drivers[0], arguments, drivers[0].grace, lambda: seconds_to_end(drivers[0].grace))
+    try:
+        server = make_server(drivers, arguments, early)
+    except ValueError as exc:
+        _report(exc, with_traceback=arguments.log_level == "debug")
+        return NOT_LOADED
+    grace = max([server.grace, *(driver.grace for driver in drivers)])
+    return _run(server, arguments, grace, lambda: seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _start_log(console: Console, level: str, debug: bool) -> None:
@@ -119,18 +106,32 @@ def _start_log(console: Console, level: str, debug: bool) -> None:
         logging.getLogger(WIRE_LOGGER).setLevel(logging.DEBUG)
 
 
-def _write_executable(arguments: argparse.Namespace) -> int:
-    folder = Path.cwd() if arguments.folder is None else arguments.folder
-    options = ["--folder", str(folder.resolve()), "--backend", arguments.backend]
+def _write_executable(arguments: argparse.Namespace, found: object) -> int:
+    folder = (_folder(arguments) or Path.cwd()).resolve()
+    options = ["--folder", str(folder), "--backend", arguments.backend]
     if arguments.grace is not None:
         options += ["--grace", str(arguments.grace)]
     options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
+    grace = arguments.grace or _grace_of(found)
     try:
-        make_executable(arguments.make_executable, [*options, *arguments.driver])
+        make_executable(Path(arguments.make_executable), [*options, *arguments.driver], grace)
+    except ImportError as exc:
+        say(str(exc), wait_seconds=REPORT_SECONDS)
+        return NOT_LOADED
     except OSError as exc:
         say(str(exc))
         return FAILED
     return DONE
+
+
+def _folder(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.folder is None else Path(arguments.folder)
+
+
+def _grace_of(found: object) -> float | None:
+    """Return the grace of a driver or a class of drivers; what a function will return is not known."""
+    grace = getattr(found, "grace", None)
+    return float(grace) if isinstance(grace, int | float) else None
 
 
 class Runner(Protocol):
@@ -147,12 +148,14 @@ class Runner(Protocol):
         """Ask it to end."""
 
 
-def _run(runner: Runner, arguments: argparse.Namespace, grace_seconds: float, end_seconds: float) -> int:
+def _run(
+    runner: Runner, arguments: argparse.Namespace, grace_seconds: float, end_seconds: Callable[[], float]
+) -> int:
     with closing(End(grace_seconds, end_seconds)) as end:
         wish, failures = None, list[BaseException]()
         try:
             with ending_signals(end.begin, end.interruption.handle) as signals, closing(end.interruption):
-                if isinstance(runner, IPyDriver) and os.isatty(STDIN):
+                if isinstance(runner, IPyDriver) and stdio_is_terminal():
                     say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
                 wish = anyio.run(_serve, runner, signals, end, backend=arguments.backend)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the one place that turns errors into lines and a status

@@ -16,9 +16,10 @@ import anyio
 from anyio.abc import TaskStatus
 
 from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics
+from indianyio.server._executables import recorded_grace
 from indianyio.server._hub import Hub, Port
 from indianyio.server._lives import END_SECONDS, DriverLife, DriverPort
-from indianyio.server._processes import DriverProcess, require_program
+from indianyio.server._processes import DriverProcess, find_program, require_program
 from indianyio.server._supervision import Attempts, Backoff
 
 __all__ = ["ExternalDriver"]
@@ -32,7 +33,8 @@ class ExternalDriver:
     :param program: the executable, looked up in ``PATH``.
     :param args: its arguments; INDI drivers take none as a rule.
     :param restarts: how often it is started again in all, at least 0 (protocol.md 2.1).
-    :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL; more than 0.
+    :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL; more than 0. If
+        the program is a file of ``--make-executable`` that records a longer grace, that counts.
     :param environment: its whole environment; that of this process if absent.
     :param outbox_bytes: how much may wait for a driver that does not read before it is given up, at least 1.
     :param backoff: how long to wait before it is started again; ``restarts`` counts in place of its limit.
@@ -67,6 +69,7 @@ class ExternalDriver:
         _check_texts(*self._command, *(f"{name}={value}" for name, value in (environment or {}).items()))
         if any("=" in variable for variable in environment or ()):
             raise ValueError("the name of a variable has no '='")
+        self._least_grace_seconds = grace_seconds
         self._grace_seconds = grace_seconds
         self._outbox_bytes = outbox_bytes
         self._backoff = replace(backoff, limit=restarts)
@@ -83,7 +86,7 @@ class ExternalDriver:
 
     @property
     def end_seconds(self) -> float:
-        """How long it may take to end when it is cancelled."""
+        """How long it may take to end when it is cancelled, as it was started last."""
         return 2 * self._grace_seconds + END_SECONDS
 
     def require_program(self) -> None:
@@ -107,7 +110,7 @@ class ExternalDriver:
         That is so after ``restarts`` restarts, and at once for a program that has a device which is another
         driver's. Either is logged as an error, and the rest of the server goes on.
 
-        Cancelled, it sends the program what waits for it, closes its input, gives it the grace to end, sends
+        Cancelled, it sends the program what waits for it, closes its input, gives it its grace to end, sends
         SIGTERM, waits as long again and sends SIGKILL; so it returns within twice the grace and a moment. What the
         program says until its end reaches its clients.
 
@@ -140,6 +143,9 @@ class ExternalDriver:
             process = self._start_again()
 
     def _start(self) -> DriverProcess:
+        path = find_program(self._command[0], self._environment)
+        recorded = None if path is None else recorded_grace(path)
+        self._grace_seconds = max(self._least_grace_seconds, recorded or 0.0)
         return DriverProcess(self._command, self._environment, name=self.name)
 
     def _start_again(self) -> DriverProcess | None:

@@ -12,14 +12,22 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from indianyio._binding import (
+    Bound,
+    EarlyListening,
+    bind,
+    cannot_listen,
+    distinct_addresses,
+    known_addresses,
+)
 from indianyio.server._access import Connection
-from indianyio.server._binding import Bound, bind_tcp, bind_unix, find_addresses
 
 __all__ = ["ConnectionHandler", "Listener", "open_listeners"]
 
@@ -62,7 +70,9 @@ _TCP_OPTIONS: tuple[tuple[int, str, int], ...] = (
 _CREDENTIALS = struct.Struct("iII")
 
 
-async def open_listeners(host: str | None, port: int, unix: str | None) -> list[Listener]:
+async def open_listeners(
+    host: str | None, port: int, unix: str | None, early: EarlyListening | None = None
+) -> list[Listener]:
     """Listen at every address that is asked for, or at none.
 
     :param host: where to listen for TCP: a name or an address; ``"localhost"`` means IPv4 and IPv6; ``""`` and
@@ -72,18 +82,31 @@ async def open_listeners(host: str | None, port: int, unix: str | None) -> list[
     :param unix: a unix socket: a path, or ``@`` (or a NUL character) and a name for an abstract one, which
         indiserver and libindi's clients write without the ``@`` (protocol.md 2.1, C1). A socket that an earlier
         run has left at the path is replaced, unless somebody answers there. ``None``: no unix socket.
+    :param early: what listens at all these since the beginning of the process; then it is taken over.
     :raises ValueError: ``port`` is not within 0..65535, or ``unix`` names nothing.
     :raises OSError: it cannot listen at one of them; the text names it.
     """
-    addresses = [] if host is None else await find_addresses(host)
-    with ExitStack() as on_failure:
-        bound = bind_tcp(addresses, port)
-        for one in bound:
-            on_failure.callback(one.close)
-        if unix is not None:
-            bound.append(bind_unix(unix))
-        on_failure.pop_all()
-    return [Listener(one) for one in bound]
+    if early is not None:
+        await anyio.lowlevel.checkpoint()
+        return [Listener(one) for one in early.take(logger.info)]
+    addresses = [] if host is None else await _find_addresses(host)
+    return [Listener(one) for one in bind(addresses, port, unix, logger.info)]
+
+
+async def _find_addresses(host: str) -> list[str]:
+    """Return the IP addresses of a host.
+
+    :raises OSError: it has none; the text names the host.
+    """
+    known = known_addresses(host)
+    if known is not None:
+        await anyio.lowlevel.checkpoint()
+        return known
+    try:
+        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise cannot_listen(host, exc) from exc
+    return distinct_addresses(found)
 
 
 class Listener:
@@ -124,6 +147,8 @@ class Listener:
 
         An event loop must be running. Closing twice does nothing.
         """
+        if self._socket.fileno() >= 0:
+            anyio.notify_closing(self._socket)
         self._bound.close()
 
     async def _until_one_waits(self) -> bool:

@@ -25,7 +25,7 @@ import anyio.lowlevel
 
 from indianyio._transports import SocketStream
 
-__all__ = ["REAP_SECONDS", "DriverProcess", "require_program"]
+__all__ = ["REAP_SECONDS", "DriverProcess", "find_program", "require_program"]
 
 logger = logging.getLogger(__name__)
 
@@ -163,11 +163,24 @@ def require_program(program: str, environment: Mapping[str, str] | None) -> None
     :raises FileNotFoundError: there is none; the text names it.
     :raises PermissionError: there is one which may not be executed; the text names it.
     """
-    folders = [""] if os.path.dirname(program) else os.get_exec_path(environment)
-    there = [path for folder in folders if os.path.exists(path := os.path.join(folder, program))]
-    if not any(os.path.isfile(path) and os.access(path, os.X_OK) for path in there):
-        number = errno.EACCES if there else errno.ENOENT
+    if find_program(program, environment) is None:
+        number = errno.EACCES if any(map(os.path.exists, _places(program, environment))) else errno.ENOENT
         raise OSError(number, os.strerror(number), program)  # of the class that belongs to the number
+
+
+def find_program(program: str, environment: Mapping[str, str] | None) -> str | None:
+    """Return the file that a start will find, ``None`` if there is none.
+
+    :param program: a path, or a name that is looked up in ``PATH``.
+    :param environment: in which ``PATH`` is looked up; ``None`` for that of this process.
+    """
+    places = _places(program, environment)
+    return next((path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)), None)
+
+
+def _places(program: str, environment: Mapping[str, str] | None) -> list[str]:
+    folders = [""] if os.path.dirname(program) else os.get_exec_path(environment)
+    return [os.path.join(folder, program) for folder in folders]
 
 
 def _started(

@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
 from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves
 from indianyio.driver import IPyDriver
+from indianyio.driver._end_requests import EndRequests
 from indianyio.exceptions import INDIError
 from indianyio.model import PeerStatistics
 from indianyio.server._access import Connection
@@ -113,8 +111,7 @@ class ServerRun:
         self._tell_ending = ending
         self._ending_since = float("inf")
         self._ending = anyio.Event()
-        self._loop_token = anyio.lowlevel.current_token()
-        self._loop_thread = threading.get_ident()
+        self._end_requests = EndRequests(self._end)
         self._work = CancelScope()
         self._parting = CancelScope(shield=True)
         self._work_ended = anyio.Event()
@@ -154,10 +151,7 @@ class ServerRun:
         :param reason: why, for people who debug.
         :param message: a line for the clients.
         """
-        if threading.get_ident() == self._loop_thread:
-            self._end(reason, message)
-        else:
-            anyio.from_thread.run_sync(self._end, reason, message, token=self._loop_token)
+        self._end_requests.request(reason, message)
 
     def _end(self, reason: str, message: str) -> None:
         if self._tell_ending is not None:
@@ -170,6 +164,11 @@ class ServerRun:
         self._ending.set()
         for listener in self._listeners:
             listener.close()
+
+    @property
+    def end_seconds(self) -> float:
+        """How long the end of this run may take from now, the clients' farewell included."""
+        return max(self._longest_end_seconds() + _FAREWELL_SECONDS, 2 * self._grace_seconds)
 
     def statistics(self) -> dict[str, PeerStatistics]:
         """Return what has passed between the server and each peer, by the peer's name."""
@@ -226,6 +225,7 @@ class ServerRun:
     async def _run_work(self, started: Callable[[], None]) -> None:
         async with create_task_group() as work:
             self._work_tasks = work
+            work.start_soon(self._end_requests.carry_out_forever)
             for driver in self._drivers:
                 work.start_soon(self._run_driver, driver)
             for feeder in self._feeders:

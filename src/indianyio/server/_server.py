@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import anyio.lowlevel
 from anyio import AsyncContextManagerMixin
 from anyio.abc import TaskStatus
 
+from indianyio._binding import EarlyListening
 from indianyio._block import at_work
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
@@ -75,7 +77,8 @@ class IPyServer(AsyncContextManagerMixin):
     grace: float = 5.0
     """Seconds that everybody may take in the end.
 
-    An external driver may take so long to end by itself, and again before it is killed. Then the clients may take
+    An external driver may take so long to end by itself, and again before it is killed, unless it has a grace of
+    its own. Then the clients may take
     so long for what is left for them, but no more than the drivers have left of twice the grace, and a second.
     """
 
@@ -122,25 +125,34 @@ class IPyServer(AsyncContextManagerMixin):
         self.stopped: Final = Flag()
         self._run: ServerRun | None = None
         self._addresses: list[str] = []
+        self._early: EarlyListening | None = None
         self._asked_to_stop = False
+        # As in a driver: other threads ask for the end while a run begins or ends.
+        self._ending = threading.RLock()
         self._claimed = False
 
     # -- what it serves ----------------------------------------------------------------------------------------
 
-    def add_exdriver(self, program: str, *args: str, debug_enable: bool = False) -> None:
+    def add_exdriver(
+        self, program: str, *args: str, debug_enable: bool = False, grace: float | None = None
+    ) -> None:
         """Serve a driver that is a program of its own, any INDI driver; at once if the server is running.
 
-        Its standard error goes to the log, under the program's name. In the end it has :attr:`grace` as it is now.
+        Its standard error goes to the log, under the program's name.
 
         :param program: the executable, looked up in ``PATH``.
         :param args: its arguments; INDI drivers take none as a rule.
         :param debug_enable: whether its XML is logged at DEBUG, on the logger ``indianyio.wire``.
+        :param grace: how many seconds it may take in the end by itself, before SIGTERM, and again before SIGKILL;
+            :attr:`grace` as it is now if absent. A longer one that is recorded in a file of ``--make-executable``
+            counts instead.
         :raises TypeError: the program or an argument is no text.
-        :raises ValueError: it is empty, or cannot be handed to a program.
+        :raises ValueError: it is empty, or cannot be handed to a program; or the grace is no number above 0.
         :raises OSError: the server is running, and there is no such program or it may not be executed. Before a
             run nobody looks; then the run raises that.
         """
-        exdriver = ExternalDriver(program, *args, grace_seconds=self.grace, debug=debug_enable)
+        seconds = self.grace if grace is None else grace
+        exdriver = ExternalDriver(program, *args, grace_seconds=seconds, debug=debug_enable)
         if self._run is not None:
             exdriver.require_program()
         self._name(exdriver)
@@ -180,6 +192,10 @@ class IPyServer(AsyncContextManagerMixin):
         """Let the log and the statistics tell the newcomer from those who would be called the same."""
         present: list[ExternalDriver | RemoteServer] = [*self.exdrivers, *self.remotes]
         newcomer.name = distinct(newcomer.name, [one.name for one in present])
+
+    def _take_over(self, early: EarlyListening) -> None:
+        """Serve the next run's clients on sockets that listen already, where this server would listen."""
+        self._early = early
 
     # -- the run -----------------------------------------------------------------------------------------------
 
@@ -230,12 +246,14 @@ class IPyServer(AsyncContextManagerMixin):
         try:
             for exdriver in self.exdrivers:
                 exdriver.require_program()
-            run = self._run = await self._listen()
+            run = await self._listen()
         except BaseException:
             self._release()
             raise
-        if self._asked_to_stop:
-            run.end("shutdown() came first")
+        with self._ending:
+            self._run = run
+            if self._asked_to_stop:
+                run.end("shutdown() came first")
         return run
 
     async def _serve(self, run: ServerRun, started: Callable[[], None]) -> None:
@@ -251,9 +269,10 @@ class IPyServer(AsyncContextManagerMixin):
     def _release(self) -> None:
         """Let the server be had for another run: this one has ended."""
         self.shutdownrequested.set()
-        self._run = None
+        with self._ending:
+            self._run = None
+            self._asked_to_stop = False
         self._addresses = []
-        self._asked_to_stop = False
         self._claimed = False
         self.stopped.set()
 
@@ -264,7 +283,8 @@ class IPyServer(AsyncContextManagerMixin):
             tls=self.tls,
             keepalive_seconds=self.keepalive,
         )
-        listeners = await open_listeners(self.host, self.port, self.unix)
+        early, self._early = self._early, None
+        listeners = await open_listeners(self.host, self.port, self.unix, early)
         self._addresses = [listener.address for listener in listeners]
         logger.info("listening on %s", ", ".join(self._addresses))
         warn_if_open(self._addresses, self.access is not None)
@@ -290,17 +310,19 @@ class IPyServer(AsyncContextManagerMixin):
     def shutdown(self, shutdownmessage: str = "") -> None:
         """Let the run end in order; before a run: let the next one end at once.
 
-        May be called from anywhere, other threads included, and any number of times.
+        May be called from anywhere, other threads included, and any number of times. It waits for nothing; called
+        in another thread, it may return before :attr:`stop` is true.
 
         :param shutdownmessage: a line for the clients; characters that XML cannot carry are replaced, as nothing
             may prevent the end.
         """
-        run = self._run
-        if run is None:
-            self.shutdownrequested.set()
-            self._asked_to_stop = True
-        else:
-            run.end("shutdown() was called", replace_uncarried(shutdownmessage))
+        message = replace_uncarried(shutdownmessage)
+        with self._ending:
+            if self._run is None:
+                self.shutdownrequested.set()
+                self._asked_to_stop = True
+            else:
+                self._run.end("shutdown() was called", message)
 
     @property
     def stop(self) -> bool:

@@ -3,25 +3,25 @@
 Names are resolved first, which is the only thing that takes time; then everything is opened in one go. A port
 that is left to the system is one port: the first address picks it, and should it be taken at another address, they
 all try another.
+
+This needs no event loop, and imports little, so that a program can listen before it imports the rest of itself and
+its drivers. Whoever connects meanwhile waits in the queue of the system.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
-import anyio
-import anyio.lowlevel
+__all__ = ["Bound", "EarlyListening", "bind", "cannot_listen", "distinct_addresses", "known_addresses"]
 
-__all__ = ["Bound", "bind_tcp", "bind_unix", "find_addresses"]
-
-logger = logging.getLogger(__name__)
+Remark: TypeAlias = Callable[[str], None]
+"""Takes a line for the log."""
 
 _EVERYWHERE = ("0.0.0.0", "::")
 
@@ -44,8 +44,7 @@ _PORT_ATTEMPTS = 20
 _BACKLOG = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """A socket that listens.
 
     :ivar sock: it, non-blocking.
@@ -58,18 +57,16 @@ class Bound:
     file: _OwnFile | None = None
 
     def close(self) -> None:
-        """Listen no more and remove the file; an event loop must be running. Closing twice does nothing."""
+        """Listen no more and remove the file; nobody may be waiting for it. Closing twice does nothing."""
         if self.sock.fileno() < 0:
             return
         if self.file is not None:
             # First: a path at which nobody answers would look like a leftover to another server that starts now.
             self.file.remove()
-        anyio.notify_closing(self.sock)
         self.sock.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnFile:
+class _OwnFile(NamedTuple):
     """A file by path and identity: what another server has put in its place meanwhile is not ours to remove."""
 
     path: str
@@ -87,51 +84,104 @@ class _OwnFile:
                 os.unlink(self.path)
 
 
-async def find_addresses(host: str) -> list[str]:
-    """Return the IP addresses of a host, in the resolver's order, each once.
+class EarlyListening:
+    """Sockets that listen from now on, or what prevented that; somebody else will take them or be told.
 
-    :raises OSError: it has none; the text names the host.
+    Parameters as for :func:`bind`, with a host in place of the addresses; ``None`` for no TCP.
     """
-    if host in _HOSTS:
-        await anyio.lowlevel.checkpoint()
-        return list(_HOSTS[host])
-    try:
-        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as exc:
-        raise _cannot_listen(host, exc) from exc
-    except UnicodeError as exc:  # too long for a name, or not of letters
-        raise OSError(errno.EINVAL, f"cannot listen on {host}: {exc}") from exc
-    return list(dict.fromkeys(address[0] for *_, address in found))
+
+    def __init__(self, host: str | None, port: int, unix: str | None) -> None:
+        self._bound: list[Bound] = []
+        self._remarks: list[str] = []
+        self._failure: OSError | ValueError | None = None
+        try:
+            self._bound = bind(() if host is None else _find_addresses(host), port, unix, self._remarks.append)
+        except (OSError, ValueError) as exc:
+            self._failure = exc
+
+    def take(self, remark: Remark) -> list[Bound]:
+        """Return the sockets, which are the caller's from here on.
+
+        :param remark: gets what was worth a line in the log.
+        :raises ValueError: there is no such port or unix socket.
+        :raises OSError: it cannot listen there.
+        """
+        for text in self._remarks:
+            remark(text)
+        if self._failure is not None:
+            raise self._failure
+        taken, self._bound = self._bound, []
+        return taken
+
+    def close(self) -> None:
+        """Close what nobody has taken."""
+        for bound in self._bound:
+            bound.close()
 
 
-def bind_tcp(addresses: Sequence[str], port: int) -> list[Bound]:
-    """Listen at all of these addresses, on one port.
+def known_addresses(host: str) -> list[str] | None:
+    """Return the addresses of a host for which nobody needs to be asked, ``None`` for any other."""
+    return list(_HOSTS[host]) if host in _HOSTS else None
+
+
+def distinct_addresses(found: Iterable[tuple[object, object, object, object, tuple[object, ...]]]) -> list[str]:
+    """Return the IP addresses that the resolver has found, in its order, each once."""
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def cannot_listen(where: str, error: OSError | UnicodeError) -> OSError:
+    """Return an error that says where it was not possible to listen, and why."""
+    if isinstance(error, UnicodeError):  # too long for a name, or not of letters
+        return OSError(errno.EINVAL, f"cannot listen on {where}: {error}")
+    # Built with the number, it is of the same class as its cause: PermissionError for a port below 1024.
+    return OSError(error.errno or errno.EINVAL, f"cannot listen on {where}: {error.strerror or error}")
+
+
+def bind(addresses: Sequence[str], port: int, unix: str | None, remark: Remark) -> list[Bound]:
+    """Listen at all of these addresses, on one port, and on a unix socket, or at none of them.
 
     IPv6 addresses that this machine does not have are left out, unless none would remain.
 
     :param port: 0 picks a free one.
-    :raises ValueError: there is no such port.
-    :raises OSError: one of the addresses cannot be listened at; the text names it, and none is open.
+    :param unix: a path, or ``@`` or NUL and the name of an abstract socket; ``None`` for no unix socket.
+    :param remark: gets what is worth a line in the log.
+    :raises ValueError: there is no such port; or the name is empty, or a path with a NUL in it.
+    :raises OSError: one of them cannot be listened at, or somebody else does; the text names it.
     """
+    with ExitStack() as on_failure:
+        bound = _bind_tcp(addresses, port, remark)
+        for one in bound:
+            on_failure.callback(one.close)
+        if unix is not None:
+            bound.append(_bind_unix(unix, remark))
+        on_failure.pop_all()
+    return bound
+
+
+def _find_addresses(host: str) -> list[str]:
+    known = known_addresses(host)
+    if known is not None:
+        return known
+    try:
+        return distinct_addresses(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError) as exc:
+        raise cannot_listen(host, exc) from exc
+
+
+def _bind_tcp(addresses: Sequence[str], port: int, remark: Remark) -> list[Bound]:
     if not 0 <= port <= 65535:
         raise ValueError(f"a port is a number from 0 to 65535, not {port}")
     attempts = 1 if port else _PORT_ATTEMPTS
     while True:
         attempts -= 1
         try:
-            return _bind_all(addresses, port)
+            return _bind_all(addresses, port, remark)
         except OSError as exc:
             if exc.errno != errno.EADDRINUSE or not attempts:
                 raise
 
 
-def bind_unix(name: str) -> Bound:
-    """Listen on a unix socket.
-
-    :param name: a path, or ``@`` or NUL and the name of an abstract socket.
-    :raises ValueError: the name is empty, or a path with a NUL in it.
-    :raises OSError: it cannot be listened at, or somebody else does; the text names it.
-    """
+def _bind_unix(name: str, remark: Remark) -> Bound:
     is_abstract = name.startswith(("@", "\0"))
     rest = name[1:] if is_abstract else name
     if not rest or "\0" in rest:
@@ -140,12 +190,12 @@ def bind_unix(name: str) -> Bound:
         if is_abstract:
             # Exactly the name after one NUL, without padding: what indiserver binds (protocol.md 2.1).
             return Bound(_listening(socket.AF_UNIX, f"\0{rest}"), f"@{rest}")
-        return Bound(_listening_at_path(rest), rest, _OwnFile.at(rest))
+        return Bound(_listening_at_path(rest, remark), rest, _OwnFile.at(rest))
     except OSError as exc:
-        raise _cannot_listen(f"@{rest}" if is_abstract else rest, exc) from exc
+        raise cannot_listen(f"@{rest}" if is_abstract else rest, exc) from exc
 
 
-def _bind_all(addresses: Sequence[str], port: int) -> list[Bound]:
+def _bind_all(addresses: Sequence[str], port: int, remark: Remark) -> list[Bound]:
     bound: list[Bound] = []
     missing: OSError | None = None
     with ExitStack() as on_failure:
@@ -156,7 +206,7 @@ def _bind_all(addresses: Sequence[str], port: int) -> list[Bound]:
                 if ":" not in address or exc.errno not in _NO_IPV6:
                     raise
                 missing = exc
-                logger.info("left out: %s", exc)
+                remark(f"left out: {exc}")
                 continue
             on_failure.callback(bound[-1].close)
             port = bound[-1].sock.getsockname()[1]
@@ -171,7 +221,7 @@ def _bind_one(address: str, port: int) -> Bound:
     try:
         sock = _listening(family, (address, port))
     except OSError as exc:
-        raise _cannot_listen(form.format(address, port), exc) from exc
+        raise cannot_listen(form.format(address, port), exc) from exc
     return Bound(sock, form.format(address, sock.getsockname()[1]))
 
 
@@ -192,13 +242,13 @@ def _listening(family: int, address: str | tuple[str, int]) -> socket.socket:
     return sock
 
 
-def _listening_at_path(path: str) -> socket.socket:
+def _listening_at_path(path: str, remark: Remark) -> socket.socket:
     try:
         return _listening(socket.AF_UNIX, path)
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE or not _is_leftover(path):
             raise
-    logger.info("%s: replacing the socket of a server that is gone", path)
+    remark(f"{path}: replacing the socket of a server that is gone")
     os.unlink(path)
     return _listening(socket.AF_UNIX, path)
 
@@ -222,8 +272,3 @@ def _is_leftover(path: str) -> bool:
 def _identity(path: str) -> tuple[int, int]:
     status = os.lstat(path)
     return status.st_dev, status.st_ino
-
-
-def _cannot_listen(where: str, error: OSError) -> OSError:
-    # Built with the number, it is of the same class as its cause: PermissionError for a port below 1024.
-    return OSError(error.errno or errno.EINVAL, f"cannot listen on {where}: {error.strerror or error}")
