@@ -247,7 +247,7 @@ async def test_a_driver_that_the_hub_does_not_take_is_stopped_for_good(
     programs: Programs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub = new_hub()
-    monkeypatch.setattr(hub, "add_driver", lambda port: "there is no room for it")
+    monkeypatch.setattr(hub, "add_driver", lambda port, **_: "there is no room for it")
     driver = programs.driver(restarts=10)
     with nothing_left():
         await driver.run(hub)
