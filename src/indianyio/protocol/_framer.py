@@ -56,6 +56,7 @@ _MARKS = {b"": LazyPattern(rb"""[<>"']"""), b'"': LazyPattern(rb'["<]'), b"'": L
 _HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
 
+_LIMITS = Limits()
 _MORE = -1  # the position returned by a step that has used up its bytes
 
 
@@ -102,13 +103,7 @@ class Framer:
         and it holds no memory.
     """
 
-    def __init__(
-        self,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
-        *,
-        forgiving: bool = False,
-        decoding: bool = False,
-    ) -> None:
+    def __init__(self, limits: Limits = _LIMITS, *, forgiving: bool = False, decoding: bool = False) -> None:
         self.failure: RemoteProtocolError | None = None
         self._limits = limits
         self._forgiving = forgiving
@@ -197,8 +192,7 @@ class Framer:
 
     def _take_whole(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         while True:
-            start = position
-            position, refused = self._plain.take(piece, position, found)
+            start, (position, refused) = position, self._plain.take(piece, position, found)
             if position > start:
                 self._dropped.clear()
             if piece[position : position + 2] in {b"\n", b""}:
