@@ -34,6 +34,7 @@ from indianyio.protocol._blob_forms import (
     MakeAttachment,
     WritableAttachment,
     attached_bytes,
+    attached_lengths,
     blob_form,
     is_stream,
 )
@@ -171,6 +172,7 @@ __all__ = [
     "WireMessage",
     "WritableAttachment",
     "attached_bytes",
+    "attached_lengths",
     "blob_form",
     "decode",
     "decode_base64",

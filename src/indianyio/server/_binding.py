@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import anyio
 import anyio.lowlevel
 
+from indianyio._transports import hang_up
+
 __all__ = ["Bound", "bind_tcp", "bind_unix", "find_addresses"]
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,16 @@ class Bound:
             # First: a path at which nobody answers would look like a leftover to another server that starts now.
             self.file.remove()
         anyio.notify_closing(self.sock)
+        if self.sock.family == getattr(socket, "AF_UNIX", None):
+            self._hang_up_on_those_who_wait()
         self.sock.close()
+
+    def _hang_up_on_those_who_wait(self) -> None:
+        """Let go of connections that nobody accepted; closed with the listener, what they brought could keep us."""
+        with suppress(OSError):  # there are none any more
+            self.sock.shutdown(socket.SHUT_RDWR)  # no more will come
+            while True:
+                hang_up(self.sock.accept()[0])
 
 
 @dataclass(frozen=True, slots=True)

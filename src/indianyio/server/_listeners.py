@@ -18,6 +18,7 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from indianyio._transports import hang_up
 from indianyio.server._access import Connection
 from indianyio.server._binding import Bound, bind_tcp, bind_unix, find_addresses
 
@@ -151,7 +152,7 @@ class Listener:
             connection = _prepare(sock, peer)
         except OSError as exc:  # some systems say only here that it has gone
             logger.debug("%s: a connection was gone as soon as it was accepted: %s", self.address, exc)
-            sock.close()
+            hang_up(sock)
             return
         tasks.start_soon(_serve, handle, sock, connection, name=connection.name)
 
@@ -176,5 +177,7 @@ def _local_connection(sock: socket.socket) -> Connection:
 
 
 async def _serve(handle: ConnectionHandler, sock: socket.socket, connection: Connection) -> None:
-    with sock:
+    try:
         await handle(sock, connection)
+    finally:
+        hang_up(sock)
