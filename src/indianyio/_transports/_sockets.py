@@ -35,6 +35,7 @@ from indianyio._transports._descriptors import (
     hang_up,
     received_descriptors,
 )
+from indianyio._transports._scratch import LONGEST_RECEIVE_BYTES, scratch
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._elements import Attachment
@@ -45,8 +46,6 @@ __all__ = ["SocketStream"]
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-# For BLOBs: more than a unix socket holds, and some of what a TCP connection does.
-_LONG_RECEIVE_BYTES = 512 << 10
 _ANCILLARY_BYTES = socket.CMSG_SPACE(MOST_PER_CALL * array.array("i").itemsize) if attachments_supported() else 0
 # How many of one peer's descriptors may be open, as a share of what the process may have and at most: four messages
 # full of BLOBs on their way to a driver, or one image for each of those who are late to fetch it.
@@ -143,13 +142,14 @@ class SocketStream:
 
     def _receive_now(self) -> Received | None:
         """Return what is there; ``None`` if nothing is there yet, or if descriptors came with it."""
+        landing = scratch(self._receive_bytes)
         try:
             if not self._carries_attachments:
-                return Received(self._sized(self._socket.recv(self._receive_bytes, _DONTWAIT)))
-            data, ancillary, flags, _ = self._socket.recvmsg(
-                self._receive_bytes, _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
+                return Received(self._sized(landing, self._socket.recv_into(landing, 0, _DONTWAIT)))
+            length, ancillary, flags, _ = self._socket.recvmsg_into(
+                (landing,), _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
             )
-            self._sized(data)
+            data = self._sized(landing, length)
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -167,13 +167,13 @@ class SocketStream:
         self._arrived = None
         return Received(data, attachments)
 
-    def _sized(self, data: bytes) -> bytes:
-        """Ask for more the next time if there was as much as was asked for: then a BLOB is coming."""
-        if len(data) == self._receive_bytes:
-            self._receive_bytes = _LONG_RECEIVE_BYTES
-        elif len(data) < RECEIVE_BYTES:
+    def _sized(self, landing: memoryview, length: int) -> bytes:
+        """Return what has come, and ask for more the next time if that was all there was room for: a BLOB, then."""
+        if length == self._receive_bytes:
+            self._receive_bytes = LONGEST_RECEIVE_BYTES
+        elif length < RECEIVE_BYTES:
             self._receive_bytes = RECEIVE_BYTES
-        return data
+        return bytes(landing[:length])
 
     def _arrivals(self, descriptors: Sequence[int], *, truncated: bool) -> Arrivals:
         if not _CMSG_CLOEXEC:
