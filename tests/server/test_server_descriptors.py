@@ -405,10 +405,10 @@ async def test_a_driver_on_a_socket_refuses_what_is_no_file_and_what_is_too_much
             await client.expect(DefBLOBVector)
             pass_on(client, write(), [reading_end()])
             assert "not a file" in await refused(client)
-            for _ in range(5):
+            for _ in range(6):
                 pass_on(client, write(16), [memory()] * 16)
             assert "attachments are being dealt with already" in await refused(client)
             driver.lets_go.set()
-            await client.expect(SetBLOBVector, state="Ok")
+            await until(lambda: len(driver.images) >= 4)  # as many as may wait, and one that was read meanwhile
             await client.close()
-    assert driver.images == [CONTENT] * 4
+    assert driver.images in ([CONTENT] * 4, [CONTENT] * 5)

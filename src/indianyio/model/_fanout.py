@@ -30,6 +30,8 @@ DROP_STREAM_BYTES = 5 << 20
 _HOLDING_BYTES = 153
 # A batch is a few calls to send, and short beside the bound.
 _BATCH_BYTES = 1 << 20
+# A peer gets base64 long before so many descriptors wait for it; whoever queues them all the same loses it.
+_MOST_ATTACHMENTS = 256
 
 
 class Verdict(Enum):
@@ -181,4 +183,6 @@ class PeerOutbox(Outbox):
     def _excess(self) -> str | None:
         if self._queued_bytes > self._limit_bytes:
             return f"it does not read: {self._queued_bytes} bytes wait for it, more than {self._limit_bytes}"
+        if self._queued_attachments > _MOST_ATTACHMENTS:
+            return f"it does not read: {self._queued_attachments} descriptors wait for it"
         return None
