@@ -1,5 +1,8 @@
 """BLOB content in shared memory, passed from process to process as a descriptor (protocol.md 1.6).
 
+Descriptors are counted, because a process has few: of all peers together, and of each peer that sends some. What is
+received beyond that is refused, and what is made here travels in another way.
+
 Whoever sends such a descriptor keeps one too, and may shorten the file at any time. A mapping of it would then
 kill this process with SIGBUS at the next access, so the content is read, never mapped: a read of what is no
 longer there comes out short, and that can be refused.
@@ -15,10 +18,11 @@ import weakref
 from collections.abc import Sequence
 from typing import Self
 
+from indianyio._transports._descriptors import PROCESS, Account, close_memory, seals_of
 from indianyio.protocol._elements import Attachment
 from indianyio.protocol._shared_attachments import SharedAttachment
 
-__all__ = ["SharedMemory", "as_shared_memory", "attachments_supported"]
+__all__ = ["RefusedAttachment", "SharedMemory", "as_shared_memory", "attachments_supported", "flaw_of", "is_fixed"]
 
 _LABEL_BYTES = 249  # what the kernel accepts as the name of an anonymous file
 # Future writes, not all writes: before Linux 6.7 a file sealed against all writes cannot be mapped MAP_SHARED even
@@ -39,23 +43,30 @@ class SharedMemory:
     nobody closed is closed with its last reference.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, account: Account | None = None) -> None:
         """Take over a descriptor, which is closed with this object from now on.
 
-        It is not looked at yet: a bad one must keep its place in the order of arrival, and fails when it is read.
+        :param account: where it is counted until then, besides all others of the process.
         """
         self._descriptor = descriptor
-        self._close = weakref.finalize(self, os.close, descriptor)
+        ticket = object()
+        accounts = (PROCESS,) if account is None else (PROCESS, account)
+        for each in accounts:
+            each.enter(ticket)
+        self._close = weakref.finalize(self, _let_go, descriptor, accounts, ticket)
 
     @classmethod
-    def create(cls, label: str) -> Self:
+    def create(cls, label: str, account: Account | None = None) -> Self:
         """Make empty shared memory, to be filled by :meth:`write` and finished by :meth:`seal`.
 
         :param label: shown by the system's tools beside the descriptor; nothing else depends on it.
-        :raises OSError: there is no memory or no descriptor left.
+        :param account: where it is counted, besides all others of the process.
+        :raises OSError: there is no memory left, or no descriptor that BLOBs may have.
         """
+        if not PROCESS.has_room:
+            raise OSError(errno.EMFILE, f"{PROCESS.limit} descriptors of BLOBs are open already")
         name = label.encode()[:_LABEL_BYTES].decode(errors="ignore")
-        return cls(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+        return cls(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), account)
 
     @property
     def size(self) -> int:
@@ -119,7 +130,7 @@ class SharedMemory:
         return type(self)(os.dup(self.fileno()))
 
     def close(self) -> None:
-        """Release the descriptor; closing twice does nothing."""
+        """Release the descriptor, without waiting for that; closing twice does nothing."""
         self._close()
 
     @staticmethod
@@ -142,6 +153,47 @@ class SharedMemory:
         return piece
 
 
+class RefusedAttachment:
+    """The place of a descriptor that was not taken, in the order of arrival; an :class:`Attachment`.
+
+    :param reason: why not, for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def read(self, length: int) -> bytes:
+        """Refuse.
+
+        :raises ValueError: always.
+        """
+        raise ValueError(self.reason)
+
+    def close(self) -> None:
+        """Do nothing: the descriptor is closed already."""
+
+
+def flaw_of(attachment: Attachment, length: int) -> str | None:
+    """Return why so many bytes cannot be had of what has been received, or ``None``.
+
+    The sender may still take them away later.
+    """
+    if isinstance(attachment, RefusedAttachment):
+        return attachment.reason
+    if isinstance(attachment, SharedMemory) and attachment.size < length:
+        return f"{length} bytes are announced, the attachment has {attachment.size}"
+    return None
+
+
+def is_fixed(attachment: Attachment) -> bool:
+    """Return whether nobody can shorten this any more, so that whoever maps it is safe."""
+    import fcntl  # here, because the package must be importable where there is no such module
+
+    if not isinstance(attachment, SharedMemory):
+        return False
+    return bool((seals_of(attachment.fileno()) or 0) & fcntl.F_SEAL_SHRINK)
+
+
 def as_shared_memory(attachments: Sequence[Attachment]) -> list[SharedMemory]:
     """Return the attachments as what can be passed on; of one that is shared, what is shared.
 
@@ -153,3 +205,11 @@ def as_shared_memory(attachments: Sequence[Attachment]) -> list[SharedMemory]:
     if len(known) < len(attachments):
         raise TypeError("only SharedMemory can be attached")
     return known
+
+
+def _let_go(descriptor: int, accounts: Sequence[Account], ticket: object) -> None:
+    def done() -> None:
+        for account in accounts:
+            account.leave(ticket)
+
+    close_memory(descriptor, done)

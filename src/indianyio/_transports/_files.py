@@ -25,6 +25,7 @@ from indianyio._transports._base import (
     until_readable,
     until_writable,
 )
+from indianyio._transports._scratch import scratch
 from indianyio.protocol._elements import Attachment
 
 __all__ = ["FileReader", "FileWriter"]
@@ -71,7 +72,8 @@ class FileReader(_Descriptor):
             while not self._ready():
                 await until_readable(self._descriptor, self._name)
             try:
-                return Received(os.read(self._descriptor, RECEIVE_BYTES))
+                landing = scratch(RECEIVE_BYTES)
+                return Received(bytes(landing[: os.readv(self._descriptor, (landing,))]))
             except BlockingIOError:
                 # Somebody set O_NONBLOCK, and another reader was faster.
                 await anyio.sleep(_RETRY_SECONDS)

@@ -5,7 +5,7 @@ its driver one socket as standard input and output (protocol.md S6), and a paren
 Each call says for itself that it must not wait (MSG_DONTWAIT).
 
 Descriptors form one queue per connection (protocol.md W36). One that is lost would shift all that follow to
-the wrong BLOBs, hence a truncated control message ends the stream.
+the wrong BLOBs, hence a truncated control message ends the stream, and one that is refused keeps its place.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import anyio
 import anyio.lowlevel
 
+from indianyio._transports._arrivals import Arrivals
 from indianyio._transports._attachments import SharedMemory, as_shared_memory, attachments_supported
 from indianyio._transports._base import (
     RECEIVE_BYTES,
@@ -28,29 +29,38 @@ from indianyio._transports._base import (
     until_readable,
     until_writable,
 )
+from indianyio._transports._descriptors import (
+    MOST_PER_CALL,
+    Account,
+    hang_up,
+    received_descriptors,
+)
+from indianyio._transports._scratch import LONGEST_RECEIVE_BYTES, scratch
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._elements import Attachment
 
-__all__ = ["SocketStream", "adopt_socket"]
+__all__ = ["SocketStream"]
 
 # Not every system has every one of these; 0 asks for nothing.
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NOSIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-_SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-# For BLOBs: more than a unix socket holds, and some of what a TCP connection does.
-_LONG_RECEIVE_BYTES = 512 << 10
-_ANCILLARY_BYTES = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize) if attachments_supported() else 0
+_ANCILLARY_BYTES = socket.CMSG_SPACE(MOST_PER_CALL * array.array("i").itemsize) if attachments_supported() else 0
+# How many of one peer's descriptors may be open, as a share of what the process may have and at most: four messages
+# full of BLOBs on their way to a driver, or one image for each of those who are late to fetch it.
+_PEERS_SHARE = 16
+_PEERS_MOST = 4 * MAX_DESCRIPTORS
 
 
 class SocketStream:
     """A :class:`~indianyio._transports._base.ByteStream` over a connected stream socket."""
 
-    def __init__(self, sock: socket.socket, *, name: str | None = None) -> None:
+    def __init__(self, sock: socket.socket, *, name: str | None = None, is_shared: bool = False) -> None:
         """Take over a socket, which is closed with this stream.
 
         :param name: for log lines; derived from the peer's address unless given.
+        :param is_shared: whether the connection goes on without this stream, by another descriptor of the socket.
         """
         # Python itself waits, in poll(), on a socket that has a timeout; setting it to 0 changes no flag then,
         # because a timeout had set O_NONBLOCK already. Without MSG_DONTWAIT the flag is the only way.
@@ -60,6 +70,9 @@ class SocketStream:
         self._receive_bytes = RECEIVE_BYTES
         is_unix = hasattr(socket, "AF_UNIX") and sock.family == socket.AF_UNIX
         self._carries_attachments = is_unix and attachments_supported()
+        self._is_shared = is_shared
+        self._account = Account(_PEERS_SHARE, _PEERS_MOST)
+        self._arrived: tuple[bytes, Arrivals] | None = None
         self._name = _peer_name(sock) if name is None else name
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Small messages matter most here (an Abort); they must not wait for an acknowledgement.
@@ -76,16 +89,16 @@ class SocketStream:
         return self._carries_attachments
 
     async def receive(self) -> Received:
-        """Wait for the next bytes, as :meth:`ByteStream.receive` says."""
+        """Wait for the next bytes, as :meth:`ByteStream.receive` says, and for a look at what came with them."""
         received = None
-        if self._receive_bytes > RECEIVE_BYTES:
+        if self._receive_bytes > RECEIVE_BYTES and self._arrived is None:
             # More was there the last time than was asked for, so there is something now.
             await anyio.lowlevel.checkpoint()
             received = self._receive_now()
-        while received is None:
+        while received is None and self._arrived is None:
             await until_readable(self._socket.fileno(), self._name)
             received = self._receive_now()
-        return received
+        return received or await self._receive_arrived()
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
         """Send all of ``data``, as :meth:`ByteStream.send` says.
@@ -118,52 +131,62 @@ class SocketStream:
 
     def close(self) -> None:
         """Do what :meth:`aclose` does, for callers that cannot await; an event loop must be running."""
+        if self._arrived is not None:
+            self._arrived[1].discard()
         if self._socket.fileno() >= 0:
             anyio.notify_closing(self._socket)
-            self._socket.close()
+            if self._is_shared:
+                self._socket.close()
+            else:
+                hang_up(self._socket)
 
     def _receive_now(self) -> Received | None:
-        """Return what is there, or ``None`` if nothing is there yet."""
+        """Return what is there; ``None`` if nothing is there yet, or if descriptors came with it."""
+        landing = scratch(self._receive_bytes)
         try:
             if not self._carries_attachments:
-                return Received(self._sized(self._socket.recv(self._receive_bytes, _DONTWAIT)))
-            data, ancillary, flags, _ = self._socket.recvmsg(
-                self._receive_bytes, _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
+                return Received(self._sized(landing, self._socket.recv_into(landing, 0, _DONTWAIT)))
+            length, ancillary, flags, _ = self._socket.recvmsg_into(
+                (landing,), _ANCILLARY_BYTES, _DONTWAIT | _CMSG_CLOEXEC
             )
-            self._sized(data)
+            data = self._sized(landing, length)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise lost(self._name, exc) from exc
-        if not ancillary and not flags & socket.MSG_CTRUNC:
+        descriptors = received_descriptors(ancillary)
+        if not descriptors and not flags & socket.MSG_CTRUNC:
             return Received(data)
-        return Received(data, self._arrived(ancillary, truncated=bool(flags & socket.MSG_CTRUNC)))
+        self._arrived = data, self._arrivals(descriptors, truncated=bool(flags & socket.MSG_CTRUNC))
+        return None
 
-    def _sized(self, data: bytes) -> bytes:
-        """Ask for more the next time if there was as much as was asked for: then a BLOB is coming."""
-        if len(data) == self._receive_bytes:
-            self._receive_bytes = _LONG_RECEIVE_BYTES
-        elif len(data) < RECEIVE_BYTES:
+    async def _receive_arrived(self) -> Received:
+        """Return what came with descriptors, once these are looked at."""
+        data, arrivals = self._arrived or (b"", Arrivals((), self._account))
+        attachments = await arrivals.attachments()
+        self._arrived = None
+        return Received(data, attachments)
+
+    def _sized(self, landing: memoryview, length: int) -> bytes:
+        """Return what has come, and ask for more the next time if that was all there was room for: a BLOB, then."""
+        if length == self._receive_bytes:
+            self._receive_bytes = LONGEST_RECEIVE_BYTES
+        elif length < RECEIVE_BYTES:
             self._receive_bytes = RECEIVE_BYTES
-        return data
+        return bytes(landing[:length])
 
-    def _arrived(self, ancillary: list[tuple[int, int, bytes]], *, truncated: bool) -> tuple[SharedMemory, ...]:
-        descriptors = array.array("i")
-        for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-        arrived = tuple(SharedMemory(descriptor) for descriptor in descriptors)
+    def _arrivals(self, descriptors: Sequence[int], *, truncated: bool) -> Arrivals:
         if not _CMSG_CLOEXEC:
             for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
-        if truncated:
-            for attachment in arrived:
-                attachment.close()
+        arrivals = Arrivals(descriptors, self._account)
+        if truncated or len(descriptors) > MAX_DESCRIPTORS:
+            arrivals.discard()
             raise RemoteProtocolError(
                 f"{self._name}: attachments were lost: more than {MAX_DESCRIPTORS} at a time, "
                 "or this process has no descriptor left"
             )
-        return arrived
+        return arrivals
 
     def _attachable(self, attachments: Sequence[Attachment], length: int) -> list[SharedMemory]:
         if not self._carries_attachments:
@@ -191,13 +214,6 @@ class SocketStream:
             raise lost(self._name, exc) from exc
         del attached[:MAX_DESCRIPTORS]
         return sent
-
-
-def adopt_socket(descriptor: int) -> socket.socket:
-    """Return a socket object that owns an inherited descriptor, without touching what others share of it."""
-    # Saying that the socket does not block keeps Python from setting O_NONBLOCK on it, as it otherwise does where a
-    # program has called socket.setdefaulttimeout().
-    return socket.socket(-1, socket.SOCK_STREAM | _SOCK_NONBLOCK, -1, fileno=descriptor)
 
 
 def _peer_name(sock: socket.socket) -> str:

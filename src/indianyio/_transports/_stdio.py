@@ -24,8 +24,9 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, nullconte
 from io import TextIOWrapper
 
 from indianyio._transports._base import ByteStream, Received
+from indianyio._transports._descriptors import adopt_socket
 from indianyio._transports._files import FileReader, FileWriter
-from indianyio._transports._sockets import SocketStream, adopt_socket
+from indianyio._transports._sockets import SocketStream
 from indianyio.protocol._elements import Attachment
 
 __all__ = ["describe_stdio", "divert_stdio", "open_stdio", "stdio_is_terminal"]
@@ -218,13 +219,13 @@ def _open(stdin: int, stdout: int) -> _StdioStream:
 
 def _open_reader(descriptor: int) -> SocketStream | FileReader:
     if _is_socket(descriptor):
-        return SocketStream(adopt_socket(os.dup(descriptor)), name=_NAME)
+        return SocketStream(adopt_socket(os.dup(descriptor)), name=_NAME, is_shared=True)
     return FileReader(os.dup(descriptor), _NAME)
 
 
 def _open_writer(descriptor: int) -> SocketStream | FileWriter:
     if _is_socket(descriptor):
-        return SocketStream(adopt_socket(os.dup(descriptor)), name=_NAME)
+        return SocketStream(adopt_socket(os.dup(descriptor)), name=_NAME, is_shared=True)
     return FileWriter(_private_output(descriptor), _NAME)
 
 

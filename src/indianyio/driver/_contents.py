@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from inspect import isawaitable, iscoroutinefunction
 from typing import BinaryIO, Protocol, TypeAlias, cast
@@ -93,10 +93,11 @@ async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Conte
     :raises OSError: the file cannot be read.
     """
     sink: _Sink = _Base64()
-    if attach:
-        memory = SharedMemory.create(member.name)
-        cleanup.callback(memory.close)
-        sink = _Shared(memory)
+    with suppress(OSError):  # no descriptor is left, or no memory; base64 is understood as well
+        if attach:
+            memory = SharedMemory.create(member.name)
+            cleanup.callback(memory.close)
+            sink = _Shared(memory)
     value = member.membervalue
     if isinstance(value, bytes | bytearray | memoryview):
         view = memoryview(value)

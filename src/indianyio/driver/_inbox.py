@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import anyio
 
 from indianyio._link import DriverLink
+from indianyio._transports import flaw_of
 from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import NewEvent, getProperties, new_event
@@ -191,7 +192,10 @@ class Inbox:
     def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
         now = datetime.now(UTC)
         arrival = Arrival.of(frame, write, lambda: new_event(write, vector, frame.data, now, self._link.limits))
-        if arrival.size > self._link.limits.blob_bytes:
+        refused = next(filter(None, (flaw_of(attachment, 0) for attachment in frame.attachments)), None)
+        if refused is not None:
+            self.refuse(vector, f"Error: {refused}")
+        elif arrival.size > self._link.limits.blob_bytes:
             self.refuse(vector, f"Error: {arrival.size} bytes are more than is taken at a time.")
         elif self._writes.put(vector, Write(vector, arrival)):
             frame.attachments = ()

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.model._outbox import Outbox, Outgoing
 
 __all__ = ["DROP_STREAM_BYTES", "OUTBOX_BYTES", "PeerOutbox", "PeerStatistics", "Verdict"]
@@ -29,7 +30,7 @@ DROP_STREAM_BYTES = 5 << 20
 _HOLDING_BYTES = 153
 # A batch is a few calls to send, and short beside the bound.
 _BATCH_BYTES = 1 << 20
-# A process may have 1024 descriptors as a rule, and one peer must not use them up.
+# A peer gets base64 long before so many descriptors wait for it; whoever queues them all the same loses it.
 _MOST_ATTACHMENTS = 256
 
 
@@ -94,6 +95,15 @@ class PeerOutbox(Outbox):
         self._messages_out = self._bytes_out = 0
         self._highest_queued_bytes = 0
         self._dropped_blobs = 0
+
+    @property
+    def has_room_for_attachments(self) -> bool:
+        """Whether another message with descriptors may wait.
+
+        A process has few descriptors, and those that wait for one peer would be missing elsewhere. A peer that is
+        behind gets base64, which every reader takes.
+        """
+        return self._queued_attachments < MAX_DESCRIPTORS
 
     def offer(self, outgoing: Outgoing, *, is_stream: bool) -> Verdict:
         """Queue a message unless the peer is behind; its attachments are the box's either way.

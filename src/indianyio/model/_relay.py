@@ -28,10 +28,12 @@ class Relay:
     :param frame: what :func:`~indianyio.protocol._relay.relayable` returned. Its attachments belong to the relay
         now.
     :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
+    :param hands_over: whether the descriptors that came may be handed on; if not, all receivers get base64.
     """
 
-    def __init__(self, frame: Frame, make: MakeAttachment) -> None:
+    def __init__(self, frame: Frame, make: MakeAttachment, *, hands_over: bool = True) -> None:
         self._make = make
+        self._hands_over = hands_over
         self._held: list[SharedAttachment] = []
         self._received = self._shared(frame) if frame.attachments else frame
         self._forms: dict[bool, Frame] = {}
@@ -58,6 +60,7 @@ class Relay:
         :param attach: whether the receiver takes descriptors.
         :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
         """
+        attach = attach and self._hands_over
         form = self._form(attach=attach)
         outgoing = self._outgoing.get(attach)
         if outgoing is None:

@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import re
 
-from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling
+from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling, State
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._decoder import decode, parse_element
 from indianyio.protocol._elements import WireMessage, required_of
 from indianyio.protocol._encoder import encode
 from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._heads import attribute
-from indianyio.protocol._messages import MESSAGES, DelProperty, EnableBLOB, GetProperties, Message, PingReply
+from indianyio.protocol._messages import (
+    MESSAGES,
+    DelProperty,
+    EnableBLOB,
+    GetProperties,
+    Message,
+    PingReply,
+    SetBLOBVector,
+)
 from indianyio.protocol._text import escape_attribute, replace_uncarried
 
 __all__ = [
     "LONGEST_NAME",
     "LONGEST_PATH",
+    "blob_refusal",
     "blob_request",
     "deletion",
     "passed_on",
@@ -63,6 +72,12 @@ def deletion(device: str) -> Frame:
 def remark(device: str, text: str) -> Frame:
     """Return a line for people to read, about a device."""
     return framed(Message(device=replace_uncarried(device), message=replace_uncarried(text)))
+
+
+def blob_refusal(device: str, name: str, text: str) -> Frame:
+    """Return the answer to BLOBs that are not handed on, as a driver would give it."""
+    device, name, text = map(replace_uncarried, (device, name, text))
+    return framed(SetBLOBVector(device=device, name=name, state=State.ALERT, message=text))
 
 
 def blob_request(device: str, name: str, policy: BLOBHandling) -> Frame:

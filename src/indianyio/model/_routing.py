@@ -21,11 +21,11 @@ from indianyio.exceptions import RemoteProtocolError
 from indianyio.model._deliveries import Delivery, Routed
 from indianyio.model._from_clients import from_client
 from indianyio.model._from_drivers import claim, from_driver
-from indianyio.model._router_frames import blob_request, deletion, remark, request
+from indianyio.model._router_frames import blob_refusal, blob_request, deletion, remark, request, unroutable
 from indianyio.model._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Routes
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame, Head
-from indianyio.protocol._messages import EnableBLOB
+from indianyio.protocol._messages import EnableBLOB, NewBLOBVector
 
 __all__ = ["Router"]
 
@@ -149,6 +149,20 @@ class Router(Generic[PeerT]):
         if routes.stale and routed.refuse is None:
             # First: what is asked for now may be answered with a BLOB.
             routed.deliveries[:0] = self._policies_due()
+        return routed
+
+    def refusal(self, peer: PeerT, frame: Frame, reason: str) -> Routed[PeerT]:
+        """Return what is to be sent instead of BLOBs that cannot be used: an answer, if a client wrote them.
+
+        :param peer: who has sent it.
+        :param frame: what was sent.
+        :param reason: why it cannot be used.
+        :raises KeyError: there is no such peer.
+        """
+        routed: Routed[PeerT] = Routed()
+        if frame.tag == NewBLOBVector.tag and self.kind(peer) is PeerKind.CLIENT and unroutable(frame) is None:
+            answer = blob_refusal(frame.device or "", frame.name or "", f"Error: {reason}")
+            routed.send(answer, (peer,))
         return routed
 
     def remove(self, peer: PeerT, reason: str, *, returns: bool = False) -> Routed[PeerT]:

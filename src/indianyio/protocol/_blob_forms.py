@@ -22,7 +22,7 @@ from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import SetBLOBVector
 from indianyio.protocol._patterns import LazyPattern
 
-__all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "blob_form", "is_stream"]
+__all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "attached_lengths", "blob_form", "is_stream"]
 
 _ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
@@ -80,9 +80,15 @@ def attached_bytes(frame: Frame) -> int:
 
     :param frame: what :func:`~indianyio.protocol._relay.relayable` or :func:`blob_form` returned.
     """
-    if not frame.attached:
-        return 0
-    return sum(span.attached_bytes for span in blob_spans(frame.data) if span.attached)
+    return sum(attached_lengths(frame))
+
+
+def attached_lengths(frame: Frame) -> list[int]:
+    """Return how many bytes each attachment of a frame holds, as the frame says.
+
+    :param frame: what :func:`~indianyio.protocol.relayable` or :func:`blob_form` returned.
+    """
+    return [span.attached_bytes for span in _attached_spans(frame)] if frame.attached else []
 
 
 # -- to descriptors --------------------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from indianyio._transports import SharedMemory
+from indianyio._transports import SharedMemory, flaw_of, is_fixed
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, PlainRelay, Relay, Relayed, Routed, Router
+from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Routed, Router
 from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp
+from indianyio.protocol._blob_forms import attached_lengths
 from indianyio.protocol._relay import relayable
 
 __all__ = ["Hub", "Port"]
@@ -100,6 +101,10 @@ class Hub:
             return None
         if isinstance(safe, Unusable):
             return safe
+        flaw = _flaw_of(safe)
+        if flaw is not None:
+            self._carry_out(port, self.router.refusal(port, safe, flaw))
+            return Unusable.made_of(frame, flaw)
         if safe is not frame:
             frame.attachments = ()  # those that are still wanted are the new frame's
         self.hand_on(port, safe)
@@ -109,11 +114,14 @@ class Hub:
         """Hand on a frame that is known to be safe; its attachments are the hub's."""
         if self.hand_on_known(port, (frame,), 0):
             return
+        # Whoever maps memory that its sender shortens is killed. Drivers are our own choice, and libindi's do not
+        # seal what they send; clients are not.
+        hands_over = self.router.kind(port) is not PeerKind.CLIENT or all(map(is_fixed, frame.attachments))
         routed = self.router.receive(port, frame)
         if not any(delivery.frame is frame for delivery in routed.deliveries):
             for attachment in frame.attachments:
                 attachment.close()
-        self._carry_out(port, routed)
+        self._carry_out(port, routed, hands_over=hands_over)
         frame.attachments = ()
 
     def hand_on_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:
@@ -148,23 +156,30 @@ class Hub:
         if targets:
             self._deliver([Delivery(frame, targets)])
 
-    def _carry_out(self, port: Port, routed: Routed[Port]) -> None:
+    def _carry_out(self, port: Port, routed: Routed[Port], *, hands_over: bool = True) -> None:
         if routed.dropped is not None:
             logger.warning("%s: %s", port.name, routed.dropped)
-        self._deliver(routed.deliveries)
+        self._deliver(routed.deliveries, hands_over=hands_over)
         if routed.refuse is not None:
             port.refuse(routed.refuse)
 
-    def _deliver(self, deliveries: Iterable[Delivery[Port]]) -> None:
+    def _deliver(self, deliveries: Iterable[Delivery[Port]], *, hands_over: bool = True) -> None:
         # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
         relays: dict[int, Relay] = {}
         try:
             for delivery in deliveries:
                 relay = relays.get(id(delivery.frame))
                 if relay is None:
-                    relay = relays[id(delivery.frame)] = Relay(delivery.frame, SharedMemory.create)
+                    relay = Relay(delivery.frame, SharedMemory.create, hands_over=hands_over)
+                    relays[id(delivery.frame)] = relay
                 for target in delivery.targets:
                     target.deliver(relay)
         finally:
             for relay in relays.values():
                 relay.close()
+
+
+def _flaw_of(frame: Frame) -> str | None:
+    """Return why an attachment of a frame is not what the frame says, or ``None``."""
+    flaws = map(flaw_of, frame.attachments, attached_lengths(frame))
+    return next((flaw for flaw in flaws if flaw is not None), None)

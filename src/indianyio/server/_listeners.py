@@ -27,6 +27,7 @@ from indianyio._binding import (
     distinct_addresses,
     known_addresses,
 )
+from indianyio._transports import hang_up
 from indianyio.server._access import Connection
 
 __all__ = ["ConnectionHandler", "Listener", "open_listeners"]
@@ -149,6 +150,8 @@ class Listener:
         """
         if self._socket.fileno() >= 0:
             anyio.notify_closing(self._socket)
+            if self._socket.family == getattr(socket, "AF_UNIX", None):
+                _hang_up_on_those_who_wait(self._socket)
         self._bound.close()
 
     async def _until_one_waits(self) -> bool:
@@ -176,7 +179,7 @@ class Listener:
             connection = _prepare(sock, peer)
         except OSError as exc:  # some systems say only here that it has gone
             logger.debug("%s: a connection was gone as soon as it was accepted: %s", self.address, exc)
-            sock.close()
+            hang_up(sock)
             return
         tasks.start_soon(_serve, handle, sock, connection, name=connection.name)
 
@@ -201,5 +204,15 @@ def _local_connection(sock: socket.socket) -> Connection:
 
 
 async def _serve(handle: ConnectionHandler, sock: socket.socket, connection: Connection) -> None:
-    with sock:
+    try:
         await handle(sock, connection)
+    finally:
+        hang_up(sock)
+
+
+def _hang_up_on_those_who_wait(listening: socket.socket) -> None:
+    """Let go of connections that nobody accepted; closed with the listener, what they brought could keep us."""
+    with suppress(OSError):  # there are none any more
+        listening.shutdown(socket.SHUT_RDWR)  # no more will come
+        while True:
+            hang_up(listening.accept()[0])

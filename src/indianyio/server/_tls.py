@@ -12,12 +12,14 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import cast
 
 import anyio
 import anyio.lowlevel
 
 from indianyio._transports import RECEIVE_BYTES, Received, SocketStream
 from indianyio._transports._base import refuse_attachments
+from indianyio._transports._scratch import scratch
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._elements import Attachment
 
@@ -168,8 +170,10 @@ class TLSStream:
     def _decrypt(self) -> bytes | None:
         """Return what arrived, nothing at the end of the stream, ``None`` if more has to arrive first."""
         decrypted = None
+        landing = scratch(RECEIVE_BYTES)
         try:
-            decrypted = self._tls.read(RECEIVE_BYTES)
+            # With a buffer it returns a length, whatever its stub says.
+            decrypted = bytes(landing[: cast("int", self._tls.read(RECEIVE_BYTES, landing))])
         except ssl.SSLWantReadError:
             pass  # what it may have wanted to answer is counted all the same
         except ssl.SSLError as exc:

@@ -71,7 +71,7 @@ class WirePort:
     def deliver(self, relay: Relayed) -> None:
         """Queue a message, unless the peer is too far behind (protocol.md 2.8)."""
         try:
-            outgoing = relay.outgoing(attach=self._attach)
+            outgoing = relay.outgoing(attach=self._attach and self._outbox.has_room_for_attachments)
         except ValueError as error:
             logger.warning("%s: a BLOB cannot be read and is left out: %s", self.name, error)
             return
