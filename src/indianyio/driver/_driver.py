@@ -28,9 +28,9 @@ from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
     Message,
+    brief,
     format_timestamp,
     getfloat,
-    replace_uncarried,
     require_xml_text,
 )
 
@@ -126,7 +126,7 @@ class IPyDriver(Directory[Device]):
         The driver goes on. Override it to do something else.
         """
         logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
-        text = replace_uncarried(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+        text = brief(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
         vector = self[event.devicename][event.vectorname]
         # A BLOB's content is not what the client waits for.
         names = () if isinstance(vector, BLOBVector) else list(vector)

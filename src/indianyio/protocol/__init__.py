@@ -107,9 +107,10 @@ from indianyio.protocol._numbers import (
     parse_number,
     require_number_format,
 )
-from indianyio.protocol._relay import relayable
+from indianyio.protocol._relay import relayable, require_size
 from indianyio.protocol._shared_attachments import SharedAttachment
 from indianyio.protocol._text import (
+    brief,
     escape_attribute,
     escape_text,
     replace_uncarried,
@@ -172,6 +173,7 @@ __all__ = [
     "WritableAttachment",
     "attached_bytes",
     "blob_form",
+    "brief",
     "decode",
     "decode_base64",
     "encode",
@@ -193,5 +195,6 @@ __all__ = [
     "replace_uncarried",
     "require_name",
     "require_number_format",
+    "require_size",
     "require_xml_text",
 ]

@@ -48,8 +48,14 @@ _OPENING = re.compile(rb"<(" + _TAGS + rb")")
 _WHOLE_HEAD = re.compile(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
 _SPACES = re.compile(_SPACE + rb"*+")
 
-# What matters inside a start tag: outside of quotes, and inside of either kind.
-_MARKS = {b"": re.compile(rb"""[<>"']"""), b'"': re.compile(rb'["<]'), b"'": re.compile(rb"['<]")}
+# What matters inside a start tag: outside of quotes, inside of either kind, and inside of a comment or the like,
+# which lilxml passes over up to the first ">" (protocol.md W2).
+_MARKS = {
+    b"": re.compile(rb"""[<>"']"""),
+    b'"': re.compile(rb'["<]'),
+    b"'": re.compile(rb"['<]"),
+    b">": re.compile(rb"[><]"),
+}
 
 _HALF_TAG = re.compile(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
@@ -216,7 +222,9 @@ class Framer:
                     return self._begin_anew(piece, opening, found)
                 if _settled(piece, at) == at:
                     return self._wait_inside(piece, at)
-            elif mark[0] == b">":
+                if not self._quote and piece.startswith((b"!", b"?"), position):
+                    self._quote = b">"
+            elif mark[0] == b">" and not self._quote:
                 return self._end_head(piece, position, found)
             else:
                 self._quote = b"" if self._quote else mark[0]

@@ -1,8 +1,10 @@
 """Start tags read as bytes: who is addressed, and where BLOB content lies, without parsing XML.
 
-Everything here answers as an XML parser would for well-formed input, and says something harmless for the rest,
-which the decoder refuses anyway. Attributes are read one after the other from the front, so that nothing inside
-a quoted value is mistaken for one. All patterns are possessive: none costs more than one look at each byte.
+Everything here answers as an XML parser would for well-formed input, and for what is repaired as it will be then
+(see ``_repair``): a message must not be counted with other descriptors, or sent another way, than it is read in the
+end. For the rest, which the decoder refuses anyway, it says something harmless. Attributes are read one after the
+other from the front, so that nothing inside a quoted value is mistaken for one. All patterns are possessive: none
+costs more than one look at each byte.
 """
 
 from __future__ import annotations
@@ -12,29 +14,48 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["REST_OF_HEAD", "BlobElement", "attached_count", "attribute", "blob_elements", "encoding_of"]
+__all__ = [
+    "REST_OF_HEAD",
+    "BlobElement",
+    "attached_count",
+    "attribute",
+    "blob_elements",
+    "encoding_of",
+    "is_xml_character",
+    "without_declarations",
+]
 
 REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
 """A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
 
-_ATTRIBUTE = re.compile(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
+# lilxml takes more for white space than XML does, needs none between two attributes, passes over declarations, and
+# minds neither a second "=" nor none.
+_GAP = rb"(?:[ \t\r\n\x0B\x0C]++|<[!?][^>]*+>)*+"
+_EQUALS = rb"(?:[ \t\r\n\x0B\x0C=]++|<[!?][^>]*+>)++"
+_ATTRIBUTE = re.compile(rb"""%b([^ \t\r\n\x0B\x0C=<>"'/]++)%b(?:"([^"]*+)"|'([^']*+)')""" % (_GAP, _EQUALS))
+_DECLARATION = re.compile(r"<[!?][^>]*+>")
 
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BASES = {2: 10, 3: 16}
+_XML_CHARACTERS = re.compile(r"[\t\n\r -\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 _HIGHEST_CODE_POINT = 0x10FFFF
 
 # XML readers give a blank for every line end and tab that stands in an attribute.
 _LINE_END = re.compile(rb"\r\n|[\t\r\n]")
+# Left out when a message is repaired.
+_NO_CHARACTERS = re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]")
 
+# What is between the quotes may have a raw "<", and there may be comments: lilxml reads it.
+_REST_OF_BLOB_HEAD = rb"""[^<>"']*+(?:(?:"[^"]*+"|'[^']*+'|<[!?][^>]*+>)[^<>"']*+)*+>"""
 _MARKUP = re.compile(
     rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
-    + REST_OF_HEAD
+    + _REST_OF_BLOB_HEAD
     + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
 )
 _ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
 
-_TAG = re.compile(rb"<" + REST_OF_HEAD)
+_TAG = re.compile(rb"<" + _REST_OF_BLOB_HEAD)
 # An image has five or so. Of more than this, one search through everything is cheaper.
 _FEW_TAGS = 100
 
@@ -70,7 +91,15 @@ def attribute(data: bytes, position: int, name: bytes) -> str | None:
 
 def _value(data: bytes, raw: bytes) -> str:
     text = _LINE_END.sub(b" ", raw).decode("ascii" if raw.isascii() else encoding_of(data))
+    text = _NO_CHARACTERS.sub("", without_declarations(text))
     return _REFERENCE.sub(_referenced, text) if "&" in text else text
+
+
+def without_declarations(value: str) -> str:
+    """Return an attribute without what lilxml passes over in it, a comment for instance (protocol.md W2)."""
+    # What is behind the last ">" would be searched to its end for each "<!".
+    end = value.rfind(">") + 1
+    return _DECLARATION.sub("", value[:end]) + value[end:] if "<" in value else value
 
 
 def _referenced(match: re.Match[str]) -> str:
@@ -78,7 +107,12 @@ def _referenced(match: re.Match[str]) -> str:
         return _NAMED[match[1]]
     kind = match.lastindex or 0
     code_point = int(match[kind], _BASES[kind])
-    return chr(code_point) if code_point <= _HIGHEST_CODE_POINT else match[0]
+    return chr(code_point) if is_xml_character(code_point) else match[0]
+
+
+def is_xml_character(code_point: int) -> bool:
+    """Return whether XML has a character of this number."""
+    return code_point <= _HIGHEST_CODE_POINT and _XML_CHARACTERS.match(chr(code_point)) is not None
 
 
 def encoding_of(data: bytes) -> str:
