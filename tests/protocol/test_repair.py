@@ -372,9 +372,10 @@ def compare_fields(attributes: Fields, element: object, names: tuple[str, ...]) 
 
 def bare(text: str) -> str:
     """Return a text without that in which we differ on purpose: control characters, blanks, a leading entity."""
+    text = re.sub(r"[\x00-\x20\x7F\uFFFD-\uFFFF]", "", text)
     for entity, character in lilxml.ENTITIES.items():
         text = text.replace(entity, character)
-    return re.sub(r"[\x00-\x20\x7F\uFFFD-\uFFFF]", "", text)
+    return text
 
 
 def check_like_model(data: bytes) -> bool:
@@ -389,7 +390,7 @@ def check_like_model(data: bytes) -> bool:
         return False
     found = Framer().feed(data)
     frames = [item for item in found if isinstance(item, Frame)]
-    if not frames and not found:
+    if not frames:
         return False  # the end of a message is a matter of bytes (docs/decisions/0003)
     [message] = [decode(frame) for frame in frames]
     if isinstance(message, Unusable):

@@ -23,7 +23,7 @@ from indianyio.driver._flag import Flag
 from indianyio.driver._run import DriverRun
 from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._vectors import AnyVector, BLOBVector
-from indianyio.exceptions import UnknownDeviceError
+from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
 from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio.protocol import (
     GetProperties,
@@ -130,7 +130,12 @@ class IPyDriver(Directory[Device]):
         vector = self[event.devicename][event.vectorname]
         # A BLOB's content is not what the client waits for.
         names = () if isinstance(vector, BLOBVector) else list(vector)
-        await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
+        try:
+            await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
+        except LocalProtocolError as error:
+            # The values are longer than any server takes, which may well be what went wrong.
+            logger.error("%s.%s: answered without values: %s", event.devicename, event.vectorname, error)
+            await vector.send_setVectorMembers(message=text, state=State.ALERT, members=())
 
     async def snoopevent(self, event: SnoopEvent) -> None:
         """Hear what another driver said.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from indianyio.protocol._elements import DefText, OneText
 from indianyio.protocol._heads import encoding_of, is_xml_character, without_declarations
 
-__all__ = ["UnrepairableError", "repaired"]
+__all__ = ["PARTED", "UnrepairableError", "repaired"]
 
 # isspace() of C: unlike XML it has vertical tab and form feed.
 _BLANK = r"[ \t\n\r\x0B\x0C]*+"
@@ -44,7 +44,8 @@ _BASES = {1: 10, 2: 16}
 # In a text for people a control character is rubbish between two letters. In any other text it parts what stands
 # around it ("1\x072" is not 12), so something must stay there that is no part of a number or a word.
 _TEXTS = frozenset({OneText.tag, DefText.tag})
-_PARTED = "\N{REPLACEMENT CHARACTER}"
+PARTED = "\N{REPLACEMENT CHARACTER}"
+"""What takes the place of a control character in any other text than one for people."""
 
 
 class UnrepairableError(Exception):
@@ -143,7 +144,7 @@ class _Reader:
         self._at = end
 
     def _content(self, text: str, escape: Callable[[str, str], str] | None = None) -> None:
-        parting = "" if self._open[-1] in _TEXTS else _PARTED
+        parting = "" if self._open[-1] in _TEXTS else PARTED
         if parting:
             # At either end lilxml takes more for white space than XML does.
             text = text.lstrip(_BLANKS) if self._written[-1].endswith(">") else text
