@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import anyio
 import pytest
@@ -193,18 +196,17 @@ class Recorder(IPyDriver):
         super().__init__(Device("D", [self.text, self.switches]))
 
     async def rxevent(self, event: NewEvent) -> None:
-        for send in (
-            lambda: self.send_message(self.words),
-            lambda: self["D"].send_device_message(self.words),
-            lambda: self.text.send_setVector(message=self.words),
-            lambda: self.switches.send_setVector(message=self.words),
-            lambda: self.text.send_defVector(message=self.words),
-            lambda: self.switches.send_delProperty(message=self.words),
-        ):
-            try:
+        sends: list[Callable[[], Awaitable[None]]] = [
+            partial(self.send_message, self.words),
+            partial(self["D"].send_device_message, self.words),
+            partial(self.text.send_setVector, message=self.words),
+            partial(self.switches.send_setVector, message=self.words),
+            partial(self.text.send_defVector, message=self.words),
+            partial(self.switches.send_delProperty, message=self.words),
+        ]
+        for send in sends:
+            with suppress(LocalProtocolError):
                 await send()
-            except LocalProtocolError:
-                continue
         raise ValueError(self.words)
 
     async def rxerror(self, event: NewEvent, exc: Exception) -> None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&apos;": "'", "&quot;": '"'}
-DECLARATION = re.compile(r"<[?!][^>]*+>")
+DECLARATION = re.compile(r"<[?!][^>\0]*+>")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 BLANKS = " \t\n\r\x0b\x0c"
 
@@ -127,6 +127,7 @@ class Reader:
                 self.close(seen)
                 return
             self.at -= 1
+            seen.text = seen.text.rstrip(BLANKS)
             seen.children.append(self.element())
             self.skip_blanks()
             first = True

@@ -88,7 +88,8 @@ class Framer:
     from frame to frame.
 
     Where one peer stands for many, as a server does for all its clients towards a driver, that would let any of
-    them take the connection from the others. A forgiving framer lets exceeding a limit cost only what exceeds it:
+    them take the connection from the others; and that a driver prints is no reason to end an instrument. A
+    forgiving framer lets exceeding a limit cost only what exceeds it:
 
     - A message or a start tag that grows too long, and too much garbage, is let go at once. From there up to the
       next opening bytes are counted and not kept, which then makes one report; memory stays within the limits.
