@@ -18,9 +18,10 @@ from typing import Protocol, TypeAlias
 import anyio
 import anyio.lowlevel
 
+from indianyio._drop_log import DropLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
-from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
+from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError
 from indianyio.model import Outbox, Outgoing
 from indianyio.protocol import (
     Attachment,
@@ -34,6 +35,7 @@ from indianyio.protocol import (
     encode,
 )
 from indianyio.protocol._encoder import encode_blob_parts, encode_parts
+from indianyio.protocol._relay import require_size
 
 __all__ = ["DriverLink", "FrameHandler", "Link"]
 
@@ -155,6 +157,7 @@ class Link:
         self._sent_parts = 0
         self._closed = False
         self._debug = debug
+        self._drops = DropLog(logger, stream.name)
 
     # -- what arrives ------------------------------------------------------------------------------------------
 
@@ -192,10 +195,11 @@ class Link:
         except ConnectionLostError as error:
             return f"the connection was lost: {error}"
         finally:
+            self._drops.flush()
             _close_all(self._arrived)
 
     def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why it cannot be used.
+        """Return what a frame says, or ``None`` after logging why not; then the frame knows that, too.
 
         :raises RemoteProtocolError: it is beyond a limit, and the link does not forgive; let it pass through
             :meth:`read`, which ends.
@@ -205,7 +209,7 @@ class Link:
         except RemoteProtocolError as error:
             if not self._forgiving:
                 raise
-            message = Unusable.made_of(frame, str(error))
+            message = frame.decoded = Unusable.made_of(frame, str(error))
         if isinstance(message, Unusable):
             self.note(message)
             return None
@@ -247,7 +251,7 @@ class Link:
         return deque(self._arrived.popleft() for _ in range(min(count, len(self._arrived))))
 
     def _report(self, dropped: Unusable) -> None:
-        logger.warning("%s: dropped %d bytes: %s: %r", self.name, dropped.size, dropped.reason, dropped.excerpt)
+        self._drops.report(dropped, anyio.current_time())
 
     def _report_rest(self) -> None:
         for dropped in self._framer.close():
@@ -266,18 +270,20 @@ class Link:
         before, as an exposure is whose Abort came in its last moment.
 
         :raises ValueError: XML cannot carry a text of it.
+        :raises LocalProtocolError: it is longer than INDI servers take.
         """
-        await self._send(Outgoing(tuple(encode_parts(message))))
+        await self._send(_outgoing(message))
 
     async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
         """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
 
         So the messages say what holds when they are sent, however long that takes, and nothing comes between them.
+        One that cannot be sent is logged, and costs the others nothing.
         """
         async with self._turn:
             await self._room()
             for message in make():
-                self._put(Outgoing(tuple(encode_parts(message))))
+                self._put_answer(message)
 
     async def send_blobs(
         self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
@@ -290,8 +296,10 @@ class Link:
         :param ping: asks the peer whether it has taken them.
         """
         attached = [one for one in update.members if one.attachment is not None]
+        parts = encode_blob_parts(update, base64)
+        require_size(update, parts)
         outgoing = Outgoing(
-            (*encode_blob_parts(update, base64), encode(ping)),
+            (*parts, encode(ping)),
             tuple(one.attachment for one in attached if one.attachment is not None),
             sum(int(one.len or 0) for one in attached),
         )
@@ -303,12 +311,12 @@ class Link:
         return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
 
     def offer(self, message: WireMessage) -> bool:
-        """Put one message into the outbox if that takes no waiting.
+        """Put one message into the outbox if that takes no waiting; one that cannot be sent is logged.
 
         :return: whether the message was taken.
         """
         if self.has_room:
-            self._put(Outgoing(tuple(encode_parts(message))))
+            self._put_answer(message)
             return True
         return False
 
@@ -398,6 +406,13 @@ class Link:
                 continue
             self._stalled = self._hurried and self._sent_parts == before
 
+    def _put_answer(self, message: WireMessage) -> None:
+        """Put in what nobody waits for who could be told of a failure."""
+        try:
+            self._put(_outgoing(message))
+        except LocalProtocolError as error:
+            logger.error("%s: an answer cannot be sent: %s", self.name, error)
+
     def _put(self, outgoing: Outgoing) -> None:
         if self._deaf:
             outgoing.close()
@@ -439,6 +454,12 @@ class Link:
                 attachments = ()
         finally:
             outgoing.close()
+
+
+def _outgoing(message: WireMessage) -> Outgoing:
+    parts = tuple(encode_parts(message))
+    require_size(message, parts)
+    return Outgoing(parts)
 
 
 def _close_all(attachments: deque[Attachment]) -> None:

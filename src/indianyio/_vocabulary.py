@@ -75,8 +75,8 @@ class BLOBHandling(StrEnum):
 class Limits:
     """What one peer may make us hold (bytes, unless they say otherwise).
 
-    Beyond any of these it is disconnected. Where one peer stands for many, as a server does towards a driver, only
-    the message that exceeds a limit is lost, but for a BLOB vector beyond ``blob_bytes``.
+    Beyond any of these a client is disconnected. Of a driver or a server only the message that exceeds a limit is
+    lost, but for a BLOB vector beyond ``blob_bytes``.
 
     :ivar message_bytes: a message that is not a BLOB vector.
     :ivar blob_bytes: a BLOB vector, base64 and all; also the most that one compressed BLOB may inflate to.

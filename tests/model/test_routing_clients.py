@@ -100,7 +100,7 @@ def test_s18_a_ping_is_answered_by_the_server_with_all_attributes() -> None:
 
 
 @pytest.mark.parametrize("peer", ["a", "c"])
-@pytest.mark.parametrize("data", [b"<pingRequest uid='7'><a></pingRequest>", b"<pingRequest uid='&x;'/>"])
+@pytest.mark.parametrize("data", [b"<pingRequest uid='7'><a></pingRequest>", b"<pingRequest uid=7/>"])
 def test_a_broken_ping_is_dropped(peer: str, data: bytes) -> None:
     assert served().send(peer, frame_of(data)) == Routed(dropped="a broken pingRequest")
 

@@ -1,4 +1,7 @@
-"""A reader with the traps of libindi's, written from protocol.md W2 to W10, to see what C++ programs would see."""
+"""A reader with the traps of libindi's, written from protocol.md W2 to W13, to see what C++ programs would see.
+
+That it reads what lilxml 1.9.9 reads is a test itself, where libindi is installed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import re
 from dataclasses import dataclass, field
 
 ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&apos;": "'", "&quot;": '"'}
+DECLARATION = re.compile(r"<[?!][^>\0]*+>")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-BLANKS = " \t\r\n"
+BLANKS = " \t\n\r\x0b\x0c"
 
 
 class NotReadError(Exception):
@@ -24,16 +28,31 @@ class Seen:
     children: list[Seen] = field(default_factory=list)
 
 
+def text_of(data: bytes) -> str:
+    """Return bytes as people would read them; lilxml minds no encoding (W12)."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 class Reader:
-    """Read one element from the beginning of a text."""
+    """Read one element from the beginning of a text.
+
+    :ivar crossed: whether an entity went on across markup or another ``&``, so that something else than the
+        author meant was read.
+    """
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = DECLARATION.sub("", text)  # W2: wherever it stands
         self.at = 0
+        self.crossed = False
 
     def take(self) -> str:
         if self.at == len(self.text):
             raise NotReadError("the stream ended")
+        if self.text[self.at] == "\0":
+            raise NotReadError("NUL (W13)")
         self.at += 1
         return self.text[self.at - 1]
 
@@ -57,6 +76,7 @@ class Reader:
         written = "&"
         while not written.endswith(";"):
             written += self.take()
+            self.crossed = self.crossed or written[-1] in "<>\"'&"
         return ENTITIES.get(written, written)
 
     def value(self) -> str:
@@ -67,18 +87,18 @@ class Reader:
         while (character := self.take()) != quote:
             if character == "&":
                 value += self.entity()
-            elif character >= " ":  # W5
+            elif character >= " " and character != "\x7f":  # W5
                 value += character
         return value
 
     def element(self) -> Seen:
         self.expect("<")
+        self.skip_blanks()
         seen = Seen(self.name())
         while True:
             self.skip_blanks()
             if self.text.startswith("/", self.at):
                 self.take()
-                self.skip_blanks()
                 self.expect(">")
                 return seen
             if self.text.startswith(">", self.at):
@@ -86,9 +106,10 @@ class Reader:
                 self.content(seen)
                 return seen
             name = self.name()
-            self.skip_blanks()
-            self.expect("=")
-            self.skip_blanks()
+            if not self.text.startswith((*BLANKS, "="), self.at):
+                raise NotReadError(f"a bogus character in the name {name}")
+            while self.text.startswith((*BLANKS, "="), self.at):
+                self.take()
             seen.attributes.setdefault(name, self.value())  # W6
 
     def content(self, seen: Seen) -> None:
@@ -101,28 +122,34 @@ class Reader:
                 seen.text += self.entity() if character == "&" and not first else character
                 first = False
                 continue
-            if self.text[self.at : self.at + 1] in {"?", "!"}:
-                self.at = self.text.index(">", self.at) + 1  # W2
-            elif self.text.startswith("/", self.at):
+            if self.text.startswith("/", self.at):
                 self.take()
                 self.close(seen)
                 return
-            else:
-                self.at -= 1
-                seen.children.append(self.element())
+            self.at -= 1
+            seen.text = seen.text.rstrip(BLANKS)
+            seen.children.append(self.element())
+            self.skip_blanks()
+            first = True
 
     def close(self, seen: Seen) -> None:
-        if self.name() != seen.tag:
+        end = self.text.find(">", self.at)
+        if "".join(character for character in self.text[self.at : end] if character not in BLANKS) != seen.tag:
             raise NotReadError(f"{seen.tag} is closed by another end tag")
-        self.skip_blanks()
+        self.at = end
         self.expect(">")
         seen.text = seen.text.rstrip(BLANKS)
 
 
-def read(data: bytes) -> Seen:
-    """Return the one element in ``data`` as libindi's reader sees it."""
-    reader = Reader(data.decode())
+def read(data: bytes, *, may_cross: bool = True) -> Seen:
+    """Return the one element in ``data`` as libindi's reader sees it.
+
+    :param may_cross: whether an entity may go on across markup; otherwise that is no element.
+    """
+    reader = Reader(text_of(data))
     seen = reader.element()
+    if reader.crossed and not may_cross:
+        raise NotReadError("an entity with markup in it")
     if reader.at != len(reader.text):
         raise NotReadError("there is more than one element")
     return seen

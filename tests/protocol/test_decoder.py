@@ -268,18 +268,12 @@ def test_a_message_is_decoded_once() -> None:
 LAUGHS = "".join(f"<!ENTITY l{n} '{f'&l{n - 1};' * 10}'>" for n in range(1, 10))
 REFUSED = {
     "mismatched tag": "<message><a></b></message>",
-    "duplicate attribute": "<message message='a' message='b'/>",
     "attribute without quotes": "<message message=a/>",
-    "bare ampersand": "<message message='a & b'/>",
-    "unknown entity": "<message message='&lol;'/>",
-    "control character": "<message message='\x01'/>",
-    "NUL": "<message>\0</message>",
-    "less-than in a value": "<message message='a < b'/>",
-    "declaration inside": "<message><?xml version='1.0'?></message>",
-    "forbidden character": "<message message='\ufffe'/>",
+    "attribute without value": "<message message/>",
+    "less-than in a text": "<message>a < b</message>",
+    "control character in a tag": "<message \x01 message='a'/>",
+    "tag without name": "<message><></message>",
     "document type inside": "<message><!DOCTYPE x></message>",
-    "no namespace": "<message><a:b/></message>",
-    "wrong namespace": "<message xmlns='http://x'/>",
 }
 
 

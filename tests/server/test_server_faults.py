@@ -29,8 +29,8 @@ UNUSABLE = {
     "bytes that are no UTF-8": b"\xff\xfe<newTextVector device='Gadget' name='TEXT'>\xff<oops</newTextVector>",
     "a bare ampersand": '<newTextVector device="Gadget"><oneText name="word">&</oneText></newTextVector>',
     "an unknown tag": "<whatever><else/></whatever>",
-    "an entity": '<!DOCTYPE a [<!ENTITY b "c">]><newTextVector device="&b;" name="TEXT"/>',
-    "a control character": '<newTextVector device="Gadget" name="TEXT">\x07</newTextVector>',
+    "a document type": '<newTextVector device="Gadget" name="TEXT"><!DOCTYPE b></newTextVector>',
+    "a control character": '<newTextVector device="Gadget" \x07 name="TEXT"></newTextVector>',
     "no device": '<newNumberVector name="NUMBER"><oneNumber name="position">1</oneNumber></newNumberVector>',
 }
 

@@ -24,11 +24,11 @@ from indianyio.driver._flag import Flag
 from indianyio.driver._run import DriverRun
 from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._vectors import AnyVector, BLOBVector
-from indianyio.exceptions import UnknownDeviceError
+from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
 from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio.protocol import GetProperties, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
-from indianyio.protocol._text import replace_uncarried, require_xml_text
+from indianyio.protocol._text import brief, require_xml_text
 
 __all__ = ["IPyDriver"]
 
@@ -125,11 +125,16 @@ class IPyDriver(Directory[Device]):
         The driver goes on. Override it to do something else.
         """
         logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
-        text = replace_uncarried(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+        text = brief(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
         vector = self[event.devicename][event.vectorname]
         # A BLOB's content is not what the client waits for.
         names = () if isinstance(vector, BLOBVector) else list(vector)
-        await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
+        try:
+            await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
+        except LocalProtocolError as error:
+            # The values are longer than any server takes, which may well be what went wrong.
+            logger.error("%s.%s: answered without values: %s", event.devicename, event.vectorname, error)
+            await vector.send_setVectorMembers(message=text, state=State.ALERT, members=())
 
     async def snoopevent(self, event: SnoopEvent) -> None:
         """Hear what another driver said.

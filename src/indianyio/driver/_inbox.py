@@ -31,9 +31,11 @@ from indianyio.protocol import (
     NewVector,
     PingReply,
     PingRequest,
+    Unusable,
     WireMessage,
     format_timestamp,
 )
+from indianyio.protocol._text import brief
 
 if TYPE_CHECKING:
     from indianyio.driver._driver import IPyDriver
@@ -172,15 +174,14 @@ class Inbox:
 
     def _write(self, frame: Frame) -> None:
         write = cast("NewVector | None", self._link.decode(frame))
-        if write is None or write.device not in self._driver:
+        # What cannot be read has a start tag that says whom it was for, or nobody can answer.
+        addressed = frame if write is None else write
+        vector = self._vector_of(addressed.device or "", addressed.name or "")
+        if vector is None:
             return
-        device = self._driver[write.device]
-        if write.name not in device:
-            self._answer_unknown(write)
-            return
-        vector = device[write.name]
-        if not vector.is_enabled:
-            logger.info("%s: a write to %s.%s, which is disabled", self._link.name, write.device, write.name)
+        if write is None:
+            reason = frame.decoded.reason if isinstance(frame.decoded, Unusable) else "it is not INDI"
+            self.refuse(vector, f"Error: the request cannot be read: {reason}")
             return
         try:
             vector.check_write(write)
@@ -203,11 +204,25 @@ class Inbox:
             called = vector.label or vector.name
             self.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
 
-    def _answer_unknown(self, write: NewVector) -> None:
-        logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, write.device, write.name)
-        text = f"[WARNING] there is no property {write.name}"
-        answer = Message(device=write.device, timestamp=format_timestamp(datetime.now(UTC)), message=text)
-        self._replies.answer(("unknown", write.device), lambda: answer)
+    def _vector_of(self, devicename: str, name: str) -> AnyVector | None:
+        """Return the vector that a write is for, ``None`` if it may not be written; its client is told why."""
+        if devicename not in self._driver:
+            return None
+        device = self._driver[devicename]
+        if name not in device:
+            self._answer_unknown(devicename, name)
+            return None
+        vector = device[name]
+        if not vector.is_enabled:
+            logger.info("%s: a write to %s.%s, which is disabled", self._link.name, devicename, name)
+            return None
+        return vector
+
+    def _answer_unknown(self, devicename: str, name: str) -> None:
+        logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, devicename, name)
+        text = brief(f"[WARNING] there is no property {name}")
+        answer = Message(device=devicename, timestamp=format_timestamp(datetime.now(UTC)), message=text)
+        self._replies.answer(("unknown", devicename), lambda: answer)
 
     # -- snooping ----------------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ from indianyio.model._outbox import (
     Outgoing,
 )
 from indianyio.model._relay import PlainRelay, Relay, Relayed
+from indianyio.model._router_frames import write_refusal
 from indianyio.model._routes import PeerKind
 from indianyio.model._routing import Router
 from indianyio.model._snoop_events import (
@@ -145,4 +146,5 @@ __all__ = [
     "setSwitchVector",
     "setTextVector",
     "snoop_event",
+    "write_refusal",
 ]

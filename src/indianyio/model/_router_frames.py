@@ -9,6 +9,8 @@ which sent this, what it asks of that other server comes back. indiserver passes
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 
 from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling, State
 from indianyio.model._subscriptions import addresses_all
@@ -23,10 +25,19 @@ from indianyio.protocol._messages import (
     EnableBLOB,
     GetProperties,
     Message,
+    NewBLOBVector,
+    NewNumberVector,
+    NewSwitchVector,
+    NewTextVector,
     PingReply,
     SetBLOBVector,
+    SetNumberVector,
+    SetSwitchVector,
+    SetTextVector,
+    SetVector,
 )
-from indianyio.protocol._text import escape_attribute, replace_uncarried
+from indianyio.protocol._text import brief, escape_attribute, replace_uncarried
+from indianyio.protocol._timestamps import format_timestamp
 
 __all__ = [
     "LONGEST_NAME",
@@ -41,6 +52,7 @@ __all__ = [
     "remark",
     "request",
     "unroutable",
+    "write_refusal",
 ]
 
 LONGEST_PATH = 16
@@ -50,6 +62,13 @@ LONGEST_NAME = 255
 """Names are kept in tables, so they are bounded; libindi's have 63 bytes at most (protocol.md W15)."""
 
 _POLICIES = {str(policy): policy for policy in BLOBHandling}
+# With which tag a write is answered.
+_ANSWERS: Mapping[str, type[SetVector]] = {
+    NewTextVector.tag: SetTextVector,
+    NewNumberVector.tag: SetNumberVector,
+    NewSwitchVector.tag: SetSwitchVector,
+    NewBLOBVector.tag: SetBLOBVector,
+}
 # For each tag whether it must name a device and a vector: whether these fields have no default.
 _ADDRESSES = {
     tag: ("device" in required, "name" in required)
@@ -71,7 +90,23 @@ def deletion(device: str) -> Frame:
 
 def remark(device: str, text: str) -> Frame:
     """Return a line for people to read, about a device."""
-    return framed(Message(device=replace_uncarried(device), message=replace_uncarried(text)))
+    return framed(Message(device=replace_uncarried(device), message=brief(text)))
+
+
+def write_refusal(frame: Frame, reason: str, now: datetime) -> Frame | None:
+    """Return what tells a client that its write came to nothing: the state Alert and no values.
+
+    :param frame: what the client sent.
+    :param reason: why, for people.
+    :param now: the time.
+    :return: ``None`` if it is no write, or does not say of what.
+    """
+    answer = _ANSWERS.get(frame.tag)
+    if answer is None or unroutable(frame) is not None:
+        return None
+    device, name = (replace_uncarried(text or "") for text in (frame.device, frame.name))
+    stamp = format_timestamp(now)
+    return framed(answer(device=device, name=name, state=State.ALERT, timestamp=stamp, message=brief(reason)))
 
 
 def blob_refusal(device: str, name: str, text: str) -> Frame:

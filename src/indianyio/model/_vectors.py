@@ -24,7 +24,7 @@ from indianyio.model._attributes import VectorAttributes
 from indianyio.model._members import Member
 from indianyio.model._writes import WriteTarget, check_access, check_form
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
-from indianyio.protocol._text import replace_uncarried, require_xml_text
+from indianyio.protocol._text import brief, require_xml_text
 from indianyio.protocol._timestamps import format_timestamp
 
 __all__ = ["AnyVector", "Heading", "Kind", "VectorModel"]
@@ -255,8 +255,8 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         values (no BLOBs: those are large, and nobody was shown one). Members that are still to be reported, and a
         message that is waiting, stay so.
 
-        :param reason: a text for the client; what XML cannot carry in it is replaced, so that an answer is
-            always possible.
+        :param reason: a text for the client; it is cut to what INDI's readers take, and what XML cannot carry in
+            it is replaced, so that an answer is always possible.
         :raises LocalProtocolError: the vector belongs to no device.
         """
         answer = Heading(
@@ -264,7 +264,7 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             name=self._name,
             state=State.ALERT,
             timestamp=format_timestamp(timestamp),
-            message=replace_uncarried(reason),
+            message=brief(reason),
         )
         # The answer says Alert whatever the state is now, so the state is to be told again.
         self.changed = True

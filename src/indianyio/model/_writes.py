@@ -25,6 +25,7 @@ from indianyio.protocol._messages import (
     NewVector,
 )
 from indianyio.protocol._numbers import parse_number
+from indianyio.protocol._repair import PARTED
 
 __all__ = [
     "WriteTarget",
@@ -164,7 +165,9 @@ def whole_number(text: str | None) -> int:
 
 def _number(target: WriteTarget, one: OneNumber) -> float:
     try:
-        number = parse_number(one.value)
+        # Where a control character was, libindi would read on as from degrees to minutes; no instrument shall move
+        # to what a broken line has made of a number.
+        number = math.nan if PARTED in one.value else parse_number(one.value)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):

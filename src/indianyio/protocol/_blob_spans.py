@@ -2,10 +2,11 @@
 
 There are two scanners, because one is exact and the other fast.
 
-:func:`blob_elements` finds what an XML parser would see in *any* vector, so not what stands in a comment, a CDATA
-section or a processing instruction. The decoder depends on it: it cuts out base64 before it parses, and the parser
-must then meet as many elements as were cut. So does the count of descriptors. A pattern looks at each byte of the
-base64, at more than 1 GB/s; what is decoded is looked at anyway.
+:func:`blob_elements` finds what an XML parser would see in *any* vector, once that is repaired if need be (see
+``_repair``); so not what stands in a comment, a CDATA section or a processing instruction. The decoder depends on
+it: it cuts out base64 before it parses, and the parser must then meet as many elements as were cut. So does the
+count of descriptors. A pattern looks at each byte of the base64, at more than 1 GB/s; what is decoded is looked
+at anyway.
 
 :func:`blob_spans` serves the relay, which does not decode: a text ends at the first ``<``, which ``bytes.find``
 looks for more than ten times as fast. That is right in a *plain* vector (see ``_plain``), and all but the contents
@@ -38,14 +39,16 @@ _TAG_BYTES = len(b"<oneBLOB")
 # More digits than any size has, and fewer than int() minds.
 _DECIMAL = LazyPattern(r"[0-9]{1,18}")
 
+# What is between the quotes may have a raw "<", and there may be comments: lilxml reads it.
+_REST_OF_ANY_HEAD = rb"""[^<>"']*+(?:(?:"[^"]*+"|'[^']*+'|<[!?][^>]*+>)[^<>"']*+)*+>"""
 _MARKUP = LazyPattern(
     rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
-    + REST_OF_HEAD
+    + _REST_OF_ANY_HEAD
     + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
 )
 _ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
 
-_TAG = LazyPattern(rb"<" + REST_OF_HEAD)
+_TAG = LazyPattern(rb"<" + _REST_OF_ANY_HEAD)
 # An image has five or so. Of more than this, one search through everything is cheaper.
 _FEW_TAGS = 100
 

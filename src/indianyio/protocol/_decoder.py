@@ -67,7 +67,7 @@ def parse_element(data: bytes) -> Element:
     """Return an element as :mod:`xml.etree.ElementTree` has it, for code that wants to read the XML itself.
 
     :param data: the bytes of a frame.
-    :raises ValueError: it is not well-formed, or declares a document type or an entity.
+    :raises ValueError: it is not well-formed and cannot be repaired, or declares a document type or an entity.
     """
     from indianyio.protocol import _xml_decoder
 

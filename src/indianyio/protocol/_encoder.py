@@ -45,13 +45,15 @@ def encode(message: WireMessage) -> bytes:
     return _WRITERS[type(message)](message)
 
 
-def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
+def encode_parts(message: WireMessage, *, wrap: bool = False, stateless: bool = False) -> list[bytes]:
     """Return a message as parts to be sent one after the other, with nothing between them.
 
     :param message: the message.
     :param wrap: break base64 into lines of 72 characters and tell its length in ``enclen``, which lets C++ readers
         skip it faster. Otherwise there is no ``enclen``, whatever the message says: without exact lines it makes
         them lose the connection (protocol.md W32).
+    :param stateless: whether a set may be without ``state``, as the white paper allows: for another's, whose
+        readers are its author's matter.
     :return: one part, or more where BLOBs are long.
     :raises LocalProtocolError: a set without ``state`` (protocol.md W24); a BLOB with content but without ``size``
         or ``format``; an attached one without ``len``; a ``size`` that contradicts the content, or a BLOB that
@@ -60,7 +62,11 @@ def encode_parts(message: WireMessage, *, wrap: bool = False) -> list[bytes]:
     :raises TypeError: an attribute or a text is not a :class:`str`.
     """
     if isinstance(message, _BLOB_VECTORS):
+        if not stateless:
+            _require_state(message)
         return _joined(_pieces(message, {}, wrap))
+    if stateless:
+        return [_text(message).encode()]
     return [_WRITERS[type(message)](message)]
 
 
@@ -79,6 +85,7 @@ def encode_blob_parts(
     strangers = contents.keys() - {member.name for member in message.members}
     if strangers:
         raise LocalProtocolError(f"{_described(message)} has no member {min(strangers)!r} to take content")
+    _require_state(message)
     return _joined(_pieces(message, contents, wrap=False))
 
 
@@ -131,7 +138,6 @@ _WRITERS = _Writers()
 def _pieces(
     message: SetBLOBVector | NewBLOBVector, contents: Mapping[str, Sequence[bytes]], wrap: bool
 ) -> Iterator[bytes]:
-    _require_state(message)
     if not message.members:
         yield f"{_element(message)}\n".encode()
         return

@@ -50,8 +50,14 @@ _OPENING = LazyPattern(rb"<(" + _TAGS + rb")")
 _WHOLE_HEAD = LazyPattern(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
 _SPACES = LazyPattern(_SPACE + rb"*+")
 
-# What matters inside a start tag: outside of quotes, and inside of either kind.
-_MARKS = {b"": LazyPattern(rb"""[<>"']"""), b'"': LazyPattern(rb'["<]'), b"'": LazyPattern(rb"['<]")}
+# What matters inside a start tag: outside of quotes, inside of either kind, and inside of a comment or the like,
+# which lilxml passes over up to the first ">" (protocol.md W2).
+_MARKS = {
+    b"": LazyPattern(rb"""[<>"']"""),
+    b'"': LazyPattern(rb'["<]'),
+    b"'": LazyPattern(rb"['<]"),
+    b">": LazyPattern(rb"[><]"),
+}
 
 _HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
@@ -85,7 +91,8 @@ class Framer:
     from frame to frame.
 
     Where one peer stands for many, as a server does for all its clients towards a driver, that would let any of
-    them take the connection from the others. A forgiving framer lets exceeding a limit cost only what exceeds it:
+    them take the connection from the others; and that a driver prints is no reason to end an instrument. A
+    forgiving framer lets exceeding a limit cost only what exceeds it:
 
     - A message or a start tag that grows too long, and too much garbage, is let go at once. From there up to the
       next opening bytes are counted and not kept, which then makes one report; memory stays within the limits.
@@ -227,7 +234,9 @@ class Framer:
                     return self._begin_anew(piece, opening, found)
                 if _settled(piece, at) == at:
                     return self._wait_inside(piece, at)
-            elif mark[0] == b">":
+                if not self._quote and piece.startswith((b"!", b"?"), position):
+                    self._quote = b">"
+            elif mark[0] == b">" and not self._quote:
                 return self._end_head(piece, position, found)
             else:
                 self._quote = b"" if self._quote else mark[0]

@@ -1,8 +1,10 @@
 """Start tags read as bytes: who is addressed, without parsing XML.
 
-Everything here answers as an XML parser would for well-formed input, and says something harmless for the rest,
-which the decoder refuses anyway. Attributes are read one after the other from the front, so that nothing inside
-a quoted value is mistaken for one. All patterns are possessive: none costs more than one look at each byte.
+Everything here answers as an XML parser would for well-formed input, and for what is repaired as it will be then
+(see ``_repair``): a message must not be counted with other descriptors, or sent another way, than it is read in the
+end. For the rest, which the decoder refuses anyway, it says something harmless. Attributes are read one after the
+other from the front, so that nothing inside a quoted value is mistaken for one. All patterns are possessive: none
+costs more than one look at each byte.
 """
 
 from __future__ import annotations
@@ -12,20 +14,34 @@ import re
 
 from indianyio.protocol._patterns import LazyPattern
 
-__all__ = ["REST_OF_HEAD", "attribute", "encoding_of"]
+__all__ = [
+    "REST_OF_HEAD",
+    "attribute",
+    "encoding_of",
+    "is_xml_character",
+    "without_declarations",
+]
 
 REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
 """A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
 
-_ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([^ \t\r\n=<>"'/]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"([^"]*+)"|'([^']*+)')""")
+# lilxml takes more for white space than XML does, needs none between two attributes, passes over declarations, and
+# minds neither a second "=" nor none.
+_GAP = rb"(?:[ \t\r\n\x0B\x0C]++|<[!?][^>]*+>)*+"
+_EQUALS = rb"(?:[ \t\r\n\x0B\x0C=]++|<[!?][^>]*+>)++"
+_ATTRIBUTE = LazyPattern(rb"""%b([^ \t\r\n\x0B\x0C=<>"'/]++)%b(?:"([^"]*+)"|'([^']*+)')""" % (_GAP, _EQUALS))
+_DECLARATION = LazyPattern(r"<[!?][^>]*+>")
 
 _REFERENCE = LazyPattern(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BASES = {2: 10, 3: 16}
+_XML_CHARACTERS = LazyPattern(r"[\t\n\r -\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 _HIGHEST_CODE_POINT = 0x10FFFF
 
 # XML readers give a blank for every line end and tab that stands in an attribute.
 _LINE_END = LazyPattern(rb"\r\n|[\t\r\n]")
+# Left out when a message is repaired.
+_NO_CHARACTERS = LazyPattern(r"[\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]")
 
 _SLICE_BYTES = 1 << 20
 
@@ -47,7 +63,15 @@ def attribute(data: bytes, position: int, name: bytes) -> str | None:
 
 def _value(data: bytes, raw: bytes) -> str:
     text = _LINE_END.sub(b" ", raw).decode("ascii" if raw.isascii() else encoding_of(data))
+    text = _NO_CHARACTERS.sub("", without_declarations(text))
     return _REFERENCE.sub(_referenced, text) if "&" in text else text
+
+
+def without_declarations(value: str) -> str:
+    """Return an attribute without what lilxml passes over in it, a comment for instance (protocol.md W2)."""
+    # What is behind the last ">" would be searched to its end for each "<!".
+    end = value.rfind(">") + 1
+    return _DECLARATION.sub("", value[:end]) + value[end:] if "<" in value else value
 
 
 def _referenced(match: re.Match[str]) -> str:
@@ -55,7 +79,12 @@ def _referenced(match: re.Match[str]) -> str:
         return _NAMED[match[1]]
     kind = match.lastindex or 0
     code_point = int(match[kind], _BASES[kind])
-    return chr(code_point) if code_point <= _HIGHEST_CODE_POINT else match[0]
+    return chr(code_point) if is_xml_character(code_point) else match[0]
+
+
+def is_xml_character(code_point: int) -> bool:
+    """Return whether XML has a character of this number."""
+    return code_point <= _HIGHEST_CODE_POINT and _XML_CHARACTERS.match(chr(code_point)) is not None
 
 
 def encoding_of(data: bytes) -> str:

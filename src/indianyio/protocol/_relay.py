@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import pybase64
@@ -35,7 +35,7 @@ from indianyio.protocol._heads import attribute
 from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
 
-__all__ = ["relayable"]
+__all__ = ["relayable", "require_size"]
 
 _BLANKS = " \t\r\n"
 # The end of a line and the indent of an end tag; who sends more white space gets the BLOB written anew.
@@ -53,8 +53,7 @@ def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # n
     A message needs what its class requires: def*, set* and new* a ``device`` and a ``name``, delProperty a
     ``device``; and each oneBLOB a ``size`` that is a count of bytes (protocol.md S29, S31). A getProperties of a
     version that would make libindi's drivers exit gets ours (S20). What is written anew has lost unknown
-    attributes and children, members without a name, and BLOB content that its size denied. A set* without
-    ``state`` is handed on if it is plain, and otherwise cannot be written.
+    attributes and children, members without a name, and BLOB content that its size denied.
 
     :param frame: as it was received, with the attachments that belong to it.
     :param limits: what a message may be, the same as when it was received; also what is written anew, and what
@@ -183,11 +182,11 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
     if isinstance(message, Unusable):
         return message
     try:
-        message = _mended(message, limits)
-        parts = encode_parts(message)
+        message = _mended(message)
+        parts = encode_parts(message, stateless=True)
         parts[-1] = parts[-1].removesuffix(b"\n")
         data = b"".join(parts)
-        _require_size(frame.tag, data, limits)
+        require_size(message, parts, limits)
     except (LocalProtocolError, ValueError) as error:
         reason = f"it cannot be written anew: {error}"[:_REASON_CHARACTERS]
         return Unusable.made_of(frame, reason)
@@ -201,25 +200,41 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
     return Frame(frame.tag, data, kept, len(kept), decoded=message)
 
 
-def _require_size(tag: str, data: bytes, limits: Limits) -> None:
-    """Keep to the limits that the next server may have too: it would disconnect this one."""
-    limit = limits.blob_bytes if tag in CONTENT_TAGS else limits.message_bytes
-    if len(data) > limit:
-        raise LocalProtocolError(f"it would have {len(data)} bytes, more than {limit}")
-    if data.index(b">") >= limits.attributes_bytes:
-        raise LocalProtocolError(f"its start tag would be longer than {limits.attributes_bytes} bytes")
+def require_size(message: WireMessage, parts: Sequence[bytes], limits: Limits = Limits()) -> None:  # noqa: B008
+    """Make sure that a message keeps to the limits that its receiver may have, who else would drop it.
+
+    :param message: the message.
+    :param parts: what was made of it.
+    :param limits: those of the receiver; what ours have if absent.
+    :raises LocalProtocolError: it does not, and cannot be sent; the text says by how much.
+    """
+    size = sum(map(len, parts))
+    limit = limits.blob_bytes if message.tag in CONTENT_TAGS else limits.message_bytes
+    if size > limit:
+        raise LocalProtocolError(f"a {message.tag} would have {size} bytes, more than {limit}")
+    if size > limits.attributes_bytes and parts[0].find(b">") >= limits.attributes_bytes:
+        raise LocalProtocolError(
+            f"the start tag of a {message.tag} would be longer than {limits.attributes_bytes} bytes"
+        )
+    members = getattr(message, "members", ())
+    if len(members) > limits.members:
+        raise LocalProtocolError(f"a {message.tag} would have {len(members)} members, more than {limits.members}")
+    if message.tag in CONTENT_TAGS:
+        _require_attached_size(members, limits)
 
 
-def _mended(message: WireMessage, limits: Limits) -> WireMessage:
+def _require_attached_size(blobs: Sequence[OneBLOB], limits: Limits) -> None:
+    attached_bytes = sum(int(blob.len or 0) for blob in blobs if blob.attachment is not None)
+    if attached_bytes > limits.blob_bytes:
+        raise LocalProtocolError(f"{attached_bytes} bytes are attached, more than {limits.blob_bytes}")
+
+
+def _mended(message: WireMessage) -> WireMessage:
     match message:
         case GetProperties() if not _is_harmless_version(message.version):
             return replace(message, version=PROTOCOL_VERSION)
         case SetBLOBVector() | NewBLOBVector():
-            blobs = tuple(map(_truthful, message.members))
-            attached_bytes = sum(int(blob.len or 0) for blob in blobs)
-            if attached_bytes > limits.blob_bytes:
-                raise LocalProtocolError(f"{attached_bytes} bytes are attached, more than {limits.blob_bytes}")
-            return replace(message, members=blobs)
+            return replace(message, members=tuple(map(_truthful, message.members)))
     return message
 
 

@@ -7,7 +7,7 @@ the same ones. So there is one way for a thumbnail and for a gigabyte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 from xml.etree.ElementTree import ParseError
@@ -22,11 +22,14 @@ from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._heads import encoding_of
+from indianyio.protocol._repair import UnrepairableError, repaired
 
 __all__ = ["Node", "RefusalError", "nodes_of", "parse"]
 
 # No accident nests elements like this, and the parser remembers every open one.
 _HOPELESS_DEPTH = 1000
+
+_NO_MORE = memoryview(b"")
 
 _ResultT_co = TypeVar("_ResultT_co", covariant=True)
 
@@ -66,6 +69,7 @@ class _Shape:
         self._limits = limits
         self._cut = cut
         self._depth = 0
+        self._is_miscut = False
         self._excess: RemoteProtocolError | None = None
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -74,9 +78,14 @@ class _Shape:
             self._exceed(f"elements more than {self._limits.depth} deep")
         elif len(self._nodes) > self._limits.members and self._depth == 2:
             self._exceed(f"more than {self._limits.members} members")
-        base64 = next(self._cut, None) if tag == OneBLOB.tag else None
+        base64 = self._next_cut() if tag == OneBLOB.tag else None
         if self._depth <= 2 and self._excess is None:
             self._nodes.append(Node(tag, attributes, base64))
+
+    def _next_cut(self) -> memoryview | None:
+        base64 = next(self._cut, _NO_MORE)
+        self._is_miscut = self._is_miscut or base64 is _NO_MORE
+        return base64
 
     def _exceed(self, what: str) -> None:
         self._excess = RemoteProtocolError(f"{what} in a {self._tag}")
@@ -94,6 +103,9 @@ class _Shape:
     def close(self) -> list[Node]:
         if self._excess is not None:
             raise self._excess
+        if self._tag in CONTENT_TAGS and (self._is_miscut or next(self._cut, _NO_MORE) is not _NO_MORE):
+            # Only in what was repaired, and then some BLOB would get the content of another.
+            raise RefusalError("it cannot be told which content belongs to which oneBLOB")
         return self._nodes
 
 
@@ -101,20 +113,29 @@ class _Target(Protocol[_ResultT_co]):
     def close(self) -> _ResultT_co: ...
 
 
-def parse(data: bytes, target: _Target[_ResultT_co]) -> _ResultT_co:
-    """Parse the bytes of one element.
+def parse(data: bytes, make_target: Callable[[], _Target[_ResultT_co]]) -> _ResultT_co:
+    """Parse the bytes of one element; what is not well-formed is repaired first.
 
     :param data: UTF-8, or what cannot be that and is taken for Latin-1.
-    :param target: what is told of the element's parts.
+    :param make_target: makes what is told of the element's parts; called again for what was repaired.
     :return: what the target made of them.
-    :raises RefusalError: it is not well-formed, or declares a document type or an entity.
+    :raises RefusalError: it is not well-formed and cannot be repaired, or declares a document type or an entity.
     """
+    try:
+        return _parse_strictly(data.decode(encoding_of(data)), make_target())
+    except ParseError as exc:
+        fault = exc
+    try:
+        return _parse_strictly(repaired(data), make_target())
+    except (UnrepairableError, ParseError) as exc:
+        raise RefusalError(f"it is not well-formed XML ({fault}) and cannot be repaired: {exc}") from exc
+
+
+def _parse_strictly(text: str, target: _Target[_ResultT_co]) -> _ResultT_co:
     parser = DefusedXMLParser(target=target, forbid_dtd=True)
     try:
-        parser.feed(data.decode(encoding_of(data)))
+        parser.feed(text)
         result: _ResultT_co = parser.close()
-    except ParseError as exc:
-        raise RefusalError(f"it is not well-formed XML: {exc}") from exc
     except DefusedXmlException as exc:
         raise RefusalError(f"it declares a document type or an entity: {exc}") from exc
     return result
@@ -129,12 +150,22 @@ def nodes_of(frame: Frame, limits: Limits) -> list[Node]:
     :raises RefusalError: it cannot be parsed.
     :raises RemoteProtocolError: it is too deep or has too many members.
     """
-    if frame.tag not in CONTENT_TAGS:
-        return parse(frame.data, _Shape(frame.tag, limits, iter(())))
-    kept, cut = _cut_base64(frame.data, limits)
-    if len(kept) > limits.message_bytes:
-        raise RefusalError(f"it has more than {limits.message_bytes} bytes beside its base64")
-    return parse(kept, _Shape(frame.tag, limits, iter(cut)))
+    kept, cut = frame.data, list[memoryview | None]()
+    if frame.tag in CONTENT_TAGS:
+        kept, cut = _cut_base64(frame.data, limits)
+        if len(kept) > limits.message_bytes:
+            raise RefusalError(f"it has more than {limits.message_bytes} bytes beside its base64")
+    if b"xmlns" in kept:
+        kept = _without_namespaces(kept)
+    return parse(kept, lambda: _Shape(frame.tag, limits, iter(cut)))
+
+
+def _without_namespaces(data: bytes) -> bytes:
+    """Return an element in which all names are what they look like, as they are to lilxml."""
+    try:
+        return repaired(data).encode()
+    except UnrepairableError:
+        return data
 
 
 def _cut_base64(data: bytes, limits: Limits) -> tuple[bytes, list[memoryview | None]]:

@@ -12,6 +12,7 @@ from indianyio.protocol._patterns import LazyPattern
 
 __all__ = [
     "SIMPLE_CHARACTERS",
+    "brief",
     "escape_attribute",
     "escape_text",
     "is_simple",
@@ -19,6 +20,10 @@ __all__ = [
     "require_name",
     "require_xml_text",
 ]
+
+# libindi keeps a message in 255 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
+_LONGEST_MESSAGE_BYTES = 254
+_ELLIPSIS = "..."
 
 # libindi keeps names in 64 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
 _LONGEST_NAME_BYTES = 63
@@ -70,6 +75,18 @@ def replace_uncarried(text: str) -> str:
     For texts of which nobody is the author, such as those of other people's exceptions.
     """
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def brief(text: str) -> str:
+    """Return a text of which nobody is the author, as long as INDI's readers take a message, and sendable.
+
+    Longer ones are cut between two characters and end in ``...``; the whole belongs into a log.
+    """
+    carried = replace_uncarried(text)
+    written = carried.encode()
+    if len(written) <= _LONGEST_MESSAGE_BYTES:
+        return carried
+    return written[: _LONGEST_MESSAGE_BYTES - len(_ELLIPSIS)].decode(errors="ignore") + _ELLIPSIS
 
 
 def require_name(value: object, what: str) -> str:

@@ -41,7 +41,7 @@ _ElementT_co = TypeVar("_ElementT_co", bound=WireElement, covariant=True)
 def parse_element(data: bytes) -> Element:
     """Return an element as ElementTree has it (see :func:`indianyio.protocol._decoder.parse_element`)."""
     try:
-        return parse(data, TreeBuilder())
+        return parse(data, TreeBuilder)
     except RefusalError as refusal:
         raise ValueError(str(refusal)) from refusal
 

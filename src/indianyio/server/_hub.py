@@ -15,7 +15,7 @@ from typing import Protocol
 from indianyio._transports import SharedMemory, flaw_of, is_fixed
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Routed, Router
+from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Routed, Router, write_refusal
 from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp
 from indianyio.protocol._blob_forms import attached_lengths
 from indianyio.protocol._relay import relayable
@@ -109,6 +109,19 @@ class Hub:
             frame.attachments = ()  # those that are still wanted are the new frame's
         self.hand_on(port, safe)
         return None
+
+    def refuse_write(self, port: Port, frame: Frame, reason: str) -> None:
+        """Answer a client's write that cannot be read: no driver will, and the client would wait for ever.
+
+        Its vector is said to be Alert, to this client only and without values.
+
+        :param port: the client.
+        :param frame: what it sent; anything but a write is passed over.
+        :param reason: why it cannot be read.
+        """
+        answer = write_refusal(frame, f"Error: the request cannot be read: {reason}", datetime.now(UTC))
+        if answer is not None:
+            self._deliver([Delivery(answer, (port,))])
 
     def hand_on(self, port: Port, frame: Frame) -> None:
         """Hand on a frame that is known to be safe; its attachments are the hub's."""

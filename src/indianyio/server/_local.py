@@ -18,11 +18,12 @@ import anyio.lowlevel
 from indianyio._link import FrameHandler
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
-from indianyio.exceptions import RemoteProtocolError
+from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
 from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
+from indianyio.protocol._relay import require_size
 from indianyio.server._hub import Hub
 
 __all__ = ["LocalLink"]
@@ -116,11 +117,11 @@ class LocalLink:
     async def send(self, message: WireMessage) -> None:
         """Hand a message to the server; the other tasks have their turn every few messages."""
         await anyio.lowlevel.checkpoint_if_cancelled()
-        self.offer(message)
+        self._hand_over(_framed(message))
         await self._give_way()
 
     async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Hand over what ``make`` returns; there is always room."""
+        """Hand over what ``make`` returns; there is always room. What cannot be sent is logged."""
         for message in make():
             self.offer(message)
         await self._give_way()
@@ -137,14 +138,19 @@ class LocalLink:
         """Hand over a BLOB vector and the ping behind it, which the server answers."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
-        data = b"".join(encode_blob_parts(update, base64)).rstrip()
+        parts = encode_blob_parts(update, base64)
+        require_size(update, parts)
+        data = b"".join(parts).rstrip()
         self._hand_over(Frame(update.tag, data, attachments, len(attachments)))
         self.offer(ping)
         await self._give_way()
 
     def offer(self, message: WireMessage) -> bool:
-        """Hand a message to the server."""
-        self._hand_over(Frame.of(message, encode(message)))
+        """Hand a message to the server; one that cannot be sent is logged."""
+        try:
+            self._hand_over(_framed(message))
+        except LocalProtocolError as error:
+            logger.error("%s: an answer cannot be sent: %s", self.name, error)
         return True
 
     def hurry(self) -> None:
@@ -176,6 +182,12 @@ class LocalLink:
             handle(frame)
         finally:
             _close_attachments(frame)
+
+
+def _framed(message: WireMessage) -> Frame:
+    data = encode(message)
+    require_size(message, (data,))
+    return Frame.of(message, data)
 
 
 def _close_attachments(frame: Frame) -> None:

@@ -36,8 +36,7 @@ class RemotePort(FeederPort):
     def __init__(
         self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str, debug: bool, blobs: bool
     ) -> None:
-        # Another server passes on what any of its clients sends.
-        super().__init__(hub, stream, outbox, name=name, debug=debug, forgiving=True)
+        super().__init__(hub, stream, outbox, name=name, debug=debug)
         self._kept_back = frozenset() if blobs else _ABOUT_BLOBS
 
     def deliver(self, relay: Relayed) -> None:

@@ -100,14 +100,16 @@ class Attempts:
 
 
 class FeederPort(WirePort):
-    """The port of something that brings devices.
+    """The port of something that brings devices, and is kept whatever it sends.
+
+    A driver that prints on standard output or sends a text of 2 MB is untidy, and no reason to end an instrument;
+    another server passes on what any of its clients sends.
 
     :param hub: what receives its frames.
     :param stream: the bytes; closed by whoever made it.
     :param outbox: what may wait for it.
     :param name: who it is, for log lines.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
-    :param forgiving: whether it stands for many, so that what exceeds a limit costs the message only.
     """
 
     def __init__(
@@ -118,9 +120,8 @@ class FeederPort(WirePort):
         *,
         name: str,
         debug: bool,
-        forgiving: bool = False,
     ) -> None:
-        super().__init__(hub, stream, outbox, name=name, forgiving=forgiving, takes_attachments=False)
+        super().__init__(hub, stream, outbox, name=name, forgiving=True, takes_attachments=False)
         self._debug = debug
 
     def deliver(self, relay: Relayed) -> None:

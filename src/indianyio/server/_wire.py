@@ -28,7 +28,7 @@ class WirePort:
     :param name: who it is, for log lines; the stream's name if absent.
     :param hears_out: whether a peer that reads no more is still heard until it has said everything, as a client is
         that writes and leaves (protocol.md 2.8). A driver whose input is closed is dead (S9).
-    :param forgiving: whether the peer stands for many, so that what exceeds a limit costs the message only.
+    :param forgiving: whether the peer is no single client, so that what exceeds a limit costs the message only.
     :param takes_attachments: whether it reads BLOBs that come as descriptors, if its stream carries these at all.
         libindi's drivers send them so and do not read them (protocol.md S32).
     """
@@ -102,7 +102,12 @@ class WirePort:
     def _receive(self, frame: Frame) -> None:
         self._outbox.count_received(len(frame.data))
         if not self._refused:
-            self._link.note(self._hub.receive(self, frame, forgiving=self._forgiving))
+            unusable = self._hub.receive(self, frame, forgiving=self._forgiving)
+            self._link.note(unusable)
+            if unusable is not None and not self._forgiving:
+                # It is one client, which waits for an answer. Who stands for many is told nothing: which of them
+                # wrote this it does not know either.
+                self._hub.refuse_write(self, frame, unusable.reason)
 
     def _receive_plain(self, frames: Sequence[Frame]) -> None:
         position = 0
