@@ -61,6 +61,7 @@ def check_images(client: Client, *, attached: bool) -> None:
     assert counts == [counts[0] + n for n in range(len(counts))]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_d1_ten_blobs_of_50_mb_at_a_tcp_client(tmp_path: Path, driver: MakeDriver) -> None:
     with indiserver(tmp_path, driver("Images"), options=OPTIONS) as server, tcp_client(server) as client:
