@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -13,8 +12,10 @@ import zipapp
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
+import indianyio
 from tests.test_run_process import GET, answer, connected
 
 SLOW = """
@@ -169,31 +170,30 @@ def test_an_executable_of_what_is_in_an_archive_is_refused(tmp_path: Path) -> No
     (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
     (tmp_path / "go on").touch()
     app = tmp_path / "app"
-    for name in ("anyio", "attr", "attrs", "defusedxml", "idna", "indianyio", "outcome", "pybase64", "sniffio"):
-        copy_package(name, app)
-    for name in ("sortedcontainers", "trio", "typing_extensions"):
-        copy_package(name, app)
+    source = Path(indianyio.__file__).parent
+    shutil.copytree(source, app / "indianyio", ignore=shutil.ignore_patterns("__pycache__"))
     main = "import sys\nfrom indianyio.run import main\nsys.exit(main())\n"
     (app / "__main__.py").write_text(main, encoding="ascii")
     zipapp.create_archive(app, tmp_path / "app.pyz")
+    # What it depends on is in a folder, because extension modules cannot be imported from an archive. In another
+    # interpreter, because ours finds indianyio without the archive.
     bare = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+    env = {**os.environ, "PYTHONPATH": str(dependencies(tmp_path / "dependencies"))}
     ask = [bare, "app.pyz", "slow:driver"]
-    itself = subprocess.run(ask, cwd=tmp_path, input=GET, capture_output=True, timeout=60)
+    itself = subprocess.run(ask, cwd=tmp_path, env=env, input=GET, capture_output=True, timeout=60)
     assert itself.stdout.startswith(b"<defTextVector"), itself.stderr
-    made = subprocess.run([*ask, "--make-executable", "indi_d"], cwd=tmp_path, capture_output=True, timeout=60)
+    ask += ["--make-executable", "indi_d"]
+    made = subprocess.run(ask, cwd=tmp_path, env=env, capture_output=True, timeout=60)
     assert made.returncode == 2
     assert made.stderr.count(b"\n") == 1
     assert f"would not find indianyio, which comes from {tmp_path}/app.pyz" in made.stderr.decode()
     assert not (tmp_path / "indi_d").exists()
 
 
-def copy_package(name: str, folder: Path) -> None:
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        return
-    source = Path(spec.origin)
-    folder.mkdir(exist_ok=True)
-    if source.name == "__init__.py":
-        shutil.copytree(source.parent, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    else:
-        shutil.copy(source, folder)
+def dependencies(folder: Path) -> Path:
+    """Make a folder of all that is installed here but indianyio."""
+    folder.mkdir()
+    for installed in Path(anyio.__file__).parent.parent.iterdir():
+        if "indianyio" not in installed.name and installed.suffix != ".pth":
+            (folder / installed.name).symlink_to(installed)
+    return folder

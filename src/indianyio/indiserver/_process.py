@@ -17,7 +17,7 @@ def run_process() -> NoReturn:
 
     :raises SystemExit: with the exit status, unless the process is killed by the signal that ended the run.
     """
-    run_as_process(main)
+    run_as_process(main, killed_by_signal=True)
 
 
 def main() -> int:

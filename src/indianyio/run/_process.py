@@ -41,10 +41,13 @@ _TO_ALL = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP})
 _SENT_BY_KERNEL = 0x80  # SI_KERNEL, which the signal module has no name for
 
 
-def run_as_process(main: Callable[[], int]) -> NoReturn:
+def run_as_process(main: Callable[[], int], *, killed_by_signal: bool = False) -> NoReturn:
     """Run the main function of a program, which is this whole process, and end the process.
 
     :param main: returns the exit status.
+    :param killed_by_signal: whether a status above 128 stands for the signal that ended the run, and whoever
+        started this is told that the process was killed by it, as indiserver would have been. Otherwise it is a
+        status like any other.
     :raises SystemExit: always.
     """
     _fill_descriptors()
@@ -56,8 +59,7 @@ def run_as_process(main: Callable[[], int]) -> NoReturn:
     from indianyio.run._ending import limit_end
 
     limit_end(_EXIT_SECONDS)
-    if status > SIGNAL_STATUS:
-        # Whoever started this is told what indiserver would have let it know: killed by that signal.
+    if killed_by_signal and status > SIGNAL_STATUS:
         number = status - SIGNAL_STATUS
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
