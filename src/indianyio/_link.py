@@ -9,8 +9,9 @@ the outbox, so nothing can come between its bytes (faults.md D8).
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol, TypeAlias
@@ -18,6 +19,7 @@ from typing import Protocol, TypeAlias
 import anyio
 import anyio.lowlevel
 
+from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
@@ -36,7 +38,7 @@ from indianyio.protocol import (
     encode_parts,
 )
 
-__all__ = ["DriverLink", "FrameHandler", "Link"]
+__all__ = ["DriverLink", "FrameHandler", "Link", "Turn"]
 
 logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger("indianyio.wire")
@@ -57,10 +59,42 @@ _PROMPT_BYTES = 64 << 10
 # How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
 _TURN_BYTES = 16 << 10
 
+# How long the messages of one peer may keep the event loop: with ten peers that flood at the same time an Abort,
+# which needs some turns of the loop, is still answered within a tenth of a second.
+_TURN_SECONDS = 0.002
+
+# How much is framed at a time where messages are small; of the smallest there are 1600 in it.
+_PIECE_BYTES = 16 << 10
+# With fewer elements than these, what was received is framed as it is; it is part of a BLOB as a rule.
+_FEW_ELEMENTS = 256
+
+# What is handed to a stream at a time, so that it can be seen whether the peer takes anything.
+_SLICE_BYTES = 128 << 10
+
 _IS_PLAIN = attrgetter("plain")
 
-FrameHandler: TypeAlias = Callable[[Frame], None]
-PlainHandler: TypeAlias = Callable[[Sequence[Frame]], None]
+FrameHandler: TypeAlias = Callable[[Frame], Awaitable[None] | None]
+"""Deals with a frame, and returns what has to be awaited before the next, if anything."""
+
+PlainHandler: TypeAlias = Callable[[Sequence[Frame], "Turn"], Awaitable[None]]
+"""Deals with frames, and gives way whenever its turn is over."""
+
+
+class Turn:
+    """How long one peer's messages have kept the event loop since the others had their turn."""
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + _TURN_SECONDS
+
+    @property
+    def over(self) -> bool:
+        """Whether the others are to have their turn now."""
+        return time.perf_counter() >= self._end
+
+    async def give_way(self) -> None:
+        """Let the others have their turn, and begin a new one."""
+        await anyio.lowlevel.checkpoint()
+        self._end = time.perf_counter() + _TURN_SECONDS
 
 
 class DriverLink(Protocol):
@@ -148,16 +182,18 @@ class Link:
         self._sent_parts = 0
         self._closed = False
         self._debug = debug
+        self._log = RatedLog(logger)
 
     # -- what arrives ------------------------------------------------------------------------------------------
 
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
 
-        A frame's attachments are closed when ``handle`` returns, unless it took them off the frame. What cannot be
-        used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link forgives.
+        A frame's attachments are closed when it was dealt with, unless ``handle`` took them off the frame. What
+        cannot be used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link
+        forgives. However much comes at once, the other tasks have their turn every two milliseconds.
 
-        :param handle: called with each frame; must not wait.
+        :param handle: called with each frame.
         :param handle_plain: called, if there is one, with plain frames instead, as many as have come in a row. That
             saves a server most of its time.
         :return: why the reading ended, in words for a log line.
@@ -170,12 +206,7 @@ class Link:
                 if not received.data:
                     self._report_rest()
                     return "the peer closed the stream"
-                for plain, items in groupby(self._framer.feed(received.data), _IS_PLAIN):
-                    if plain and handle_plain is not None and not self._debug:
-                        handle_plain([item for item in items if isinstance(item, Frame)])
-                    else:
-                        for item in items:
-                            self._dispatch(item, handle)
+                await self._take_in(received.data, handle, handle_plain)
                 if len(self._arrived) > _UNCLAIMED:
                     raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             raise self._framer.failure
@@ -186,6 +217,20 @@ class Link:
             return f"the connection was lost: {error}"
         finally:
             _close_all(self._arrived)
+
+    async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
+        turn = Turn()
+        for piece in _pieces(data):
+            for plain, items in groupby(self._framer.feed(piece), _IS_PLAIN):
+                if plain and handle_plain is not None and not self._debug:
+                    await handle_plain([item for item in items if isinstance(item, Frame)], turn)
+                else:
+                    for item in items:
+                        await self._dispatch(item, handle)
+                        if turn.over:
+                            await turn.give_way()
+            if turn.over:
+                await turn.give_way()
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used.
@@ -213,7 +258,7 @@ class Link:
             self._framer.count_unusable(unusable)
             self._report(unusable)
 
-    def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
+    async def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
             _close_all(self._claim(item.attached))
             self._report(item)
@@ -223,7 +268,9 @@ class Link:
         if self._debug:
             wire_logger.debug("%s -> %s", self.name, _shown(item.data))
         try:
-            handle(item)
+            rest = handle(item)
+            if rest is not None:
+                await rest
         except RemoteProtocolError:
             raise
         except Exception:
@@ -240,7 +287,8 @@ class Link:
         return deque(self._arrived.popleft() for _ in range(min(count, len(self._arrived))))
 
     def _report(self, dropped: Unusable) -> None:
-        logger.warning("%s: dropped %d bytes: %s: %r", self.name, dropped.size, dropped.reason, dropped.excerpt)
+        text = "%s: dropped %d bytes: %s: %r"
+        self._log.warning("dropped", text, self.name, dropped.size, dropped.reason, dropped.excerpt)
 
     def _report_rest(self) -> None:
         for dropped in self._framer.close():
@@ -305,18 +353,17 @@ class Link:
             return True
         return False
 
-    def push(self, outgoing: Outgoing) -> None:
-        """Let a message go out that has just been put into the outbox, for whoever does that without :meth:`send`.
+    def push(self) -> None:
+        """Let go out what has just been put into the outbox, for whoever does that without :meth:`send`.
 
         The first message after something has come from the peer is its answer as a rule, and somebody waits for
         that. If nothing else is on its way it is given to the kernel here and now, which saves a change of tasks.
         Whatever else there is the writer sends when its turn comes, many messages at a time.
         """
-        if self._asked and self._writer_waits and not outgoing.attachments and outgoing.size <= _PROMPT_BYTES:
+        if self._asked and self._writer_waits and (data := self._outbox.take_prompt(_PROMPT_BYTES)) is not None:
             self._asked = False
-            # The box was empty, or the writer would not wait; so there is nothing else in it.
-            data = b"".join(part for taken in self._outbox.take() for part in taken.parts)
             sent = self._stream.send_now(data)
+            self._outbox.release()
             if data and sent == len(data):
                 self._sent_parts += 1
                 return
@@ -336,6 +383,11 @@ class Link:
         self._hurried = True
         self._wake_senders()
 
+    @property
+    def progress(self) -> int:
+        """A number that grows whenever the peer takes something."""
+        return self._sent_parts
+
     def close(self) -> None:
         """Accept nothing more; :meth:`write` sends what there is and returns."""
         self._closed = True
@@ -353,6 +405,7 @@ class Link:
                 await self._write_begun()
                 for outgoing in self._outbox.take():
                     await self._write_one(outgoing)
+                self._outbox.release()
                 self._wake_senders()
                 if self._outbox.queued_bytes:
                     continue
@@ -403,7 +456,7 @@ class Link:
             wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
         self._unyielded_bytes += outgoing.size
         self._outbox.add(outgoing)
-        self.push(outgoing)
+        self.push()
 
     @property
     def _deaf(self) -> bool:
@@ -427,11 +480,28 @@ class Link:
         attachments = outgoing.attachments
         try:
             for part in outgoing.parts:
-                await self._stream.send(part, attachments)
-                self._sent_parts += 1
-                attachments = ()
+                for piece in _slices(part):
+                    await self._stream.send(piece, attachments)
+                    self._sent_parts += 1
+                    attachments = ()
         finally:
             outgoing.close()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Yield what was received in pieces none of which has more messages than can be framed in a moment."""
+    if len(data) <= _PIECE_BYTES or data.count(b"<") <= _FEW_ELEMENTS:
+        yield data
+    else:
+        yield from (data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES))
+
+
+def _slices(part: bytes) -> Iterator[bytes | memoryview]:
+    if len(part) <= _SLICE_BYTES:
+        yield part
+    else:
+        view = memoryview(part)
+        yield from (view[start : start + _SLICE_BYTES] for start in range(0, len(part), _SLICE_BYTES))
 
 
 def _close_all(attachments: deque[Attachment]) -> None:

@@ -7,7 +7,7 @@ What other drivers say goes to the lane of what is snooped. Nothing here calls t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -90,9 +90,10 @@ class Inbox:
         self._snooped = snooped
         self._blobs = blobs
 
-    def receive(self, frame: Frame) -> None:
-        """Deal with one message."""
+    def receive(self, frame: Frame) -> Awaitable[None] | None:
+        """Deal with one message; return what has to be awaited before the next, if anything."""
         self._HANDLERS.get(frame.tag, Inbox._overhear)(self, frame)
+        return self._writes.make_room() or self._snooped.make_room()
 
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""

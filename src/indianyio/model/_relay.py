@@ -6,13 +6,22 @@ holds a part of its own in each, and lets go of it when the message is sent, or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, TypeAlias
 
 from indianyio.model._outbox import Outgoing
-from indianyio.protocol import Frame, MakeAttachment, SharedAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol import (
+    CONTENT_TAGS,
+    Frame,
+    MakeAttachment,
+    SharedAttachment,
+    attached_bytes,
+    blob_form,
+    is_stream,
+)
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
 
@@ -25,9 +34,11 @@ class Relay:
 
     :param frame: what :func:`~indianyio.protocol.relayable` returned. Its attachments belong to the relay now.
     :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
+    :param sender: who has sent it, ``None`` for the server itself.
     """
 
-    def __init__(self, frame: Frame, make: MakeAttachment) -> None:
+    def __init__(self, frame: Frame, make: MakeAttachment, sender: Hashable = None) -> None:
+        self.sender = sender
         self._make = make
         self._held: list[SharedAttachment] = []
         self._received = self._shared(frame) if frame.attachments else frame
@@ -63,6 +74,23 @@ class Relay:
             outgoing = self._outgoing[attach] = Outgoing(parts, (), attached_bytes(form))
         return replace(outgoing, attachments=self._parts(form)) if form.attachments else outgoing
 
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox; see :meth:`outgoing`."""
+        yield self._received, self.outgoing(attach=attach)
+
+    def needs_conversion(self, *, attach: bool) -> bool:
+        """Tell whether a form has to be made for such a receiver, which for a large BLOB takes long."""
+        form = self._received
+        return attach not in self._forms and form.tag in CONTENT_TAGS and (attach or form.attached > 0)
+
+    def convert(self, *, attach: bool) -> None:
+        """Make the form for such receivers now; may be done in another thread, while nobody else has the relay.
+
+        What fails then fails again where the form is needed.
+        """
+        with suppress(ValueError):
+            self._form(attach=attach)
+
     def close(self) -> None:
         """Let go of the attachments: no more receivers will come. Closing twice does nothing."""
         for held in self._held:
@@ -97,11 +125,13 @@ class PlainRelay:
     Plain ones look the same to everybody and have no attachments; so this is a :class:`Relay` of many, and simple.
 
     :param frames: what :func:`~indianyio.protocol.relayable` would return as it is, or did; none a BLOB vector.
+    :param sender: who has sent them.
     """
 
     is_stream: ClassVar[bool] = False
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Frame], sender: Hashable = None) -> None:
+        self.sender = sender
         self._frames = frames
         self._outgoing: Outgoing | None = None
 
@@ -121,6 +151,11 @@ class PlainRelay:
             lines.append(b"")
             self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self._frames))
         return self._outgoing
+
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox."""
+        for frame in self._frames:
+            yield frame, Outgoing((frame.data + b"\n",))
 
 
 Relayed: TypeAlias = Relay | PlainRelay

@@ -9,16 +9,32 @@ which sent this, what it asks of that other server comes back. indiserver passes
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 
-from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling
+from indianyio._vocabulary import PROTOCOL_VERSION, BLOBHandling, State
 from indianyio.model._subscriptions import addresses_all
 from indianyio.protocol._decoder import decode, parse_element
 from indianyio.protocol._elements import WireMessage
 from indianyio.protocol._encoder import encode
 from indianyio.protocol._frames import Frame, Unusable
 from indianyio.protocol._heads import attribute
-from indianyio.protocol._messages import MESSAGES, DelProperty, EnableBLOB, GetProperties, Message, PingReply
+from indianyio.protocol._messages import (
+    MESSAGES,
+    DelProperty,
+    EnableBLOB,
+    GetProperties,
+    Message,
+    NewBLOBVector,
+    NewNumberVector,
+    NewSwitchVector,
+    NewTextVector,
+    PingReply,
+    SetBLOBVector,
+    SetNumberVector,
+    SetSwitchVector,
+    SetTextVector,
+)
 from indianyio.protocol._text import escape_attribute, replace_uncarried
 
 __all__ = [
@@ -30,6 +46,7 @@ __all__ = [
     "path_of",
     "ping_reply",
     "policy_in",
+    "refusal",
     "remark",
     "request",
     "unroutable",
@@ -49,6 +66,12 @@ _ADDRESSES = {
         (tag, {entry.name for entry in fields(cls) if entry.default is MISSING}) for tag, cls in MESSAGES.items()
     )
 }
+_ANSWERS: Mapping[str, Callable[..., WireMessage]] = {
+    NewTextVector.tag: SetTextVector,
+    NewNumberVector.tag: SetNumberVector,
+    NewSwitchVector.tag: SetSwitchVector,
+    NewBLOBVector.tag: SetBLOBVector,
+}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = re.compile(r"[A-Za-z0-9]{1,64}\.[0-9]{1,9}")
 
@@ -66,6 +89,23 @@ def deletion(device: str) -> Frame:
 def remark(device: str, text: str) -> Frame:
     """Return a line for people to read, about a device."""
     return framed(Message(device=replace_uncarried(device), message=replace_uncarried(text)))
+
+
+def refusal(write: Frame, reason: str, timestamp: str) -> Frame:
+    """Return the answer to a write that reaches no driver: an Alert without values, which nobody here knows.
+
+    :param write: a frame of one of the ``new*`` messages.
+    :param reason: why, for people.
+    :param timestamp: when, as the wire has it.
+    """
+    answer = _ANSWERS[write.tag](
+        device=replace_uncarried(write.device or ""),
+        name=replace_uncarried(write.name or ""),
+        state=State.ALERT,
+        timestamp=timestamp,
+        message=replace_uncarried(reason),
+    )
+    return framed(answer)
 
 
 def blob_request(device: str, name: str, policy: BLOBHandling) -> Frame:
