@@ -39,6 +39,8 @@ _TURN_BYTES = 16 << 10
 _WRITES_IN_A_ROW_BYTES = 4 * _TURN_BYTES
 # How much of one sender waits before the newest message replaces older ones; a burst of some hundreds is kept.
 _NEWEST_WINS_BYTES = 256 << 10
+# What any sender may have waiting, however much of others there is: an Abort and what comes before it.
+_LEAST_SHARE_BYTES = 64 << 10
 # Longer messages are images and the like, for which their sender waits rather than being refused.
 _LARGE_BYTES = 64 << 10
 
@@ -91,7 +93,7 @@ class FairQueue(Generic[ItemT]):
     everything else, and is never refused.
 
     :param drop: lets go of what an item holds, when a newer one replaces it.
-    :param limit_bytes: how much may wait in all: with very many senders each has a smaller share.
+    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller.
     :param share_bytes: how much may wait of one sender.
     """
 
@@ -201,7 +203,8 @@ class FairQueue(Generic[ItemT]):
     # -- putting in ------------------------------------------------------------------------------------------------
 
     def _share(self) -> int:
-        return max(1, min(self._share_bytes, self._limit_bytes // max(1, len(self._lanes))))
+        free = self._limit_bytes - self._waiting_bytes
+        return min(self._share_bytes, max(free, min(self._limit_bytes, _LEAST_SHARE_BYTES)))
 
     def _offer_own(self, item: ItemT, size: int, key: Hashable | None) -> bool:
         if key is not None:
