@@ -19,11 +19,12 @@ from typing import Protocol, TypeAlias
 import anyio
 import anyio.lowlevel
 
+from indianyio._link_sending import SendingLink, shown
 from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
-from indianyio.model import Outbox, Outgoing
+from indianyio.model import Outbox
 from indianyio.protocol import (
     Attachment,
     Frame,
@@ -33,9 +34,6 @@ from indianyio.protocol import (
     Unusable,
     WireMessage,
     decode,
-    encode,
-    encode_blob_parts,
-    encode_parts,
 )
 
 __all__ = ["DriverLink", "FrameHandler", "Link", "Turn"]
@@ -47,18 +45,6 @@ wire_logger = logging.getLogger("indianyio.wire")
 # its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
 _UNCLAIMED = 4 * MAX_DESCRIPTORS
 
-# How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
-_SHOWN_BYTES = 4096
-
-# For how long a peer must have taken nothing to count as one that does not read, once the end has begun.
-_PATIENCE_SECONDS = 0.2
-
-# What is sent at once as an answer: any socket holds more.
-_PROMPT_BYTES = 64 << 10
-
-# How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
-_TURN_BYTES = 16 << 10
-
 # How long the messages of one peer may keep the event loop: with ten peers that flood at the same time an Abort,
 # which needs some turns of the loop, is still answered within a tenth of a second.
 _TURN_SECONDS = 0.002
@@ -67,9 +53,6 @@ _TURN_SECONDS = 0.002
 _PIECE_BYTES = 16 << 10
 # With fewer elements than these, what was received is framed as it is; it is part of a BLOB as a rule.
 _FEW_ELEMENTS = 256
-
-# What is handed to a stream at a time, so that it can be seen whether the peer takes anything.
-_SLICE_BYTES = 128 << 10
 
 _IS_PLAIN = attrgetter("plain")
 
@@ -146,7 +129,7 @@ class DriverLink(Protocol):
         """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
 
 
-class Link:
+class Link(SendingLink):
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
@@ -161,30 +144,13 @@ class Link:
     def __init__(
         self, stream: ByteStream, *, limits: Limits, outbox: Outbox, forgiving: bool = False, debug: bool = False
     ) -> None:
-        self.name = stream.name
+        super().__init__(stream, outbox=outbox, debug=debug)
         self.carries_attachments = stream.carries_attachments
         self.limits = limits
-        self._stream = stream
         self._framer = Framer(limits, forgiving=forgiving)
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
-        self._outbox = outbox
-        self._turn = anyio.Lock()
-        self._filled = anyio.Event()
-        self._drained = anyio.Event()
-        self._senders_wait = False
-        self._writer_waits = False
-        self._asked = False
-        self._begun = b""
-        self._unyielded_bytes = 0
-        self._hurried = False
-        self._stalled = False
-        self._sent_parts = 0
-        self._closed = False
-        self._debug = debug
         self._log = RatedLog(logger)
-
-    # -- what arrives ------------------------------------------------------------------------------------------
 
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
@@ -266,7 +232,7 @@ class Link:
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
         if self._debug:
-            wire_logger.debug("%s -> %s", self.name, _shown(item.data))
+            wire_logger.debug("%s -> %s", self.name, shown(item.data))
         try:
             rest = handle(item)
             if rest is not None:
@@ -294,199 +260,6 @@ class Link:
         for dropped in self._framer.close():
             self._report(dropped)
 
-    # -- what is sent ------------------------------------------------------------------------------------------
-
-    async def send(self, message: WireMessage) -> None:
-        """Put one message into the outbox, waiting while that is full.
-
-        Messages of one task keep their order, and tasks that wait are served in the order in which they came. A
-        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. The
-        other tasks have their turn every few messages, so that a loop of sends delays no Abort.
-
-        Cancelled, it has put in the message whole or not at all; it puts in nothing for a task that was cancelled
-        before, as an exposure is whose Abort came in its last moment.
-
-        :raises ValueError: XML cannot carry a text of it.
-        """
-        await self._send(Outgoing(tuple(encode_parts(message))))
-
-    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
-
-        So the messages say what holds when they are sent, however long that takes, and nothing comes between them.
-        """
-        async with self._turn:
-            await self._room()
-            for message in make():
-                self._put(Outgoing(tuple(encode_parts(message))))
-
-    async def send_blobs(
-        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
-    ) -> None:
-        """Put a BLOB vector and the ping behind it into the outbox, as :meth:`send` does, with nothing between.
-
-        :param update: the BLOBs. Their attachments are the link's to close once this has returned; until then, and
-            when it is cancelled, they are the caller's.
-        :param base64: the contents of those that have no attachment, by member, in slices.
-        :param ping: asks the peer whether it has taken them.
-        """
-        attached = [one for one in update.members if one.attachment is not None]
-        outgoing = Outgoing(
-            (*encode_blob_parts(update, base64), encode(ping)),
-            tuple(one.attachment for one in attached if one.attachment is not None),
-            sum(int(one.len or 0) for one in attached),
-        )
-        await self._send(outgoing)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether :meth:`send` would not wait: there is room, and nobody is waiting for some."""
-        return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
-
-    def offer(self, message: WireMessage) -> bool:
-        """Put one message into the outbox if that takes no waiting.
-
-        :return: whether the message was taken.
-        """
-        if self.has_room:
-            self._put(Outgoing(tuple(encode_parts(message))))
-            return True
-        return False
-
-    def push(self) -> None:
-        """Let go out what has just been put into the outbox, for whoever does that without :meth:`send`.
-
-        The first message after something has come from the peer is its answer as a rule, and somebody waits for
-        that. If nothing else is on its way it is given to the kernel here and now, which saves a change of tasks.
-        Whatever else there is the writer sends when its turn comes, many messages at a time.
-        """
-        if self._asked and self._writer_waits and (data := self._outbox.take_prompt(_PROMPT_BYTES)) is not None:
-            self._asked = False
-            sent = self._stream.send_now(data)
-            self._outbox.release()
-            if data and sent == len(data):
-                self._sent_parts += 1
-                return
-            self._begun = data[sent:]
-        self._wake_writer()
-
-    def _wake_writer(self) -> None:
-        self._writer_waits = False
-        self._filled.set()
-
-    def hurry(self) -> None:
-        """Let no send wait for a peer that has stopped reading: the time that is left belongs to the instrument.
-
-        A send waits only as long as the peer takes something. If it does not for a moment, the outbox is filled to
-        twice its size, and what comes beyond is dropped.
-        """
-        self._hurried = True
-        self._wake_senders()
-
-    @property
-    def progress(self) -> int:
-        """A number that grows whenever the peer takes something."""
-        return self._sent_parts
-
-    def close(self) -> None:
-        """Accept nothing more; :meth:`write` sends what there is and returns."""
-        self._closed = True
-        self._wake_writer()
-
-    async def write(self) -> str:
-        """Send what is put into the outbox until :meth:`close` was called and all is sent, or the peer has gone.
-
-        Cancelled in the middle of a message it leaves the stream unusable for sending.
-
-        :return: why the writing ended, in words for a log line.
-        """
-        try:
-            while True:
-                await self._write_begun()
-                for outgoing in self._outbox.take():
-                    await self._write_one(outgoing)
-                self._outbox.release()
-                self._wake_senders()
-                if self._outbox.queued_bytes:
-                    continue
-                if self._closed:
-                    return "everything was sent"
-                self._writer_waits = not self._filled.is_set()
-                await self._filled.wait()
-                self._filled = anyio.Event()
-        except ConnectionLostError as error:
-            return f"the peer stopped reading: {error}"
-        finally:
-            self._writer_waits = False
-            self._outbox.discard()
-            self._wake_senders()
-
-    async def _send(self, outgoing: Outgoing) -> None:
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if self.has_room:
-            self._put(outgoing)
-        else:
-            async with self._turn:
-                await self._room()
-                self._put(outgoing)
-        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
-            # Behind the message, not before it: another task would put a newer one in front of it.
-            self._unyielded_bytes = 0
-            await anyio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _room(self) -> None:
-        """Wait for room; once the end has begun, only as long as the peer is reading at all."""
-        while self._outbox.full and not (self._outbox.discarding or self._stalled):
-            before = self._sent_parts
-            self._senders_wait = True
-            with anyio.move_on_after(_PATIENCE_SECONDS if self._hurried else float("inf")):
-                await self._drained.wait()
-                continue
-            self._stalled = self._hurried and self._sent_parts == before
-
-    def _put(self, outgoing: Outgoing) -> None:
-        if self._deaf:
-            outgoing.close()
-            return
-        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
-            logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
-            outgoing.close()
-            return
-        if self._debug:
-            wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
-        self._unyielded_bytes += outgoing.size
-        self._outbox.add(outgoing)
-        self.push()
-
-    @property
-    def _deaf(self) -> bool:
-        """Whether whatever is sent is dropped, because nobody is there to read it."""
-        return self._closed or self._outbox.discarding
-
-    def _wake_senders(self) -> None:
-        """Let those who wait for room look again."""
-        if self._senders_wait:
-            self._senders_wait = False
-            self._drained.set()
-            self._drained = anyio.Event()
-
-    async def _write_begun(self) -> None:
-        """Send the rest of an answer that did not go at once."""
-        if self._begun:
-            data, self._begun = self._begun, b""
-            await self._stream.send(data)
-
-    async def _write_one(self, outgoing: Outgoing) -> None:
-        attachments = outgoing.attachments
-        try:
-            for part in outgoing.parts:
-                for piece in _slices(part):
-                    await self._stream.send(piece, attachments)
-                    self._sent_parts += 1
-                    attachments = ()
-        finally:
-            outgoing.close()
-
 
 def _pieces(data: bytes) -> Iterator[bytes]:
     """Yield what was received in pieces none of which has more messages than can be framed in a moment."""
@@ -496,19 +269,6 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         yield from (data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES))
 
 
-def _slices(part: bytes) -> Iterator[bytes | memoryview]:
-    if len(part) <= _SLICE_BYTES:
-        yield part
-    else:
-        view = memoryview(part)
-        yield from (view[start : start + _SLICE_BYTES] for start in range(0, len(part), _SLICE_BYTES))
-
-
 def _close_all(attachments: deque[Attachment]) -> None:
     while attachments:
         attachments.popleft().close()
-
-
-def _shown(data: bytes) -> str:
-    text = data[:_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
-    return text if len(data) <= _SHOWN_BYTES else f"{text} ... ({len(data)} bytes)"

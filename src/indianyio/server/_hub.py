@@ -15,7 +15,6 @@ from functools import partial
 from typing import NoReturn, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from indianyio._rated_log import RatedLog
 from indianyio._transports import SharedMemory
@@ -34,6 +33,7 @@ from indianyio.protocol import (
     format_timestamp,
     relayable,
 )
+from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker
 
 __all__ = ["Hub", "Port"]
@@ -43,9 +43,6 @@ logger = logging.getLogger(__name__)
 # From these sizes on a frame takes some milliseconds: of elements, and of base64 or what is beside the frame.
 _HEAVY_BYTES = 16 << 10
 _HEAVY_CONTENT_BYTES = 1 << 20
-# A thread for each processor of a small machine; others would only take turns.
-_THREADS = 4
-
 _ResultT = TypeVar("_ResultT")
 
 
@@ -81,7 +78,7 @@ class Hub:
         self.router: Router[Port] = Router(secrets.token_hex(8))
         self._log = RatedLog(logger)
         self._patience: dict[Port, Patience] = {}
-        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._heavy = HeavyWork()
 
     # -- who comes and goes ------------------------------------------------------------------------------------
 
@@ -140,7 +137,7 @@ class Hub:
 
     async def receive_heavy(self, port: Port, frame: Frame, *, forgiving: bool = False) -> Unusable | None:
         """Do what :meth:`receive` does with a frame that takes long, while all others go on."""
-        done = await self._in_thread(_caught, relayable, frame, self.limits)
+        done = await self._heavy.do(_caught, relayable, frame, self.limits)
         safe = self._judge(port, frame, forgiving, done)
         if isinstance(safe, Frame):
             await self.hand_on_heavy(port, safe)
@@ -201,13 +198,10 @@ class Hub:
         forms = {target.attaches for target in delivery.targets}
         for attach in forms - {None}:
             if attach is not None and relay.needs_conversion(attach=attach):
-                await self._in_thread(partial(relay.convert, attach=attach))
+                await self._heavy.do(partial(relay.convert, attach=attach))
         if None in forms and frame.decoded is None and frame.tag not in CONTENT_TAGS:
             # A driver of this process: it finds the message decoded.
-            await self._in_thread(_caught, decode, frame, self.limits)
-
-    async def _in_thread(self, call: Callable[..., _ResultT], *args: object) -> _ResultT:
-        return await anyio.to_thread.run_sync(call, *args, limiter=self._threads)
+            await self._heavy.do(_caught, decode, frame, self.limits)
 
     def hand_on_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:
         """Hand on a row of frames that are plain, or our own, and have one way, if it is known to whom.
