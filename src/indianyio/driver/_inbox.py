@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import anyio
 
 from indianyio._link import DriverLink
+from indianyio._rated_log import RatedLog
 from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import NewEvent, getProperties, new_event
@@ -89,6 +90,7 @@ class Inbox:
         self._writes = writes
         self._snooped = snooped
         self._blobs = blobs
+        self._log = RatedLog(logger)
 
     def receive(self, frame: Frame) -> Awaitable[None] | None:
         """Deal with one message; return what has to be awaited before the next, if anything."""
@@ -109,7 +111,7 @@ class Inbox:
 
     def refuse(self, vector: AnyVector, reason: str) -> None:
         """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
-        logger.warning("%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
+        self._log.warning("refused", "%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
         vector.note_refusal()
 
         def make() -> WireMessage | None:
@@ -201,7 +203,8 @@ class Inbox:
             self.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
 
     def _answer_unknown(self, write: NewVector) -> None:
-        logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, write.device, write.name)
+        unknown = "%s: a write to %s.%s, which does not exist"
+        self._log.warning("unknown", unknown, self._link.name, write.device, write.name)
         text = f"[WARNING] there is no property {write.name}"
         answer = Message(device=write.device, timestamp=format_timestamp(datetime.now(UTC)), message=text)
         self._replies.answer(("unknown", write.device), lambda: answer)
@@ -227,7 +230,8 @@ class Inbox:
         key = (frame.device, frame.name)
         while not self._snooped.put(key, arrival):
             # The newest word of a weather station counts; nobody waits for an answer to the oldest.
-            logger.warning("%s: snoopevent is behind: an event of %s.%s is dropped", self._link.name, *key)
+            behind = "%s: snoopevent is behind: an event of %s.%s is dropped"
+            self._log.warning("behind", behind, self._link.name, *key)
             if not self._snooped.drop_oldest(key):
                 return
         frame.attachments = ()

@@ -153,7 +153,10 @@ class LocalLink:
         data = b"".join(encode_blob_parts(update, base64)).rstrip()
         frame = Frame(update.tag, data, attachments, len(attachments))
         if self._count(frame):
-            await self._hub.hand_on_heavy(self, frame)
+            if self._hub.is_heavy(frame):
+                await self._hub.hand_on_heavy(self, frame)
+            else:
+                self._hub.hand_on(self, frame)
         self.offer(ping)
         await self._give_way()
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import anyio
 
+from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream, SocketStream
 from indianyio.model import OUTBOX_BYTES, DriverOutbox, PeerStatistics, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector, require_xml_text
@@ -39,12 +40,13 @@ class RemotePort(FeederPort):
         # Another server passes on what any of its clients sends.
         super().__init__(hub, stream, outbox, name=name, debug=debug, forgiving=True)
         self._kept_back = frozenset() if blobs else _ABOUT_BLOBS
+        self._log = RatedLog(logger)
 
     def deliver(self, relay: Relayed) -> Room:
         """Queue a message, unless it is a BLOB or asks for some and none may pass."""
         if self._kept_back and (tag := relay.came[0].tag) in self._kept_back:
             level = logging.WARNING if tag == NewBLOBVector.tag else logging.DEBUG
-            logger.log(level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
+            self._log.log(tag, level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
             return Room.ENOUGH
         return super().deliver(relay)
 
