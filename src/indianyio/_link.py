@@ -49,10 +49,10 @@ _UNCLAIMED = 4 * MAX_DESCRIPTORS
 # which needs some turns of the loop, is still answered within a tenth of a second.
 _TURN_SECONDS = 0.002
 
-# How much is framed at a time where messages are small; of the smallest there are 1600 in it.
-_PIECE_BYTES = 16 << 10
-# With fewer elements than these, what was received is framed as it is; it is part of a BLOB as a rule.
-_FEW_ELEMENTS = 256
+# How many tags are framed at a time: as messages of their own they take ten milliseconds, as parts of longer ones,
+# which nearly all are, a few. No piece is so short that it costs more to cut it than to frame it.
+_PIECE_TAGS = 2048
+_LEAST_PIECE_BYTES = 4 << 10
 
 _IS_PLAIN = attrgetter("plain")
 
@@ -185,18 +185,19 @@ class Link(SendingLink):
             _close_all(self._arrived)
 
     async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
+        # Before each step, not behind it: receiving gives way as well, and twice would be once too often.
         turn = Turn()
         for piece in _pieces(data):
+            if turn.over:
+                await turn.give_way()
             for plain, items in groupby(self._framer.feed(piece), _IS_PLAIN):
                 if plain and handle_plain is not None and not self._debug:
                     await handle_plain([item for item in items if isinstance(item, Frame)], turn)
-                else:
-                    for item in items:
-                        await self._dispatch(item, handle)
-                        if turn.over:
-                            await turn.give_way()
-            if turn.over:
-                await turn.give_way()
+                    continue
+                for item in items:
+                    if turn.over:
+                        await turn.give_way()
+                    await self._dispatch(item, handle)
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used.
@@ -263,10 +264,12 @@ class Link(SendingLink):
 
 def _pieces(data: bytes) -> Iterator[bytes]:
     """Yield what was received in pieces none of which has more messages than can be framed in a moment."""
-    if len(data) <= _PIECE_BYTES or data.count(b"<") <= _FEW_ELEMENTS:
+    tags = data.count(b"<")
+    if tags <= _PIECE_TAGS:
         yield data
     else:
-        yield from (data[start : start + _PIECE_BYTES] for start in range(0, len(data), _PIECE_BYTES))
+        size = max(_LEAST_PIECE_BYTES, len(data) * _PIECE_TAGS // tags)
+        yield from (data[start : start + size] for start in range(0, len(data), size))
 
 
 def _close_all(attachments: deque[Attachment]) -> None:

@@ -167,9 +167,9 @@ class FeederPort(WirePort):
             await super()._receive_plain(frames, turn)
             return
         for position in range(len(frames)):
-            await self._receive_next(frames, position)
             if turn.over:
                 await turn.give_way()
+            await self._receive_next(frames, position)
 
     def _show(self, way: str, frames: Sequence[Frame]) -> None:
         for frame in frames:

@@ -134,6 +134,10 @@ class WirePort:
     async def _receive_plain(self, frames: Sequence[Frame], turn: Turn) -> None:
         position = 0
         while position < len(frames) and not self._refused:
+            if turn.over:
+                await turn.give_way()
+                if self._refused:
+                    return
             start, position = position, self._hub.hand_on_known(self, frames, position)
             if position > start:
                 passed = frames[start:position]
@@ -141,8 +145,6 @@ class WirePort:
                 self._link.note(None)
             else:
                 position = await self._receive_next(frames, position)
-            if turn.over:
-                await turn.give_way()
 
     async def _receive_next(self, frames: Sequence[Frame], position: int) -> int:
         """Receive one frame of a row, and return the index of the next."""
