@@ -65,7 +65,7 @@ async def converse(wire: Wire, answers: Sequence[bytes]) -> list[tuple[str, byte
         for data in answers:
             outgoing = Outgoing((data,))
             outbox.add(outgoing)
-            link.push(outgoing)
+            link.push()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.read, answer)
@@ -105,8 +105,8 @@ async def test_nothing_goes_at_once_that_is_no_answer() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.write)
         await anyio.wait_all_tasks_blocked()
-        outbox.add(outgoing := Outgoing((b"<a/>",)))
-        link.push(outgoing)
+        outbox.add(Outgoing((b"<a/>",)))
+        link.push()
         assert wire.sent == []
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
@@ -121,13 +121,13 @@ async def test_nothing_overtakes_what_the_writer_is_sending() -> None:
 
     def answer(_: object) -> None:
         for data in (b"<a/>", b"<b/>"):
-            outbox.add(outgoing := Outgoing((data,)))
-            link.push(outgoing)
+            outbox.add(Outgoing((data,)))
+            link.push()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.read, answer)
-        outbox.add(outgoing := Outgoing((b"<first/>",)))
-        link.push(outgoing)
+        outbox.add(Outgoing((b"<first/>",)))
+        link.push()
         wire.request()
         tasks.start_soon(link.write)
         await anyio.wait_all_tasks_blocked()

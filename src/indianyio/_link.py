@@ -9,8 +9,9 @@ the outbox, so nothing can come between its bytes (faults.md D8).
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol, TypeAlias
@@ -18,11 +19,12 @@ from typing import Protocol, TypeAlias
 import anyio
 import anyio.lowlevel
 
-from indianyio._drop_log import DropLog
+from indianyio._link_sending import SendingLink, shown
+from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
-from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError
-from indianyio.model import Outbox, Outgoing
+from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
+from indianyio.model import Outbox
 from indianyio.protocol import (
     Attachment,
     Frame,
@@ -32,12 +34,9 @@ from indianyio.protocol import (
     Unusable,
     WireMessage,
     decode,
-    encode,
 )
-from indianyio.protocol._encoder import encode_blob_parts, encode_parts
-from indianyio.protocol._relay import require_size
 
-__all__ = ["DriverLink", "FrameHandler", "Link"]
+__all__ = ["DriverLink", "FrameHandler", "Link", "Turn"]
 
 logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger("indianyio.wire")
@@ -46,22 +45,42 @@ wire_logger = logging.getLogger("indianyio.wire")
 # its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
 _UNCLAIMED = 4 * MAX_DESCRIPTORS
 
-# How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
-_SHOWN_BYTES = 4096
+# How long the messages of one peer may keep the event loop: with ten peers that flood at the same time an Abort,
+# which needs some turns of the loop, is still answered within a tenth of a second.
+_TURN_SECONDS = 0.002
 
-# For how long a peer must have taken nothing to count as one that does not read, once the end has begun.
-_PATIENCE_SECONDS = 0.2
+# How many tags are framed at a time: as messages of their own they take ten milliseconds, as parts of longer ones,
+# which nearly all are, a few. No piece is so short that it costs more to cut it than to frame it.
+_PIECE_TAGS = 2048
+_LEAST_PIECE_BYTES = 4 << 10
 
-# What is sent at once as an answer: any socket holds more.
-_PROMPT_BYTES = 64 << 10
-
-# How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
-_TURN_BYTES = 16 << 10
+# A driver that prints on its output does so all night; ten lines of that a minute are enough to see what it is.
+_DROPS_SECONDS = 60.0
 
 _IS_PLAIN = attrgetter("plain")
 
-FrameHandler: TypeAlias = Callable[[Frame], None]
-PlainHandler: TypeAlias = Callable[[Sequence[Frame]], None]
+FrameHandler: TypeAlias = Callable[[Frame], Awaitable[None] | None]
+"""Deals with a frame, and returns what has to be awaited before the next, if anything."""
+
+PlainHandler: TypeAlias = Callable[[Sequence[Frame], "Turn"], Awaitable[None]]
+"""Deals with frames, and gives way whenever its turn is over."""
+
+
+class Turn:
+    """How long one peer's messages have kept the event loop since the others had their turn."""
+
+    def __init__(self) -> None:
+        self._end = time.perf_counter() + _TURN_SECONDS
+
+    @property
+    def over(self) -> bool:
+        """Whether the others are to have their turn now."""
+        return time.perf_counter() >= self._end
+
+    async def give_way(self) -> None:
+        """Let the others have their turn, and begin a new one."""
+        await anyio.lowlevel.checkpoint()
+        self._end = time.perf_counter() + _TURN_SECONDS
 
 
 class DriverLink(Protocol):
@@ -113,7 +132,7 @@ class DriverLink(Protocol):
         """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
 
 
-class Link:
+class Link(SendingLink):
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
@@ -136,38 +155,22 @@ class Link:
         decoding: bool = False,
         debug: bool = False,
     ) -> None:
-        self.name = stream.name
+        super().__init__(stream, outbox=outbox, debug=debug)
         self.carries_attachments = stream.carries_attachments
         self.limits = limits
-        self._stream = stream
         self._framer = Framer(limits, forgiving=forgiving, decoding=decoding)
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
-        self._outbox = outbox
-        self._turn = anyio.Lock()
-        self._filled = anyio.Event()
-        self._drained = anyio.Event()
-        self._senders_wait = False
-        self._writer_waits = False
-        self._asked = False
-        self._begun = b""
-        self._unyielded_bytes = 0
-        self._hurried = False
-        self._stalled = False
-        self._sent_parts = 0
-        self._closed = False
-        self._debug = debug
-        self._drops = DropLog(logger, stream.name)
-
-    # -- what arrives ------------------------------------------------------------------------------------------
+        self._dropped = RatedLog(logger, clock=anyio.current_time, seconds=_DROPS_SECONDS)
 
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
 
-        A frame's attachments are closed when ``handle`` returns, unless it took them off the frame. What cannot be
-        used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link forgives.
+        A frame's attachments are closed when it was dealt with, unless ``handle`` took them off the frame. What
+        cannot be used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link
+        forgives. However much comes at once, the other tasks have their turn every two milliseconds.
 
-        :param handle: called with each frame; must not wait.
+        :param handle: called with each frame.
         :param handle_plain: called, if there is one, with plain frames instead, as many as have come in a row. That
             saves a server most of its time.
         :return: why the reading ended, in words for a log line.
@@ -180,12 +183,7 @@ class Link:
                 if not received.data:
                     self._report_rest()
                     return "the peer closed the stream"
-                for plain, items in groupby(self._framer.feed(received.data), _IS_PLAIN):
-                    if plain and handle_plain is not None and not self._debug:
-                        handle_plain([item for item in items if isinstance(item, Frame)])
-                    else:
-                        for item in items:
-                            self._dispatch(item, handle)
+                await self._take_in(received.data, handle, handle_plain)
                 if len(self._arrived) > _UNCLAIMED:
                     raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             raise self._framer.failure
@@ -195,8 +193,23 @@ class Link:
         except ConnectionLostError as error:
             return f"the connection was lost: {error}"
         finally:
-            self._drops.flush()
+            self._dropped.flush()
             _close_all(self._arrived)
+
+    async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
+        # Before each step, not behind it: receiving gives way as well, and twice would be once too often.
+        turn = Turn()
+        for piece in _pieces(data):
+            if turn.over:
+                await turn.give_way()
+            for plain, items in groupby(self._framer.feed(piece), _IS_PLAIN):
+                if plain and handle_plain is not None and not self._debug:
+                    await handle_plain([item for item in items if isinstance(item, Frame)], turn)
+                    continue
+                for item in items:
+                    if turn.over:
+                        await turn.give_way()
+                    await self._dispatch(item, handle)
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why not; then the frame knows that, too.
@@ -224,7 +237,7 @@ class Link:
             self._framer.count_unusable(unusable)
             self._report(unusable)
 
-    def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
+    async def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
             _close_all(self._claim(item.attached))
             self._report(item)
@@ -232,9 +245,11 @@ class Link:
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
         if self._debug:
-            wire_logger.debug("%s -> %s", self.name, _shown(item.data))
+            wire_logger.debug("%s -> %s", self.name, shown(item.data))
         try:
-            handle(item)
+            rest = handle(item)
+            if rest is not None:
+                await rest
         except RemoteProtocolError:
             raise
         except Exception:
@@ -251,222 +266,24 @@ class Link:
         return deque(self._arrived.popleft() for _ in range(min(count, len(self._arrived))))
 
     def _report(self, dropped: Unusable) -> None:
-        self._drops.report(dropped, anyio.current_time())
+        text = "%s: dropped %d bytes: %s: %r"
+        self._dropped.warning("dropped", text, self.name, dropped.size, dropped.reason, dropped.excerpt)
 
     def _report_rest(self) -> None:
         for dropped in self._framer.close():
             self._report(dropped)
 
-    # -- what is sent ------------------------------------------------------------------------------------------
 
-    async def send(self, message: WireMessage) -> None:
-        """Put one message into the outbox, waiting while that is full.
-
-        Messages of one task keep their order, and tasks that wait are served in the order in which they came. A
-        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. The
-        other tasks have their turn every few messages, so that a loop of sends delays no Abort.
-
-        Cancelled, it has put in the message whole or not at all; it puts in nothing for a task that was cancelled
-        before, as an exposure is whose Abort came in its last moment.
-
-        :raises ValueError: XML cannot carry a text of it.
-        :raises LocalProtocolError: it is longer than INDI servers take.
-        """
-        await self._send(_outgoing(message))
-
-    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
-
-        So the messages say what holds when they are sent, however long that takes, and nothing comes between them.
-        One that cannot be sent is logged, and costs the others nothing.
-        """
-        async with self._turn:
-            await self._room()
-            for message in make():
-                self._put_answer(message)
-
-    async def send_blobs(
-        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
-    ) -> None:
-        """Put a BLOB vector and the ping behind it into the outbox, as :meth:`send` does, with nothing between.
-
-        :param update: the BLOBs. Their attachments are the link's to close once this has returned; until then, and
-            when it is cancelled, they are the caller's.
-        :param base64: the contents of those that have no attachment, by member, in slices.
-        :param ping: asks the peer whether it has taken them.
-        """
-        attached = [one for one in update.members if one.attachment is not None]
-        parts = encode_blob_parts(update, base64)
-        require_size(update, parts)
-        outgoing = Outgoing(
-            (*parts, encode(ping)),
-            tuple(one.attachment for one in attached if one.attachment is not None),
-            sum(int(one.len or 0) for one in attached),
-        )
-        await self._send(outgoing)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether :meth:`send` would not wait: there is room, and nobody is waiting for some."""
-        return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
-
-    def offer(self, message: WireMessage) -> bool:
-        """Put one message into the outbox if that takes no waiting; one that cannot be sent is logged.
-
-        :return: whether the message was taken.
-        """
-        if self.has_room:
-            self._put_answer(message)
-            return True
-        return False
-
-    def push(self, outgoing: Outgoing) -> None:
-        """Let a message go out that has just been put into the outbox, for whoever does that without :meth:`send`.
-
-        The first message after something has come from the peer is its answer as a rule, and somebody waits for
-        that. If nothing else is on its way it is given to the kernel here and now, which saves a change of tasks.
-        Whatever else there is the writer sends when its turn comes, many messages at a time.
-        """
-        if self._asked and self._writer_waits and not outgoing.attachments and outgoing.size <= _PROMPT_BYTES:
-            self._asked = False
-            # The box was empty, or the writer would not wait; so there is nothing else in it.
-            data = b"".join(part for taken in self._outbox.take() for part in taken.parts)
-            sent = self._stream.send_now(data)
-            if data and sent == len(data):
-                self._sent_parts += 1
-                return
-            self._begun = data[sent:]
-        self._wake_writer()
-
-    def _wake_writer(self) -> None:
-        self._writer_waits = False
-        self._filled.set()
-
-    def hurry(self) -> None:
-        """Let no send wait for a peer that has stopped reading: the time that is left belongs to the instrument.
-
-        A send waits only as long as the peer takes something. If it does not for a moment, the outbox is filled to
-        twice its size, and what comes beyond is dropped.
-        """
-        self._hurried = True
-        self._wake_senders()
-
-    def close(self) -> None:
-        """Accept nothing more; :meth:`write` sends what there is and returns."""
-        self._closed = True
-        self._wake_writer()
-
-    async def write(self) -> str:
-        """Send what is put into the outbox until :meth:`close` was called and all is sent, or the peer has gone.
-
-        Cancelled in the middle of a message it leaves the stream unusable for sending.
-
-        :return: why the writing ended, in words for a log line.
-        """
-        try:
-            while True:
-                await self._write_begun()
-                for outgoing in self._outbox.take():
-                    await self._write_one(outgoing)
-                self._wake_senders()
-                if self._outbox.queued_bytes:
-                    continue
-                if self._closed:
-                    return "everything was sent"
-                self._writer_waits = not self._filled.is_set()
-                await self._filled.wait()
-                self._filled = anyio.Event()
-        except ConnectionLostError as error:
-            return f"the peer stopped reading: {error}"
-        finally:
-            self._writer_waits = False
-            self._outbox.discard()
-            self._wake_senders()
-
-    async def _send(self, outgoing: Outgoing) -> None:
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if self.has_room:
-            self._put(outgoing)
-        else:
-            async with self._turn:
-                await self._room()
-                self._put(outgoing)
-        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
-            # Behind the message, not before it: another task would put a newer one in front of it.
-            self._unyielded_bytes = 0
-            await anyio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _room(self) -> None:
-        """Wait for room; once the end has begun, only as long as the peer is reading at all."""
-        while self._outbox.full and not (self._outbox.discarding or self._stalled):
-            before = self._sent_parts
-            self._senders_wait = True
-            with anyio.move_on_after(_PATIENCE_SECONDS if self._hurried else float("inf")):
-                await self._drained.wait()
-                continue
-            self._stalled = self._hurried and self._sent_parts == before
-
-    def _put_answer(self, message: WireMessage) -> None:
-        """Put in what nobody waits for who could be told of a failure."""
-        try:
-            self._put(_outgoing(message))
-        except LocalProtocolError as error:
-            logger.error("%s: an answer cannot be sent: %s", self.name, error)
-
-    def _put(self, outgoing: Outgoing) -> None:
-        if self._deaf:
-            outgoing.close()
-            return
-        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
-            logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
-            outgoing.close()
-            return
-        if self._debug:
-            wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
-        self._unyielded_bytes += outgoing.size
-        self._outbox.add(outgoing)
-        self.push(outgoing)
-
-    @property
-    def _deaf(self) -> bool:
-        """Whether whatever is sent is dropped, because nobody is there to read it."""
-        return self._closed or self._outbox.discarding
-
-    def _wake_senders(self) -> None:
-        """Let those who wait for room look again."""
-        if self._senders_wait:
-            self._senders_wait = False
-            self._drained.set()
-            self._drained = anyio.Event()
-
-    async def _write_begun(self) -> None:
-        """Send the rest of an answer that did not go at once."""
-        if self._begun:
-            data, self._begun = self._begun, b""
-            await self._stream.send(data)
-
-    async def _write_one(self, outgoing: Outgoing) -> None:
-        attachments = outgoing.attachments
-        try:
-            for part in outgoing.parts:
-                await self._stream.send(part, attachments)
-                self._sent_parts += 1
-                attachments = ()
-        finally:
-            outgoing.close()
-
-
-def _outgoing(message: WireMessage) -> Outgoing:
-    parts = tuple(encode_parts(message))
-    require_size(message, parts)
-    return Outgoing(parts)
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Yield what was received in pieces none of which has more messages than can be framed in a moment."""
+    tags = data.count(b"<")
+    if tags <= _PIECE_TAGS:
+        yield data
+    else:
+        size = max(_LEAST_PIECE_BYTES, len(data) * _PIECE_TAGS // tags)
+        yield from (data[start : start + size] for start in range(0, len(data), size))
 
 
 def _close_all(attachments: deque[Attachment]) -> None:
     while attachments:
         attachments.popleft().close()
-
-
-def _shown(data: bytes) -> str:
-    text = data[:_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
-    return text if len(data) <= _SHOWN_BYTES else f"{text} ... ({len(data)} bytes)"

@@ -18,7 +18,7 @@ from indianyio import newBLOBVector, newNumberVector, newSwitchVector
 from indianyio._transports import SharedMemory, memory_pair
 from indianyio.driver import NewEvent
 from indianyio.examples.mount import Mount
-from indianyio.model import SnoopEvent
+from indianyio.model import SnoopEvent, setTextVector
 from indianyio.protocol import (
     DefNumberVector,
     DelProperty,
@@ -44,6 +44,33 @@ async def settle(peer: Peer) -> None:
     while (await peer.expect(PingReply)).uid != "settled":
         pass
     await anyio.wait_all_tasks_blocked()
+
+
+# -- many messages at once -----------------------------------------------------------------------------------------
+
+
+async def test_writes_and_updates_of_one_chunk_are_all_handled_by_handlers_that_do_not_wait() -> None:
+    written: list[float] = []
+
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        assert isinstance(event, newNumberVector)
+        written.append(float(event["position"]))
+
+    driver = Gadget(on_write=on_write)
+    driver.snoop("Box", "T", 30)
+    updates = "".join(
+        f'<setTextVector device="Box" name="T" state="Ok"><oneText name="t">{number}</oneText></setTextVector>'
+        for number in range(200)
+    )
+    async with running(driver) as peer:
+        await peer.send(updates)
+        await settle(peer)
+        await peer.send("".join(new_number(number) for number in range(101)))
+        await settle(peer)
+    assert [event["t"] for event in driver.snooped if isinstance(event, setTextVector)] == [
+        str(number) for number in range(200)
+    ]
+    assert written == list(range(101))
 
 
 # -- a peer that does not read -------------------------------------------------------------------------------------

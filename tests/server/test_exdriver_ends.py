@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import subprocess
 from pathlib import Path
@@ -13,9 +12,11 @@ import anyio
 import pytest
 import trio
 
+from indianyio._vocabulary import Limits
 from indianyio.protocol import DefTextVector, DelProperty, Message, SetBLOBVector, SetTextVector
 from indianyio.server import _lives
 from indianyio.server._exdrivers import ExternalDriver
+from indianyio.server._hub import Hub
 from indianyio.server._processes import REAP_SECONDS
 from tests.driver.test_life import CancelAtStep
 from tests.server.programs import Programs, gone, process_of, value_shown, write
@@ -55,7 +56,7 @@ async def test_s9_a_program_that_closes_its_side_is_ended_and_started_again(prog
         assert gone(first)
 
 
-async def test_s10_a_program_that_does_not_read_is_ended_and_started_again(
+async def test_s10_a_program_that_does_not_read_is_sent_no_more_and_lives(
     programs: Programs, caplog: pytest.LogCaptureFixture
 ) -> None:
     driver = programs.driver(
@@ -63,17 +64,17 @@ async def test_s10_a_program_that_does_not_read_is_ended_and_started_again(
     )
     async with feeding(new_hub(), driver) as watcher:
         first = await process_of(watcher)
-        for _ in range(10_000):
-            watcher.say(write("x" * 100))
-            if watcher.received and isinstance(watcher.received[-1], DelProperty):
-                break
+        for _ in range(2000):
+            watcher.say(write("x" * 1000))
             await anyio.lowlevel.checkpoint()
-        assert "it does not read" in ((await watcher.expect(Message, device="Box")).message or "")
-        assert await process_of(watcher) != first
-        assert gone(first)
-    assert driver.restarts_done == 1
-    (warning,) = (text for text in texts(caplog, logging.WARNING) if "does not read" in text)
-    assert re.match(r"box: .* \d+ bytes wait for it, more than 10000", warning)
+        answer = await watcher.expect(SetTextVector, device="Box", state="Alert")
+        assert "waits for box" in (answer.message or "")
+        assert not gone(first)
+        assert driver.statistics().queued_bytes < 12_000
+    assert driver.restarts_done == 0
+    lines = [text for text in texts(caplog, logging.WARNING) if "is refused" in text]
+    assert 1 <= len(lines) <= 10
+    assert lines[0].startswith("the watcher: a newTextVector is refused: too much of what it sent waits for box")
 
 
 async def test_s10_a_program_that_ignores_sigterm_is_killed_after_twice_the_grace(
@@ -257,12 +258,14 @@ async def test_a_driver_that_the_hub_does_not_take_is_stopped_for_good(
 
 async def test_a_driver_that_snoops_another_and_breaks_a_rule_is_no_duplicate(programs: Programs) -> None:
     broken = programs.driver(
-        "say('<getProperties version=\"1.7\" device=\"Box\"/>')\nsay('<x' + 'y' * 2_000_000)\nwhile True: hear()",
+        'say(\'<getProperties version="1.7" device="Box"/>\')\n'
+        'say(\'<setBLOBVector device="Other" name="I"><oneBLOB name="i" size="3">\' + \'y\' * 2_000_000)\n'
+        "while True: hear()",
         "broken",
         device="Other",
         restarts=1,
     )
-    hub = new_hub()
+    hub = Hub(Limits(blob_bytes=1_500_000))
     async with feeding(hub, programs.driver()) as watcher:
         await watcher.expect(DefTextVector, device="Box")
         with anyio.fail_after(10):

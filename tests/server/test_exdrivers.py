@@ -342,6 +342,7 @@ class Silent:
     """A peer that takes everything."""
 
     name = "silent"
+    attaches = None
 
     def deliver(self, relay: Relayed) -> None:
         """Take it."""

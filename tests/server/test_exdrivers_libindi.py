@@ -22,6 +22,7 @@ from indianyio.protocol import (
     SetSwitchVector,
 )
 from indianyio.server._exdrivers import ExternalDriver
+from tests.server.doors import serving
 from tests.server.watching import feeding, new_hub, nothing_left
 
 pytestmark = [
@@ -80,3 +81,37 @@ async def test_several_simulators_side_by_side() -> None:
             began = anyio.current_time()
         assert anyio.current_time() - began < 4, "none of them had to be told twice"
     assert all(driver.statistics().messages_in for driver in drivers)
+
+
+async def test_a_flood_of_requests_costs_the_program_nothing_and_delays_no_write() -> None:
+    driver = ExternalDriver("indi_simulator_telescope", restarts=1)
+    with nothing_left():
+        async with serving(feeders=[driver]) as (door, _):
+            flooder, other = await door.knock(), await door.knock()
+            with anyio.fail_after(20):
+                while not [one for one in other.received if isinstance(one, DefSwitchVector)]:
+                    await other.get_properties("Telescope Simulator", "DEBUG")
+                    with anyio.move_on_after(0.2):
+                        await other.expect(DefSwitchVector, device="Telescope Simulator")
+            request = '<getProperties version="1.7" device="Telescope Simulator" name="CONNECTION"/>'
+
+            async def flood() -> None:
+                while True:
+                    await flooder.send(request * 1000)
+
+            async def read() -> None:
+                while True:
+                    await flooder.receive()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(flood)
+                tasks.start_soon(read)
+                for name, word in (("ENABLE", "On"), ("DISABLE", "Off"), ("ENABLE", "On")):
+                    member = f'<oneSwitch name="{name}">On</oneSwitch>'
+                    write = f'<newSwitchVector device="Telescope Simulator" name="DEBUG">{member}</newSwitchVector>'
+                    with anyio.fail_after(20):
+                        await other.send(write)
+                        await other.expect(SetSwitchVector, {"ENABLE": word})
+                tasks.cancel_scope.cancel()
+            assert driver.restarts_done == 0
+            assert not [one for one in other.received if isinstance(one, DelProperty) and one.name is None]

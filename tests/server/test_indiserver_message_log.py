@@ -82,6 +82,7 @@ def test_a_folder_that_is_not_there_stops_nothing_and_is_told_once(
 
 class Silent:
     name = "silent"
+    attaches = None
 
     def deliver(self, relay: Relayed) -> None:
         pass

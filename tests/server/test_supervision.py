@@ -75,7 +75,7 @@ def test_a_limit_is_one_on_all_attempts_together() -> None:
 @pytest.mark.anyio
 async def test_what_fails_in_a_port_is_logged_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(WirePort):
-        def _receive(self, frame: Frame) -> None:
+        def _receive(self, frame: Frame, *, more: bool = False) -> None:
             raise RuntimeError("a bug")
 
     near, far = memory_pair(names=("broken", "test"))

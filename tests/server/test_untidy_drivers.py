@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from indianyio._drop_log import DropLog
 from indianyio.protocol import (
     DefTextVector,
     EnableBLOB,
@@ -15,7 +14,6 @@ from indianyio.protocol import (
     SetBLOBVector,
     SetNumberVector,
     SetTextVector,
-    Unusable,
 )
 from tests.driver.gadget import DEVICE
 from tests.server.network import Echo, fence, listening
@@ -128,19 +126,3 @@ async def test_an_unreadable_message_that_is_no_write_is_not_answered() -> None:
         await client.send(b"<getProperties version=1/><newTextVector name='TEXT' x=1/><enableBLOB x=1/>")
         await fence(client)
         assert len(client.received) == before + 1
-
-
-# -- the log ---------------------------------------------------------------------------------------------------
-
-
-def test_the_log_of_what_is_dropped_has_ten_lines_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    log = DropLog(logging.getLogger("test"), "wheel")
-    for second in range(0, 600, 2):
-        log.report(Unusable("no XML", b"poll", 5), 1000.0 + second)
-    log.flush()
-    log.flush()
-    lines = texts(caplog, logging.WARNING)
-    assert len(lines) == 10 * 10 + 10
-    assert lines[0] == "wheel: dropped 5 bytes: no XML: b'poll'"
-    assert lines[9].endswith("; more of this is only counted for a minute")
-    assert lines[10] == "wheel: dropped 20 more, 100 bytes"

@@ -28,6 +28,7 @@ class Watcher:
 
     def __init__(self, hub: Hub) -> None:
         self.name = "the watcher"
+        self.attaches = False
         self.received: list[WireMessage] = []
         self.refused: list[str] = []
         self._hub = hub

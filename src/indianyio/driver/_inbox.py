@@ -7,7 +7,7 @@ What other drivers say goes to the lane of what is snooped. Nothing here calls t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import anyio
 
 from indianyio._link import DriverLink
+from indianyio._rated_log import RatedLog
 from indianyio._transports import flaw_of
 from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
@@ -92,10 +93,12 @@ class Inbox:
         self._writes = writes
         self._snooped = snooped
         self._blobs = blobs
+        self._log = RatedLog(logger)
 
-    def receive(self, frame: Frame) -> None:
-        """Deal with one message."""
+    def receive(self, frame: Frame) -> Awaitable[None] | None:
+        """Deal with one message; return what has to be awaited before the next, if anything."""
         self._HANDLERS.get(frame.tag, Inbox._overhear)(self, frame)
+        return self._writes.make_room() or self._snooped.make_room()
 
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""
@@ -111,7 +114,7 @@ class Inbox:
 
     def refuse(self, vector: AnyVector, reason: str) -> None:
         """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
-        logger.warning("%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
+        self._log.warning("refused", "%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
         vector.note_refusal()
 
         def make() -> WireMessage | None:
@@ -214,12 +217,14 @@ class Inbox:
             return None
         vector = device[name]
         if not vector.is_enabled:
-            logger.info("%s: a write to %s.%s, which is disabled", self._link.name, devicename, name)
+            disabled = "%s: a write to %s.%s, which is disabled"
+            self._log.log("disabled", logging.INFO, disabled, self._link.name, devicename, name)
             return None
         return vector
 
     def _answer_unknown(self, devicename: str, name: str) -> None:
-        logger.warning("%s: a write to %s.%s, which does not exist", self._link.name, devicename, name)
+        unknown = "%s: a write to %s.%s, which does not exist"
+        self._log.warning("unknown", unknown, self._link.name, devicename, name)
         text = brief(f"[WARNING] there is no property {name}")
         answer = Message(device=devicename, timestamp=format_timestamp(datetime.now(UTC)), message=text)
         self._replies.answer(("unknown", devicename), lambda: answer)
@@ -238,14 +243,14 @@ class Inbox:
         now = datetime.now(UTC)
         arrival = Arrival.of(frame, message, lambda: snoop_event(message, frame.data, now, self._link.limits))
         if arrival.size > self._link.limits.blob_bytes:
-            logger.warning(
-                "%s: snooped %s.%s: %d bytes are too many", self._link.name, frame.device, frame.name, arrival.size
-            )
+            large = "%s: snooped %s.%s: %d bytes are too many"
+            self._log.warning("large", large, self._link.name, frame.device, frame.name, arrival.size)
             return
         key = (frame.device, frame.name)
         while not self._snooped.put(key, arrival):
             # The newest word of a weather station counts; nobody waits for an answer to the oldest.
-            logger.warning("%s: snoopevent is behind: an event of %s.%s is dropped", self._link.name, *key)
+            behind = "%s: snoopevent is behind: an event of %s.%s is dropped"
+            self._log.warning("behind", behind, self._link.name, *key)
             if not self._snooped.drop_oldest(key):
                 return
         frame.attachments = ()

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
+import anyio.lowlevel
+
 from indianyio.driver._background import Job
 
 __all__ = ["Lanes"]
@@ -64,6 +66,7 @@ class Lanes(Generic[E]):
         self._held_bytes = 0
         self._lanes: dict[Hashable, deque[E]] = {}
         self._beginning: deque[Hashable] = deque()
+        self._filled: Hashable | None = None
 
     def put(self, key: Hashable, event: E) -> bool:
         """Queue an event behind those of the same key.
@@ -81,7 +84,26 @@ class Lanes(Generic[E]):
                 self._spawn(self._run_next)
         else:
             lane.append(event)
+            if len(lane) >= self._limit_events:
+                self._filled = key
         return True
+
+    def make_room(self) -> Awaitable[None] | None:
+        """Return what whoever puts events in has to await before the next, if anything: a lane has become full.
+
+        Its handler may not have had its turn yet, as when many events arrive at once; then it gets it. One that has
+        been waiting for something is not waited for.
+        """
+        return None if self._filled is None else self._let_move()
+
+    async def _let_move(self) -> None:
+        key, self._filled = self._filled, None
+        # Lanes begin one after the other, each in a turn of the loop; then this one has a turn, wherever it comes.
+        for _ in range(len(self._beginning) + 2):
+            lane = self._lanes.get(key)
+            if lane is None or len(lane) < self._limit_events:
+                return
+            await anyio.lowlevel.checkpoint()
 
     def _has_room(self, lane: deque[E] | None, size: int) -> bool:
         if lane is None and len(self._lanes) >= self._limit_lanes:

@@ -35,13 +35,21 @@ class WatchedHub(Hub):
         super().__init__(limits)
         self._watchers = watchers
 
-    def hand_on(self, port: Port, frame: Frame) -> None:
+    def hand_on(self, port: Port, frame: Frame, *, more: bool = False) -> None:
         """Show a frame to the watchers, and hand it on."""
+        self._show(port, frame)
+        super().hand_on(port, frame, more=more)
+
+    async def hand_on_heavy(self, port: Port, frame: Frame) -> None:
+        """Show a large frame to the watchers, and hand it on."""
+        self._show(port, frame)
+        await super().hand_on_heavy(port, frame)
+
+    def _show(self, port: Port, frame: Frame) -> None:
         if self._watchers:
             kind = self.router.kind(port)
             for watch in self._watchers:
                 watch(port, kind, frame)
-        super().hand_on(port, frame)
 
 
 def keeping_messages(log: MessageLog) -> Watcher:

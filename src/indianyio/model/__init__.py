@@ -15,6 +15,7 @@ from indianyio.model._deliveries import (
     Delivery,
     Routed,
 )
+from indianyio.model._driver_outbox import DriverOutbox, Rank, rank_of
 from indianyio.model._events import (
     DEFAULT_LIMITS,
     Event,
@@ -24,11 +25,13 @@ from indianyio.model._events import (
     event_table,
     read_blobs,
 )
+from indianyio.model._fair_queue import HOLDING_BYTES, SHARE_BYTES, FairQueue, Room
 from indianyio.model._fanout import (
     DROP_STREAM_BYTES,
     OUTBOX_BYTES,
     PeerOutbox,
     PeerStatistics,
+    Traffic,
     Verdict,
 )
 from indianyio.model._kinds import (
@@ -54,7 +57,7 @@ from indianyio.model._outbox import (
     Outgoing,
 )
 from indianyio.model._relay import PlainRelay, Relay, Relayed
-from indianyio.model._router_frames import write_refusal
+from indianyio.model._router_frames import refusal
 from indianyio.model._routes import PeerKind
 from indianyio.model._routing import Router
 from indianyio.model._snoop_events import (
@@ -92,7 +95,9 @@ __all__ = [
     "DEFAULT_FORMAT",
     "DEFAULT_LIMITS",
     "DROP_STREAM_BYTES",
+    "HOLDING_BYTES",
     "OUTBOX_BYTES",
+    "SHARE_BYTES",
     "SHORTEST_TIMEOUT_SECONDS",
     "AnyVector",
     "BLOBFile",
@@ -100,7 +105,9 @@ __all__ = [
     "BLOBValue",
     "BLOBVectorModel",
     "Delivery",
+    "DriverOutbox",
     "Event",
+    "FairQueue",
     "Kind",
     "LightMember",
     "LightVectorModel",
@@ -115,8 +122,10 @@ __all__ = [
     "PeerOutbox",
     "PeerStatistics",
     "PlainRelay",
+    "Rank",
     "Relay",
     "Relayed",
+    "Room",
     "Routed",
     "Router",
     "SizeFormat",
@@ -127,6 +136,7 @@ __all__ = [
     "SwitchVectorModel",
     "TextMember",
     "TextVectorModel",
+    "Traffic",
     "ValuesEvent",
     "VectorEvent",
     "VectorModel",
@@ -139,12 +149,13 @@ __all__ = [
     "defTextVector",
     "delProperty",
     "event_table",
+    "rank_of",
     "read_blobs",
+    "refusal",
     "setBLOBVector",
     "setLightVector",
     "setNumberVector",
     "setSwitchVector",
     "setTextVector",
     "snoop_event",
-    "write_refusal",
 ]

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from indianyio._vocabulary import MAX_DESCRIPTORS
+from indianyio.model._fair_queue import Room
 from indianyio.model._outbox import Outbox, Outgoing
+from indianyio.model._relay import Relayed
 
-__all__ = ["DROP_STREAM_BYTES", "OUTBOX_BYTES", "PeerOutbox", "PeerStatistics", "Verdict"]
+__all__ = ["DROP_STREAM_BYTES", "OUTBOX_BYTES", "PeerOutbox", "PeerStatistics", "Traffic", "Verdict"]
 
 OUTBOX_BYTES = 64 << 20
 """What may wait for a peer before it is given up: some images, or minutes of everything else."""
@@ -74,6 +76,39 @@ class PeerStatistics:
     restarts: int = 0
 
 
+class Traffic:
+    """Counts what passes between a server and one peer."""
+
+    def __init__(self) -> None:
+        self._messages_in = self._bytes_in = 0
+        self._messages_out = self._bytes_out = 0
+        self._highest_queued_bytes = 0
+        self.dropped_blobs = 0
+
+    def count_received(self, size_bytes: int, messages: int = 1) -> None:
+        """Count what came from the peer."""
+        self._messages_in += messages
+        self._bytes_in += size_bytes
+
+    def count_sent(self, size_bytes: int, messages: int, queued_bytes: int) -> None:
+        """Count what was queued for the peer, and how much waits for it now."""
+        self._messages_out += messages
+        self._bytes_out += size_bytes
+        self._highest_queued_bytes = max(self._highest_queued_bytes, queued_bytes)
+
+    def statistics(self, queued_bytes: int) -> PeerStatistics:
+        """Return what has passed so far; ``restarts`` is for others to know."""
+        return PeerStatistics(
+            messages_in=self._messages_in,
+            bytes_in=self._bytes_in,
+            messages_out=self._messages_out,
+            bytes_out=self._bytes_out,
+            queued_bytes=queued_bytes,
+            highest_queued_bytes=self._highest_queued_bytes,
+            dropped_blobs=self.dropped_blobs,
+        )
+
+
 class PeerOutbox(Outbox):
     """The queue of one peer of a server.
 
@@ -91,10 +126,7 @@ class PeerOutbox(Outbox):
         self.failure: str | None = None
         self._drop_stream_bytes = drop_stream_bytes
         self._queued_attachments = 0
-        self._messages_in = self._bytes_in = 0
-        self._messages_out = self._bytes_out = 0
-        self._highest_queued_bytes = 0
-        self._dropped_blobs = 0
+        self._traffic = Traffic()
 
     @property
     def has_room_for_attachments(self) -> bool:
@@ -117,7 +149,7 @@ class PeerOutbox(Outbox):
             return Verdict.GONE
         if is_stream and 0 < self._drop_stream_bytes < self.queued_bytes:
             outgoing.close()
-            self._dropped_blobs += 1
+            self._traffic.dropped_blobs += 1
             return Verdict.DROPPED
         self.failure = self._excess()
         if self.failure is not None:
@@ -126,6 +158,21 @@ class PeerOutbox(Outbox):
             return Verdict.OVERFLOW
         self.add(outgoing)
         return Verdict.SENT
+
+    def accept(self, relay: Relayed, *, attach: bool) -> Room:
+        """Queue messages that are handed on, unless the peer is behind; see :meth:`offer`.
+
+        :param attach: whether BLOBs may go as descriptors, if there is room for these.
+        :return: that there is room; a client that is too far behind is nobody else's matter.
+        :raises ValueError: an attached BLOB cannot be read.
+        """
+        outgoing = relay.outgoing(attach=attach and self.has_room_for_attachments)
+        self.offer(outgoing, is_stream=relay.is_stream)
+        return Room.ENOUGH
+
+    def is_behind(self, sender: object) -> bool:
+        """Tell whether a sender is to wait for the peer; nobody waits for a client."""
+        return False
 
     def add(self, outgoing: Outgoing) -> None:
         """Queue a message whatever waits already; its attachments are the box's from now on."""
@@ -136,9 +183,7 @@ class PeerOutbox(Outbox):
         self._queue.append(outgoing)
         self._queued_bytes += size + _HOLDING_BYTES
         self._queued_attachments += len(outgoing.attachments)
-        self._messages_out += outgoing.messages
-        self._bytes_out += size
-        self._highest_queued_bytes = max(self._highest_queued_bytes, self._queued_bytes)
+        self._traffic.count_sent(size, outgoing.messages, self._queued_bytes)
 
     def take(self) -> list[Outgoing]:
         """Return what is queued, in order, up to about 1 MiB; attachments are the caller's now.
@@ -165,20 +210,11 @@ class PeerOutbox(Outbox):
 
     def count_received(self, size_bytes: int, messages: int = 1) -> None:
         """Count what came from the peer."""
-        self._messages_in += messages
-        self._bytes_in += size_bytes
+        self._traffic.count_received(size_bytes, messages)
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far; ``restarts`` is for others to know."""
-        return PeerStatistics(
-            messages_in=self._messages_in,
-            bytes_in=self._bytes_in,
-            messages_out=self._messages_out,
-            bytes_out=self._bytes_out,
-            queued_bytes=self._queued_bytes,
-            highest_queued_bytes=self._highest_queued_bytes,
-            dropped_blobs=self._dropped_blobs,
-        )
+        return self._traffic.statistics(self._queued_bytes)
 
     def _excess(self) -> str | None:
         if self._queued_bytes > self._limit_bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from indianyio.protocol._elements import Attachment
 
-__all__ = ["Outbox", "Outgoing"]
+__all__ = ["Outbox", "Outgoing", "joined"]
 
 # A system call costs about as much as copying this many bytes; larger messages are handed on uncopied.
 _SMALL_BYTES = 16 << 10
@@ -93,7 +93,20 @@ class Outbox:
         """Return everything that is queued, in order, and leave the box empty; attachments are the caller's now."""
         queue, self._queue = self._queue, []
         self._queued_bytes = 0
-        return list(_joined(queue))
+        return list(joined(queue))
+
+    def take_prompt(self, most_bytes: int) -> bytes | None:
+        """Take everything, if that is little enough to be sent at once and has no descriptors.
+
+        :param most_bytes: how much that is.
+        :return: the bytes, or ``None`` if all stays in the box.
+        """
+        if self.queued_bytes > most_bytes or any(outgoing.attachments for outgoing in self._queue):
+            return None
+        return b"".join(part for outgoing in self.take() for part in outgoing.parts)
+
+    def release(self) -> None:
+        """Take note that all that was taken has been sent; here that means nothing."""
 
     def clear(self) -> None:
         """Drop everything that is queued, and close its attachments."""
@@ -106,7 +119,8 @@ class Outbox:
         self.clear()
 
 
-def _joined(queue: Iterable[Outgoing]) -> Iterator[Outgoing]:
+def joined(queue: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    """Yield messages as they are to be sent: neighbouring small ones as one, as long as none has attachments."""
     run: list[bytes] = []
     run_bytes = 0
     for outgoing in queue:

@@ -6,7 +6,8 @@ holds a part of its own in each, and lets go of it when the message is sent, or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, TypeAlias
@@ -14,6 +15,7 @@ from typing import ClassVar, TypeAlias
 from indianyio.model._outbox import Outgoing
 from indianyio.protocol import Frame
 from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol._plain_frames import CONTENT_TAGS
 from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
@@ -28,10 +30,14 @@ class Relay:
     :param frame: what :func:`~indianyio.protocol._relay.relayable` returned. Its attachments belong to the relay
         now.
     :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
+    :param sender: who has sent it, ``None`` for the server itself.
     :param hands_over: whether the descriptors that came may be handed on; if not, all receivers get base64.
     """
 
-    def __init__(self, frame: Frame, make: MakeAttachment, *, hands_over: bool = True) -> None:
+    def __init__(
+        self, frame: Frame, make: MakeAttachment, sender: Hashable = None, *, hands_over: bool = True
+    ) -> None:
+        self.sender = sender
         self._make = make
         self._hands_over = hands_over
         self._held: list[SharedAttachment] = []
@@ -69,6 +75,23 @@ class Relay:
             outgoing = self._outgoing[attach] = Outgoing(parts, (), attached_bytes(form))
         return replace(outgoing, attachments=self._parts(form)) if form.attachments else outgoing
 
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox; see :meth:`outgoing`."""
+        yield self._received, self.outgoing(attach=attach)
+
+    def needs_conversion(self, *, attach: bool) -> bool:
+        """Tell whether a form has to be made for such a receiver, which for a large BLOB takes long."""
+        form, attach = self._received, attach and self._hands_over
+        return attach not in self._forms and form.tag in CONTENT_TAGS and (attach or form.attached > 0)
+
+    def convert(self, *, attach: bool) -> None:
+        """Make the form for such receivers now; may be done in another thread, while nobody else has the relay.
+
+        What fails then fails again where the form is needed.
+        """
+        with suppress(ValueError):
+            self._form(attach=attach and self._hands_over)
+
     def close(self) -> None:
         """Let go of the attachments: no more receivers will come. Closing twice does nothing."""
         for held in self._held:
@@ -104,11 +127,13 @@ class PlainRelay:
 
     :param frames: what :func:`~indianyio.protocol._relay.relayable` would return as it is, or did; none a BLOB
         vector.
+    :param sender: who has sent them.
     """
 
     is_stream: ClassVar[bool] = False
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Frame], sender: Hashable = None) -> None:
+        self.sender = sender
         self._frames = frames
         self._outgoing: Outgoing | None = None
 
@@ -128,6 +153,11 @@ class PlainRelay:
             lines.append(b"")
             self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self._frames))
         return self._outgoing
+
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox."""
+        for frame in self._frames:
+            yield frame, Outgoing((frame.data + b"\n",))
 
 
 Relayed: TypeAlias = Relay | PlainRelay

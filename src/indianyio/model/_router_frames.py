@@ -42,17 +42,16 @@ from indianyio.protocol._timestamps import format_timestamp
 __all__ = [
     "LONGEST_NAME",
     "LONGEST_PATH",
-    "blob_refusal",
     "blob_request",
     "deletion",
     "passed_on",
     "path_of",
     "ping_reply",
     "policy_in",
+    "refusal",
     "remark",
     "request",
     "unroutable",
-    "write_refusal",
 ]
 
 LONGEST_PATH = 16
@@ -93,11 +92,11 @@ def remark(device: str, text: str) -> Frame:
     return framed(Message(device=replace_uncarried(device), message=brief(text)))
 
 
-def write_refusal(frame: Frame, reason: str, now: datetime) -> Frame | None:
+def refusal(frame: Frame, reason: str, now: datetime) -> Frame | None:
     """Return what tells a client that its write came to nothing: the state Alert and no values.
 
     :param frame: what the client sent.
-    :param reason: why, for people.
+    :param reason: why, for people; cut to what INDI's readers take.
     :param now: the time.
     :return: ``None`` if it is no write, or does not say of what.
     """
@@ -107,12 +106,6 @@ def write_refusal(frame: Frame, reason: str, now: datetime) -> Frame | None:
     device, name = (replace_uncarried(text or "") for text in (frame.device, frame.name))
     stamp = format_timestamp(now)
     return framed(answer(device=device, name=name, state=State.ALERT, timestamp=stamp, message=brief(reason)))
-
-
-def blob_refusal(device: str, name: str, text: str) -> Frame:
-    """Return the answer to BLOBs that are not handed on, as a driver would give it."""
-    device, name, text = map(replace_uncarried, (device, name, text))
-    return framed(SetBLOBVector(device=device, name=name, state=State.ALERT, message=text))
 
 
 def blob_request(device: str, name: str, policy: BLOBHandling) -> Frame:

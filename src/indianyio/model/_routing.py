@@ -21,11 +21,11 @@ from indianyio.exceptions import RemoteProtocolError
 from indianyio.model._deliveries import Delivery, Routed
 from indianyio.model._from_clients import from_client
 from indianyio.model._from_drivers import claim, from_driver
-from indianyio.model._router_frames import blob_refusal, blob_request, deletion, remark, request, unroutable
+from indianyio.model._router_frames import blob_request, deletion, remark, request
 from indianyio.model._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Routes
-from indianyio.model._subscriptions import addresses_all
+from indianyio.model._subscriptions import Breadth, addresses_all
 from indianyio.protocol._frames import Frame, Head
-from indianyio.protocol._messages import EnableBLOB, NewBLOBVector
+from indianyio.protocol._messages import EnableBLOB
 
 __all__ = ["Router"]
 
@@ -127,13 +127,15 @@ class Router(Generic[PeerT]):
 
     # -- what they send, and who goes ----------------------------------------------------------------------------
 
-    def receive(self, peer: PeerT, frame: Frame) -> Routed[PeerT]:
+    def receive(self, peer: PeerT, frame: Frame, *, more: bool = False) -> Routed[PeerT]:
         """Decide what becomes of a frame.
 
         Whatever is in the frame, nothing is raised.
 
         :param peer: who has sent it.
         :param frame: what was sent. It is handed on as it is, so it has to be fit for that.
+        :param more: whether this is one of several BLOB policies in a row, and not the last. What they mean for
+            other servers is found once for all of them, since it takes long where there are many BLOBs.
         :return: what is to be done. A peer that is to be refused stays until it is removed.
         :raises KeyError: there is no such peer.
         """
@@ -146,23 +148,9 @@ class Router(Generic[PeerT]):
                 routed = from_driver(routes, driver, frame)
         except RemoteProtocolError as error:
             routed = Routed(refuse=str(error))
-        if routes.stale and routed.refuse is None:
+        if routes.stale and routed.refuse is None and not more:
             # First: what is asked for now may be answered with a BLOB.
             routed.deliveries[:0] = self._policies_due()
-        return routed
-
-    def refusal(self, peer: PeerT, frame: Frame, reason: str) -> Routed[PeerT]:
-        """Return what is to be sent instead of BLOBs that cannot be used: an answer, if a client wrote them.
-
-        :param peer: who has sent it.
-        :param frame: what was sent.
-        :param reason: why it cannot be used.
-        :raises KeyError: there is no such peer.
-        """
-        routed: Routed[PeerT] = Routed()
-        if frame.tag == NewBLOBVector.tag and self.kind(peer) is PeerKind.CLIENT and unroutable(frame) is None:
-            answer = blob_refusal(frame.device or "", frame.name or "", f"Error: {reason}")
-            routed.send(answer, (peer,))
         return routed
 
     def remove(self, peer: PeerT, reason: str, *, returns: bool = False) -> Routed[PeerT]:
@@ -198,6 +186,15 @@ class Router(Generic[PeerT]):
         :param lineage: by what the driver was known.
         """
         self._routes.owners.keep_no_more(lambda earlier: earlier.lineage == lineage)
+
+    def is_client(self, peer: PeerT) -> bool:
+        """Tell whether a peer is a client that is there; another server may be one."""
+        return peer in self._routes.clients
+
+    def is_server(self, peer: PeerT) -> bool:
+        """Tell whether a client is another server, and so stands for many."""
+        client = self._routes.clients.get(peer)
+        return client is not None and client.subscription.breadth is Breadth.SERVER
 
     # -- looking inside ------------------------------------------------------------------------------------------
 

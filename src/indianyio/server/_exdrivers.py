@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskStatus
 
-from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics
+from indianyio.model import OUTBOX_BYTES, DriverOutbox, PeerStatistics
 from indianyio.server._executables import recorded_grace
 from indianyio.server._hub import Hub, Port
 from indianyio.server._lives import END_SECONDS, DriverLife, DriverPort
@@ -36,7 +36,7 @@ class ExternalDriver:
     :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL; more than 0. If
         the program is a file of ``--make-executable`` that records a longer grace, that counts.
     :param environment: its whole environment; that of this process if absent.
-    :param outbox_bytes: how much may wait for a driver that does not read before it is given up, at least 1.
+    :param outbox_bytes: how much may wait for a driver that does not read before more is refused, at least 1.
     :param backoff: how long to wait before it is started again; ``restarts`` counts in place of its limit.
     :param name: what people are to read; the name of the program without its folder if absent.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
@@ -157,7 +157,7 @@ class ExternalDriver:
 
     async def _live(self, hub: Hub, process: DriverProcess) -> bool:
         """Serve one life of the program and see to its end; return whether there may be another."""
-        outbox = PeerOutbox(self._outbox_bytes, drop_stream_bytes=0)
+        outbox = DriverOutbox(self._outbox_bytes)
         port = self._port = DriverPort(
             hub, process.stream, outbox, name=self.name, debug=self._debug, close_input=process.close_input
         )

@@ -1,28 +1,41 @@
 """The middle of a server: frames come in from peers, the router decides, and the peers get what is theirs.
 
-Nothing here waits. A peer is a :class:`Port`; what is delivered to it waits in an outbox of its own, or is dropped
-as that outbox decides, so that no peer can hold up another.
+A peer is a :class:`Port`; what is delivered to it waits in a queue of its own, or is dropped or refused as that
+decides, so that no peer can hold up another. Nothing waits here but what takes long: a frame so large that proving
+it or giving a BLOB another form would hold up everybody is dealt with in a thread; only its sender waits for it.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
+from typing import NoReturn, Protocol, TypeVar
 
+import anyio
+
+from indianyio._rated_log import RatedLog
 from indianyio._transports import SharedMemory, flaw_of, is_fixed
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Routed, Router, write_refusal
-from indianyio.protocol import Frame, Message, Unusable, encode, format_timestamp
-from indianyio.protocol._blob_forms import attached_lengths
+from indianyio.model import Delivery, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
+from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
+from indianyio.protocol._blob_forms import attached_bytes, attached_lengths
+from indianyio.protocol._plain_frames import CONTENT_TAGS
 from indianyio.protocol._relay import relayable
+from indianyio.server._heavy import HeavyWork
+from indianyio.server._patience import Patience, Taker
 
 __all__ = ["Hub", "Port"]
 
 logger = logging.getLogger(__name__)
+
+# From these sizes on a frame takes some milliseconds: of elements, and of base64 or what is beside the frame.
+_HEAVY_BYTES = 16 << 10
+_HEAVY_CONTENT_BYTES = 1 << 20
+_ResultT = TypeVar("_ResultT")
 
 
 class Port(Hashable, Protocol):
@@ -32,8 +45,15 @@ class Port(Hashable, Protocol):
     def name(self) -> str:
         """Who the peer is, for log lines."""
 
-    def deliver(self, relay: Relayed) -> None:
-        """Queue a message for the peer; never waits and never raises."""
+    @property
+    def attaches(self) -> bool | None:
+        """Whether it gets BLOBs as descriptors, or as base64; ``None`` if it takes either."""
+
+    def deliver(self, relay: Relayed) -> Room | None:
+        """Queue a message for the peer; never waits and never raises.
+
+        :return: what room there was for it, for a driver; ``None`` for enough.
+        """
 
     def refuse(self, reason: str) -> None:
         """Disconnect the peer soon; never waits, and may be called again."""
@@ -48,6 +68,9 @@ class Hub:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.router: Router[Port] = Router(secrets.token_hex(8))
+        self._log = RatedLog(logger)
+        self._patience: dict[Port, Patience] = {}
+        self._heavy = HeavyWork()
 
     # -- who comes and goes ------------------------------------------------------------------------------------
 
@@ -76,6 +99,7 @@ class Hub:
 
         :param returns: whether a driver of the same lineage is to come in its place; its devices are kept for that.
         """
+        self._patience.pop(port, None)
         self._carry_out(port, self.router.remove(port, reason, returns=returns))
 
     def _welcome(self, port: Port, routed: Routed[Port]) -> str | None:
@@ -86,76 +110,139 @@ class Hub:
 
     # -- what they say -----------------------------------------------------------------------------------------
 
-    def receive(self, port: Port, frame: Frame, *, forgiving: bool = False) -> Unusable | None:
+    def is_heavy(self, frame: Frame) -> bool:
+        """Tell whether a frame takes so long that it is for :meth:`receive_heavy`."""
+        if frame.plain:
+            return False
+        if frame.tag not in CONTENT_TAGS:
+            return len(frame.data) > _HEAVY_BYTES
+        return len(frame.data) + attached_bytes(frame) > _HEAVY_CONTENT_BYTES
+
+    def receive(self, port: Port, frame: Frame, *, forgiving: bool = False, more: bool = False) -> Unusable | None:
         """Hand on what a peer sent over a wire, if it is fit for that (design: what is relayed is safe).
 
         :param forgiving: whether what exceeds a limit costs the message only, and not the connection.
+        :param more: whether the peer's next frame is at hand, and is a BLOB policy.
         :return: why it is not, or ``None``.
         """
+        safe = self._judge(port, frame, forgiving, partial(relayable, frame, self.limits))
+        if isinstance(safe, Frame):
+            self.hand_on(port, safe, more=more and safe.tag == EnableBLOB.tag)
+            return None
+        return safe
+
+    async def receive_heavy(self, port: Port, frame: Frame, *, forgiving: bool = False) -> Unusable | None:
+        """Do what :meth:`receive` does with a frame that takes long, while all others go on."""
+        done = await self._heavy.do(_caught, relayable, frame, self.limits)
+        safe = self._judge(port, frame, forgiving, done)
+        if isinstance(safe, Frame):
+            await self.hand_on_heavy(port, safe)
+            return None
+        return safe
+
+    def _judge(
+        self, port: Port, frame: Frame, forgiving: bool, prove: Callable[[], Frame | Unusable]
+    ) -> Frame | Unusable | None:
         try:
-            safe = relayable(frame, self.limits)
+            safe = prove()
         except RemoteProtocolError as error:
             if forgiving:
                 return Unusable.made_of(frame, str(error))
             port.refuse(str(error))
             return None
-        if isinstance(safe, Unusable):
+        flaw = _flaw_of(safe) if isinstance(safe, Frame) else None
+        if isinstance(safe, Frame) and flaw is None:
+            if safe is not frame:
+                frame.attachments = ()  # those that are still wanted are the new frame's
             return safe
-        flaw = _flaw_of(safe)
-        if flaw is not None:
-            self._carry_out(port, self.router.refusal(port, safe, flaw))
-            return Unusable.made_of(frame, flaw)
-        if safe is not frame:
-            frame.attachments = ()  # those that are still wanted are the new frame's
-        self.hand_on(port, safe)
-        return None
+        unusable = safe if isinstance(safe, Unusable) else Unusable.made_of(frame, flaw or "")
+        # Who stands for many is told nothing: which of them wrote this it does not know either.
+        if self.router.is_client(port):
+            self._answer(port, frame, f"Error: {flaw or f'the request cannot be read: {unusable.reason}'}")
+        return unusable
 
-    def refuse_write(self, port: Port, frame: Frame, reason: str) -> None:
-        """Answer a client's write that cannot be read: no driver will, and the client would wait for ever.
+    def pause(self, port: Port) -> Awaitable[None] | None:
+        """Return what a peer has to wait for before its next message, if anything."""
+        patience = self._patience.get(port)
+        return patience.wait(port) if patience is not None and patience.is_needed else None
 
-        Its vector is said to be Alert, to this client only and without values.
+    def hand_on(self, port: Port, frame: Frame, *, more: bool = False) -> None:
+        """Hand on a frame that is known to be safe; its attachments are the hub's.
 
-        :param port: the client.
-        :param frame: what it sent; anything but a write is passed over.
-        :param reason: why it cannot be read.
+        :param more: whether this is one of several BLOB policies in a row, and not the last.
         """
-        answer = write_refusal(frame, f"Error: the request cannot be read: {reason}", datetime.now(UTC))
-        if answer is not None:
-            self._deliver([Delivery(answer, (port,))])
-
-    def hand_on(self, port: Port, frame: Frame) -> None:
-        """Hand on a frame that is known to be safe; its attachments are the hub's."""
         if self.hand_on_known(port, (frame,), 0):
             return
-        # Whoever maps memory that its sender shortens is killed. Drivers are our own choice, and libindi's do not
-        # seal what they send; clients are not.
-        hands_over = self.router.kind(port) is not PeerKind.CLIENT or all(map(is_fixed, frame.attachments))
-        routed = self.router.receive(port, frame)
+        self._carry_out(port, self._route(port, frame, more=more))
+
+    async def hand_on_heavy(self, port: Port, frame: Frame) -> None:
+        """Do what :meth:`hand_on` does with a large frame: whatever form it has to have is made in a thread."""
+        routed = self._route(port, frame)
+        relays: dict[int, Relay] = {}
+        try:
+            for delivery in routed.deliveries:
+                await self._convert(self._relay(relays, port, delivery.frame), delivery)
+        except BaseException:
+            for relay in relays.values():
+                relay.close()
+            raise
+        self._carry_out(port, routed, relays)
+
+    def _route(self, port: Port, frame: Frame, *, more: bool = False) -> Routed[Port]:
+        routed = self.router.receive(port, frame, more=more)
         if not any(delivery.frame is frame for delivery in routed.deliveries):
             for attachment in frame.attachments:
                 attachment.close()
-        self._carry_out(port, routed, hands_over=hands_over)
-        frame.attachments = ()
+            frame.attachments = ()
+        return routed
+
+    def _relay(self, relays: dict[int, Relay], sender: Port | None, frame: Frame) -> Relay:
+        # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
+        relay = relays.get(id(frame))
+        if relay is not None:
+            return relay
+        # Whoever maps memory that its sender shortens is killed. Drivers are our own choice, and libindi's do not
+        # seal what they send; clients are not.
+        is_client = sender is not None and self.router.is_client(sender)
+        hands_over = not is_client or all(map(is_fixed, frame.attachments))
+        relay = relays[id(frame)] = Relay(frame, SharedMemory.create, sender, hands_over=hands_over)
+        frame.attachments = ()  # they are the relay's now
+        return relay
+
+    async def _convert(self, relay: Relay, delivery: Delivery[Port]) -> None:
+        frame = delivery.frame
+        # Looked at anew after each: whoever gets behind meanwhile has no room for descriptors any more.
+        made: set[bool | None] = {None}
+        while forms := {target.attaches for target in delivery.targets} - made:
+            attach = bool(forms.pop())
+            made.add(attach)
+            if relay.needs_conversion(attach=attach):
+                await self._heavy.do(partial(relay.convert, attach=attach))
+        takes_either = any(target.attaches is None for target in delivery.targets)
+        if takes_either and frame.decoded is None and frame.tag not in CONTENT_TAGS:
+            # A driver of this process: it finds the message decoded.
+            await self._heavy.do(_caught, decode, frame, self.limits)
 
     def hand_on_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:
-        """Hand on frames that are plain, or our own, as long as it is known to whom; what has one way, together.
+        """Hand on a row of frames that are plain, or our own, and have one way, if it is known to whom.
 
         :param port: who has sent them.
         :param frames: what it sent, in order.
         :param position: the index of the first.
-        :return: the index of the first that :meth:`receive` has to be told of, or how many there are.
+        :return: the index of the first that was not handed on, or how many there are. It is ``position`` if
+            :meth:`receive` has to be told of that one.
         """
         ways = self.router.ways(port)
-        while position < len(frames):
-            targets = ways.get(frames[position].head)
-            if targets is None:
-                break
-            start = position
-            while position < len(frames) and ways.get(frames[position].head) is targets:
-                position += 1
-            relay = PlainRelay(frames[start:position])
-            for target in targets:
-                target.deliver(relay)
+        targets = ways.get(frames[position].head)
+        if targets is None:
+            return position
+        start = position
+        while position < len(frames) and ways.get(frames[position].head) is targets:
+            position += 1
+        relay = PlainRelay(frames[start:position], port)
+        for target in targets:
+            if target.deliver(relay) is Room.NONE:
+                self._note_refused(port, target, frames[start])
         return position
 
     def tell_all(self, ports: Iterable[Port], text: str, timestamp: str | None = None) -> None:
@@ -167,32 +254,77 @@ class Hub:
         frame = Frame.of(message, encode(message))
         targets = tuple(ports)
         if targets:
-            self._deliver([Delivery(frame, targets)])
+            self._deliver(None, [Delivery(frame, targets)], {})
 
-    def _carry_out(self, port: Port, routed: Routed[Port], *, hands_over: bool = True) -> None:
+    def _carry_out(self, port: Port, routed: Routed[Port], relays: dict[int, Relay] | None = None) -> None:
         if routed.dropped is not None:
-            logger.warning("%s: %s", port.name, routed.dropped)
-        self._deliver(routed.deliveries, hands_over=hands_over)
+            self._log.warning((port.name, "dropped"), "%s: %s", port.name, routed.dropped)
+        self._deliver(port, routed.deliveries, {} if relays is None else relays)
         if routed.refuse is not None:
             port.refuse(routed.refuse)
 
-    def _deliver(self, deliveries: Iterable[Delivery[Port]], *, hands_over: bool = True) -> None:
-        # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
-        relays: dict[int, Relay] = {}
+    def _deliver(self, sender: Port | None, deliveries: Iterable[Delivery[Port]], relays: dict[int, Relay]) -> None:
+        refused: set[int] = set()
         try:
             for delivery in deliveries:
-                relay = relays.get(id(delivery.frame))
-                if relay is None:
-                    relay = Relay(delivery.frame, SharedMemory.create, hands_over=hands_over)
-                    relays[id(delivery.frame)] = relay
+                frame = delivery.frame
+                if id(frame) in refused:
+                    continue  # a write that is not carried out is not shown to anybody either
+                relay = self._relay(relays, sender, frame)
                 for target in delivery.targets:
-                    target.deliver(relay)
+                    room = target.deliver(relay)
+                    if room is Room.NONE:
+                        self._note_refused(sender, target, frame)
+                        if frame.tag.startswith("new"):
+                            refused.add(id(frame))
+                    elif room is Room.LITTLE:
+                        self._note_slow(sender, target)
         finally:
             for relay in relays.values():
                 relay.close()
+
+    def _answer(self, client: Port, frame: Frame, reason: str) -> None:
+        """Tell a client that its write is not carried out: no driver will, and the client would wait for ever."""
+        answer = refusal(frame, reason, datetime.now(UTC))
+        if answer is not None:
+            self._deliver(None, [Delivery(answer, (client,))], {})
+
+    # -- when a driver takes less than it is sent ------------------------------------------------------------------
+
+    def _patience_with(self, port: Port) -> Patience:
+        return self._patience.setdefault(port, Patience())
+
+    def _note_slow(self, sender: Port | None, target: Port) -> None:
+        if sender is not None and self.router.is_client(sender) and isinstance(target, Taker):
+            self._patience_with(sender).note_slow(target)
+
+    def _note_refused(self, sender: Port | None, target: Port, frame: Frame) -> None:
+        """Tell a client that its write is not carried out, and disconnect one that goes on and on."""
+        if sender is None:
+            return
+        text = "%s: a %s is refused: too much of what it sent waits for %s already"
+        self._log.warning((sender.name, "refused"), text, sender.name, frame.tag, target.name)
+        if not self.router.is_client(sender):
+            return
+        self._answer(sender, frame, f"[ERROR] not done: too much of what you sent waits for {target.name} already")
+        if self._patience_with(sender).note_refusal(anyio.current_time()) and not self.router.is_server(sender):
+            sender.refuse("for half a minute it has sent more than a driver takes")
 
 
 def _flaw_of(frame: Frame) -> str | None:
     """Return why an attachment of a frame is not what the frame says, or ``None``."""
     flaws = map(flaw_of, frame.attachments, attached_lengths(frame))
     return next((flaw for flaw in flaws if flaw is not None), None)
+
+
+def _caught(call: Callable[[Frame, Limits], _ResultT], frame: Frame, limits: Limits) -> Callable[[], _ResultT]:
+    """Call in a thread, and return what returns or raises the outcome where it is wanted."""
+    try:
+        result = call(frame, limits)
+    except RemoteProtocolError as error:
+        return partial(_raise, error)
+    return lambda: result
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

@@ -16,13 +16,13 @@ mount for instance, still reaches its clients.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._transports import ByteStream
-from indianyio.model import PeerOutbox
+from indianyio.model import DriverOutbox
 from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
 from indianyio.server._processes import REAP_SECONDS, DriverProcess
@@ -55,7 +55,7 @@ class DriverPort(FeederPort):
         self,
         hub: Hub,
         stream: ByteStream,
-        outbox: PeerOutbox,
+        outbox: DriverOutbox,
         *,
         name: str,
         debug: bool,
@@ -78,9 +78,20 @@ class DriverPort(FeederPort):
         else:
             self.refuse(reason)
 
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
         welcome = self._reason is None
-        super()._receive(frame)
+        rest = super()._receive(frame, more=more)
+        if rest is not None:
+            return self._look_after(rest, frame, welcome=welcome)
+        self._look(frame, welcome=welcome)
+        return None
+
+    async def _look_after(self, rest: Awaitable[None], frame: Frame, *, welcome: bool) -> None:
+        await rest
+        self._look(frame, welcome=welcome)
+
+    def _look(self, frame: Frame, *, welcome: bool) -> None:
+        """See whether the driver was refused because of this frame, and why."""
         if welcome and self._reason is not None:
             self.is_duplicate = self._hub.router.owner(frame.device or "") not in (None, self)
 

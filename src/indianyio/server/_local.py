@@ -1,25 +1,24 @@
 """The way between a server and a driver in the same process: frames, not bytes.
 
 It is a port to the hub and a link to the driver at once. What the driver says is encoded once, because clients get
-bytes, but never parsed again: the frame carries the message. What is for the driver waits in a queue; the driver's
-reader never waits for anything, so the queue is short unless the event loop is held up.
+bytes, but never parsed again: the frame carries the message. What is for the driver waits in a queue in which every
+sender has its share, as for drivers elsewhere.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import FrameHandler
+from indianyio._link import FrameHandler, Turn
+from indianyio._rated_log import RatedLog
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
-from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
+from indianyio.model import OUTBOX_BYTES, FairQueue, PeerStatistics, Relayed, Room, Traffic, rank_of
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
@@ -32,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 # How much a driver may say before the others have their turn, as on a wire.
 _TURN_BYTES = 16 << 10
+
+# What a descriptor costs besides what is behind it: a process has a thousand, and one sender must not use them up.
+_DESCRIPTOR_BYTES = 128 << 10
 
 
 class LocalLink:
@@ -47,34 +49,41 @@ class LocalLink:
         self.limits = limits
         self.carries_attachments = attachments_supported()
         self.has_room = True
+        self.attaches = None
+        self.progress = 0
         self._hub = hub
-        self._queue: deque[Frame] = deque()
-        self._queued_bytes = 0
+        self._queue: FairQueue[Frame] = FairQueue(_close_attachments, limit_bytes=OUTBOX_BYTES)
         self._arrived = anyio.Event()
         self._closed = anyio.Event()
         self._refused: str | None = None
         self._unyielded_bytes = 0
-        self._statistics = PeerStatistics()
+        self._traffic = Traffic()
+        self._log = RatedLog(logger)
 
     # -- for the hub -------------------------------------------------------------------------------------------
 
-    def deliver(self, relay: Relayed) -> None:
-        """Queue messages for the driver."""
-        if self._refused is None and not self._closed.is_set():
-            for frame in relay.frames():
-                self._queue_one(frame)
+    def deliver(self, relay: Relayed) -> Room:
+        """Queue messages for the driver; see :meth:`indianyio.server._hub.Port.deliver`."""
+        if self._refused is not None or self._closed.is_set():
+            return Room.ENOUGH
+        taken = True
+        for frame in relay.frames():
+            taken &= self._queue_one(frame, relay.sender)
+        return self._queue.room_for(relay.sender, taken=taken)
 
-    def _queue_one(self, frame: Frame) -> None:
-        size = len(frame.data) + attached_bytes(frame)
-        if self._queued_bytes > OUTBOX_BYTES:
+    def _queue_one(self, frame: Frame, sender: Hashable) -> bool:
+        size, rank = len(frame.data) + attached_bytes(frame), rank_of(frame)
+        cost = size + _DESCRIPTOR_BYTES * len(frame.attachments)
+        if not self._queue.offer(sender, frame, cost, urgent=rank.urgent, key=rank.key):
             _close_attachments(frame)
-            self.refuse(f"it does not read: {self._queued_bytes} bytes wait for it, more than {OUTBOX_BYTES}")
-            return
-        self._queue.append(frame)
-        self._queued_bytes += size
-        seen = self._statistics
-        self._statistics = replace(seen, messages_out=seen.messages_out + 1, bytes_out=seen.bytes_out + size)
+            return False
+        self._traffic.count_sent(size, 1, self._queue.waiting_bytes)
         self._arrived.set()
+        return True
+
+    def is_behind(self, sender: object) -> bool:
+        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        return self._queue.is_behind(sender)
 
     def refuse(self, reason: str) -> None:
         """Let the driver's run end."""
@@ -83,24 +92,27 @@ class LocalLink:
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far."""
-        return replace(self._statistics, queued_bytes=self._queued_bytes)
+        return self._traffic.statistics(self._queue.waiting_bytes)
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
     async def read(self, handle: FrameHandler) -> str:
         """Hand every frame to ``handle`` until the server refuses the driver; return why."""
+        turn = Turn()
         try:
             while self._refused is None:
-                while self._queue:
-                    self._handle_next(handle)
-                    await anyio.lowlevel.checkpoint()
+                while (frame := self._queue.take()) is not None:
+                    await self._handle(frame, handle)
+                    if turn.over:
+                        await turn.give_way()
                 await self._arrived.wait()
                 self._arrived = anyio.Event()
+                turn = Turn()
             logger.error("%s: %s", self.name, self._refused)
             return self._refused
         finally:
-            while self._queue:
-                _close_attachments(self._queue.popleft())
+            for frame in self._queue.drain():
+                _close_attachments(frame)
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used."""
@@ -110,7 +122,7 @@ class LocalLink:
             # Limits narrower than what the driver itself has must not end it, and the server with it.
             message = Unusable.made_of(frame, str(error))
         if isinstance(message, Unusable):
-            logger.warning("%s: dropped %d bytes: %s", self.name, message.size, message.reason)
+            self._log.warning("dropped", "%s: dropped %d bytes: %s", self.name, message.size, message.reason)
             return None
         return message
 
@@ -140,8 +152,12 @@ class LocalLink:
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
-        data = b"".join(parts).rstrip()
-        self._hand_over(Frame(update.tag, data, attachments, len(attachments)))
+        frame = Frame(update.tag, b"".join(parts).rstrip(), attachments, len(attachments))
+        if self._count(frame):
+            if self._hub.is_heavy(frame):
+                await self._hub.hand_on_heavy(self, frame)
+            else:
+                self._hub.hand_on(self, frame)
         self.offer(ping)
         await self._give_way()
 
@@ -166,20 +182,25 @@ class LocalLink:
         return "everything was sent"
 
     def _hand_over(self, frame: Frame) -> None:
+        if self._count(frame):
+            self._hub.hand_on(self, frame)
+
+    def _count(self, frame: Frame) -> bool:
+        """Count what the driver says; return whether it may still say something."""
         if self._closed.is_set():
             _close_attachments(frame)
-            return
+            return False
         size = len(frame.data) + attached_bytes(frame)
         self._unyielded_bytes += size
-        seen = self._statistics
-        self._statistics = replace(seen, messages_in=seen.messages_in + 1, bytes_in=seen.bytes_in + size)
-        self._hub.hand_on(self, frame)
+        self._traffic.count_received(size)
+        return True
 
-    def _handle_next(self, handle: FrameHandler) -> None:
-        frame = self._queue.popleft()
-        self._queued_bytes -= len(frame.data) + attached_bytes(frame)
+    async def _handle(self, frame: Frame, handle: FrameHandler) -> None:
+        self.progress += 1
         try:
-            handle(frame)
+            rest = handle(frame)
+            if rest is not None:
+                await rest
         finally:
             _close_attachments(frame)
 

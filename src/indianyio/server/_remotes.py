@@ -7,12 +7,14 @@ indiserver exits, protocol.md 2.9). Only what changes is logged, not every attem
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 
 import anyio
 
+from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream, SocketStream
-from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics, Relayed
+from indianyio.model import OUTBOX_BYTES, DriverOutbox, PeerStatistics, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import require_xml_text
 from indianyio.server._dialling import dial
@@ -34,22 +36,22 @@ class RemotePort(FeederPort):
     """
 
     def __init__(
-        self, hub: Hub, stream: ByteStream, outbox: PeerOutbox, *, name: str, debug: bool, blobs: bool
+        self, hub: Hub, stream: ByteStream, outbox: DriverOutbox, *, name: str, debug: bool, blobs: bool
     ) -> None:
         super().__init__(hub, stream, outbox, name=name, debug=debug)
         self._kept_back = frozenset() if blobs else _ABOUT_BLOBS
+        self._log = RatedLog(logger)
 
-    def deliver(self, relay: Relayed) -> None:
+    def deliver(self, relay: Relayed) -> Room:
         """Queue a message, unless it is a BLOB or asks for some and none may pass."""
         if self._kept_back and (tag := relay.came[0].tag) in self._kept_back:
             level = logging.WARNING if tag == NewBLOBVector.tag else logging.DEBUG
-            logger.log(level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
-        else:
-            super().deliver(relay)
+            self._log.log(tag, level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
+            return Room.ENOUGH
+        return super().deliver(relay)
 
-    def _receive(self, frame: Frame) -> None:
-        if frame.tag not in self._kept_back:
-            super()._receive(frame)
+    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
+        return None if frame.tag in self._kept_back else super()._receive(frame, more=more)
 
 
 class RemoteServer:
@@ -59,8 +61,7 @@ class RemoteServer:
     :param port: its TCP port, 1 to 65535.
     :param device: the only device that is wanted of it; ``None`` for all.
     :param connect_timeout_seconds: how long one attempt to connect may take, more than 0.
-    :param outbox_bytes: how much may wait for it, if it does not read, before the connection is given up; at
-        least 1.
+    :param outbox_bytes: how much may wait for it, if it does not read, before more is refused; at least 1.
     :param backoff: how long to wait before each new attempt; it has no limit by default.
     :param blobs: whether BLOBs pass, either way, to whoever has asked for them.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
@@ -152,7 +153,7 @@ class RemoteServer:
 
     async def _serve(self, hub: Hub, stream: SocketStream) -> str:
         """Pass frames over one connection until its end, and tell the clients of that; return why it ended."""
-        outbox = PeerOutbox(self._outbox_bytes, drop_stream_bytes=0)
+        outbox = DriverOutbox(self._outbox_bytes)
         port = self._port = RemotePort(hub, stream, outbox, name=self.name, debug=self._debug, blobs=self._blobs)
         reason = "the server ends"
         try:

@@ -224,7 +224,7 @@ class IPyServer(AsyncContextManagerMixin):
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         run = await self._prepare()
 
-        async def end() -> None:
+        async def end() -> None:  # noqa: ASYNC124 - the block awaits it
             run.end("its block has ended")
 
         def failed(_: BaseException) -> BaseException:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import anyio
+
 from indianyio._failures import FAILURES, failure_in
+from indianyio._link import Turn
 from indianyio._transports import ByteStream
-from indianyio.model import PeerOutbox, Relayed
+from indianyio.model import DriverOutbox, Relayed, Room
 from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
 from indianyio.server._wire import WirePort
@@ -28,6 +31,9 @@ wire_logger = logging.getLogger("indianyio.wire")
 
 # How much of a message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
 _SHOWN_BYTES = 4096
+
+HANGING_SECONDS = 60.0
+"""A driver that takes nothing for so long, though something waits for it, is logged as one that hangs."""
 
 STEADY_SECONDS = 60.0
 """What has worked for so long is tried again as soon as if it had never failed."""
@@ -116,31 +122,56 @@ class FeederPort(WirePort):
         self,
         hub: Hub,
         stream: ByteStream,
-        outbox: PeerOutbox,
+        outbox: DriverOutbox,
         *,
         name: str,
         debug: bool,
     ) -> None:
         super().__init__(hub, stream, outbox, name=name, forgiving=True, takes_attachments=False)
         self._debug = debug
+        self._driver_outbox = outbox
+        self._delivered = anyio.Event()
 
-    def deliver(self, relay: Relayed) -> None:
+    def deliver(self, relay: Relayed) -> Room:
         """Queue a message, and log it if that is wanted."""
         if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
             self._show("<-", relay.came)
-        super().deliver(relay)
+        self._delivered.set()
+        return super().deliver(relay)
 
-    def _receive(self, frame: Frame) -> None:
+    async def _watch(self) -> None:
+        """Log when the peer hangs, and when it does no more; nothing else is done about it."""
+        while True:
+            await self._delivered.wait()
+            self._delivered = anyio.Event()
+            before = self.progress
+            await anyio.sleep(HANGING_SECONDS)
+            if self.progress != before or self._driver_outbox.is_empty:
+                continue
+            waiting = self._driver_outbox.queued_bytes
+            logger.error("%s: it hangs: nothing taken for %g s, %d bytes wait", self.name, HANGING_SECONDS, waiting)
+            await self._next_progress(before)
+            logger.warning("%s: it hangs no more", self.name)
+
+    async def _next_progress(self, before: int) -> None:
+        while True:
+            await anyio.sleep(HANGING_SECONDS)
+            if self.progress != before:
+                return
+
+    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
         if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
             self._show("->", (frame,))
-        super()._receive(frame)
+        return super()._receive(frame, more=more)
 
-    def _receive_plain(self, frames: Sequence[Frame]) -> None:
-        if self._debug and wire_logger.isEnabledFor(logging.DEBUG):
-            for frame in frames:
-                self._receive(frame)
-        else:
-            super()._receive_plain(frames)
+    async def _receive_plain(self, frames: Sequence[Frame], turn: Turn) -> None:
+        if not (self._debug and wire_logger.isEnabledFor(logging.DEBUG)):
+            await super()._receive_plain(frames, turn)
+            return
+        for position in range(len(frames)):
+            if turn.over:
+                await turn.give_way()
+            await self._receive_next(frames, position)
 
     def _show(self, way: str, frames: Sequence[Frame]) -> None:
         for frame in frames:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import anyio
 from anyio import CancelScope, create_task_group
 
-from indianyio._link import Link
+from indianyio._link import Link, Turn
 from indianyio._transports import ByteStream
-from indianyio.model import PeerOutbox, PeerStatistics, Relayed, Verdict
-from indianyio.protocol import Frame
+from indianyio.model import DriverOutbox, PeerOutbox, PeerStatistics, Relayed, Room
+from indianyio.protocol import EnableBLOB, Frame
 from indianyio.server._hub import Hub
 
 __all__ = ["WirePort"]
@@ -37,7 +37,7 @@ class WirePort:
         self,
         hub: Hub,
         stream: ByteStream,
-        outbox: PeerOutbox,
+        outbox: PeerOutbox | DriverOutbox,
         *,
         name: str | None = None,
         hears_out: bool = False,
@@ -64,21 +64,39 @@ class WirePort:
         with self._connected:
             async with create_task_group() as tasks:
                 tasks.start_soon(self._write)
+                tasks.start_soon(self._watch)
                 self.refuse(await self._link.read(self._receive, self._receive_plain))
                 await anyio.sleep_forever()
         return self._reason or "the connection ended"
 
-    def deliver(self, relay: Relayed) -> None:
-        """Queue a message, unless the peer is too far behind (protocol.md 2.8)."""
+    @property
+    def attaches(self) -> bool:
+        """Whether it gets BLOBs as descriptors, as things are now."""
+        return self._attach and self._outbox.has_room_for_attachments
+
+    @property
+    def progress(self) -> int:
+        """A number that grows whenever the peer takes something."""
+        return self._link.progress
+
+    def is_behind(self, sender: object) -> bool:
+        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        return self._outbox.is_behind(sender)
+
+    def deliver(self, relay: Relayed) -> Room:
+        """Queue a message; see :meth:`indianyio.server._hub.Port.deliver`.
+
+        A client that is too far behind is disconnected (protocol.md 2.8).
+        """
         try:
-            outgoing = relay.outgoing(attach=self._attach and self._outbox.has_room_for_attachments)
+            room = self._outbox.accept(relay, attach=self._attach)
         except ValueError as error:
             logger.warning("%s: a BLOB cannot be read and is left out: %s", self.name, error)
-            return
-        verdict = self._outbox.offer(outgoing, is_stream=relay.is_stream)
-        if verdict is Verdict.OVERFLOW:
-            self.refuse(self._outbox.failure or "it does not read")
-        self._link.push(outgoing)
+            return Room.ENOUGH
+        if self._outbox.failure is not None:
+            self.refuse(self._outbox.failure)
+        self._link.push()
+        return room
 
     def refuse(self, reason: str) -> None:
         """End the connection at once; what waits for the peer is dropped, and what it sends is not done."""
@@ -99,27 +117,45 @@ class WirePort:
         """Return what has passed so far."""
         return self._outbox.statistics()
 
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
         self._outbox.count_received(len(frame.data))
-        if not self._refused:
-            unusable = self._hub.receive(self, frame, forgiving=self._forgiving)
-            self._link.note(unusable)
-            if unusable is not None and not self._forgiving:
-                # It is one client, which waits for an answer. Who stands for many is told nothing: which of them
-                # wrote this it does not know either.
-                self._hub.refuse_write(self, frame, unusable.reason)
+        if self._refused:
+            return None
+        if self._hub.is_heavy(frame):
+            return self._receive_heavy(frame)
+        self._link.note(self._hub.receive(self, frame, forgiving=self._forgiving, more=more))
+        return self._hub.pause(self)
 
-    def _receive_plain(self, frames: Sequence[Frame]) -> None:
+    async def _receive_heavy(self, frame: Frame) -> None:
+        self._link.note(await self._hub.receive_heavy(self, frame, forgiving=self._forgiving))
+        if (pause := self._hub.pause(self)) is not None:
+            await pause
+
+    async def _receive_plain(self, frames: Sequence[Frame], turn: Turn) -> None:
         position = 0
         while position < len(frames) and not self._refused:
+            if turn.over:
+                await turn.give_way()
+                if self._refused:
+                    return
             start, position = position, self._hub.hand_on_known(self, frames, position)
             if position > start:
                 passed = frames[start:position]
                 self._outbox.count_received(sum([len(frame.data) for frame in passed]), len(passed))
                 self._link.note(None)
-            if position < len(frames):
-                self._receive(frames[position])
-                position += 1
+            else:
+                position = await self._receive_next(frames, position)
+
+    async def _receive_next(self, frames: Sequence[Frame], position: int) -> int:
+        """Receive one frame of a row, and return the index of the next."""
+        following = position + 1
+        more = following < len(frames) and frames[following].tag == EnableBLOB.tag
+        if (pause := self._receive(frames[position], more=more)) is not None:
+            await pause
+        return following
+
+    async def _watch(self) -> None:
+        """Keep an eye on the peer; on a client nobody has to."""
 
     async def _write(self) -> None:
         reason = await self._link.write()

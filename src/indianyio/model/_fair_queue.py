@@ -1,0 +1,298 @@
+"""What waits for one driver, by sender: nobody's messages crowd out those of another.
+
+Each sender has a lane in which its messages keep their order, and a share of what may wait. Lanes take turns of a
+few messages, in the order in which they were filled. A lane that holds a write has its turns before those that hold
+none, so a write overtakes the waiting messages of all other senders, never those of its own. Between writes the
+turns matter too: somebody who sends thousands delays the Abort of somebody else by one turn and no more, while a
+few writes that wait at the same time are carried out in the order in which they came. Every so often a lane without
+a write has a turn all the same, since a dome that hears nothing of the weather is no safer than one that hears no
+command.
+
+Updates of other drivers carry a key. When a sender has more than a little waiting, a new message replaces the older
+ones of its key: the newest state of a weather station counts, and its sender never has to wait.
+
+A message costs its bytes and what it takes to hold them. What was taken still counts for its sender until the next
+is taken, since whoever takes it may need long to send it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+__all__ = ["HOLDING_BYTES", "SHARE_BYTES", "FairQueue", "Room"]
+
+ItemT = TypeVar("ItemT")
+
+SHARE_BYTES = 4 << 20
+"""How much of one sender's messages may wait before further ones are refused."""
+
+HOLDING_BYTES = 512
+"""What a waiting message costs besides its bytes: the objects that hold it, measured at 400 to 500 bytes."""
+
+# A lane's turn: some tens of messages, which a driver handles within a few milliseconds.
+_TURN_BYTES = 16 << 10
+# How much goes to lanes with writes in a row while others wait.
+_WRITES_IN_A_ROW_BYTES = 4 * _TURN_BYTES
+# How much of one sender waits before the newest message replaces older ones; a burst of some hundreds is kept.
+_NEWEST_WINS_BYTES = 256 << 10
+# What any sender may have waiting, however much of others there is: an Abort and what comes before it.
+_LEAST_SHARE_BYTES = 64 << 10
+# Longer messages are images and the like, for which their sender waits rather than being refused.
+_LARGE_BYTES = 64 << 10
+
+
+class Room(Enum):
+    """What room there was for the messages of a sender."""
+
+    ENOUGH = auto()
+    """They were taken."""
+
+    LITTLE = auto()
+    """They were taken, and the sender has used up its share with large messages; it is to wait a little."""
+
+    NONE = auto()
+    """The sender had used up its share; they were not taken, or not all of them."""
+
+
+@dataclass(slots=True)
+class _Entry(Generic[ItemT]):
+    item: ItemT
+    cost: int
+    urgent: bool
+    key: Hashable | None
+
+
+@dataclass(slots=True)
+class _Lane(Generic[ItemT]):
+    """The messages of one sender.
+
+    :ivar cost: what they cost, with those that were taken last.
+    :ivar large: what the large ones among these cost.
+    :ivar turn_bytes: what is left of its turn.
+    """
+
+    entries: OrderedDict[int, _Entry[ItemT]] = field(default_factory=OrderedDict)
+    keyed: dict[Hashable, list[int]] = field(default_factory=dict)
+    cost: int = 0
+    large: int = 0
+    urgent: int = 0
+    turn_bytes: int = _TURN_BYTES
+
+
+_Ring = OrderedDict[Hashable, _Lane[ItemT]]
+
+
+class FairQueue(Generic[ItemT]):
+    """The messages that wait for one driver.
+
+    A sender is any hashable object. ``None`` is the server itself: what it says, which is little, comes before
+    everything else, and is never refused.
+
+    :param drop: lets go of what an item holds, when a newer one replaces it.
+    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller.
+    :param share_bytes: how much may wait of one sender.
+    """
+
+    def __init__(self, drop: Callable[[ItemT], None], *, limit_bytes: int, share_bytes: int = SHARE_BYTES) -> None:
+        self._drop = drop
+        self._limit_bytes = limit_bytes
+        self._share_bytes = share_bytes
+        self._serial = 0
+        self._lanes: dict[Hashable, _Lane[ItemT]] = {}
+        self._own: _Lane[ItemT] = _Lane()
+        self._with_writes: _Ring[ItemT] = OrderedDict()
+        self._without: _Ring[ItemT] = OrderedDict()
+        self._writes_in_a_row = 0
+        self._in_hand: list[tuple[Hashable, _Lane[ItemT], int]] = []
+        self._waiting = 0
+        self._waiting_bytes = 0
+
+    def __len__(self) -> int:
+        """Return how many messages wait."""
+        return self._waiting
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, and what was taken is with the driver."""
+        return not self._lanes and not self._own.cost
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the waiting messages cost."""
+        return self._waiting_bytes
+
+    def cost_of(self, sender: Hashable) -> int:
+        """Return what the messages of one sender cost, with those that were taken last."""
+        lane = self._lanes.get(sender)
+        return 0 if lane is None else lane.cost
+
+    def room_for(self, sender: Hashable, *, taken: bool) -> Room:
+        """Return what room there was for messages of a sender.
+
+        :param taken: whether all of them were taken.
+        """
+        if not taken:
+            return Room.NONE
+        return Room.LITTLE if self.is_behind(sender) else Room.ENOUGH
+
+    def is_behind(self, sender: Hashable) -> bool:
+        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        lane = self._lanes.get(sender)
+        return lane is not None and lane.cost - lane.large < self._share() <= lane.cost
+
+    def offer(
+        self, sender: Hashable, item: ItemT, size: int, *, urgent: bool = False, key: Hashable | None = None
+    ) -> bool:
+        """Queue a message behind those of its sender.
+
+        The share is looked at before: one image may be longer than that.
+
+        :param sender: who sends it.
+        :param item: the message.
+        :param size: its bytes.
+        :param urgent: whether it is a write.
+        :param key: what it tells about; the sender's older messages of the same key mean nothing once it is known.
+        :return: ``False`` if the sender has used up its share. Then the message was not taken.
+        """
+        if sender is None:
+            return self._offer_own(item, size, key)
+        lane = self._lanes.setdefault(sender, _Lane())
+        if key is not None and lane.cost >= min(_NEWEST_WINS_BYTES, self._share()):
+            self._replace(lane, key)
+        has_room = lane.cost < self._share()
+        if has_room:
+            self._append(lane, _Entry(item, size + HOLDING_BYTES, urgent, key))
+        self._line_up(sender, lane)
+        return has_room
+
+    def take(self) -> ItemT | None:
+        """Return the next message, or ``None`` if none waits; all taken before count no more."""
+        self.release()
+        return self._take_next()
+
+    def take_some(self, most_bytes: int) -> list[ItemT]:
+        """Return the next messages, one at least if any waits; all taken before count no more.
+
+        :param most_bytes: at what cost no more are added.
+        """
+        self.release()
+        taken: list[ItemT] = []
+        begun = self._waiting_bytes
+        while begun - self._waiting_bytes < most_bytes and (item := self._take_next()) is not None:
+            taken.append(item)
+        return taken
+
+    def release(self) -> None:
+        """Count what was taken no more: it is with the driver."""
+        for sender, lane, cost in self._in_hand:
+            _uncount(lane, cost)
+            if lane is not self._own:
+                self._line_up(sender, lane)
+        self._in_hand.clear()
+
+    def drain(self) -> Iterator[ItemT]:
+        """Take out everything."""
+        while (item := self.take()) is not None:
+            yield item
+        self.release()
+
+    # -- putting in ------------------------------------------------------------------------------------------------
+
+    def _share(self) -> int:
+        free = self._limit_bytes - self._waiting_bytes
+        return min(self._share_bytes, max(free, min(self._limit_bytes, _LEAST_SHARE_BYTES)))
+
+    def _offer_own(self, item: ItemT, size: int, key: Hashable | None) -> bool:
+        if key is not None:
+            self._replace(self._own, key)
+        self._append(self._own, _Entry(item, size + HOLDING_BYTES, urgent=False, key=key))
+        return True
+
+    def _append(self, lane: _Lane[ItemT], entry: _Entry[ItemT]) -> None:
+        self._serial += 1
+        lane.entries[self._serial] = entry
+        lane.urgent += entry.urgent
+        lane.cost += entry.cost
+        if entry.cost > _LARGE_BYTES:
+            lane.large += entry.cost
+        if entry.key is not None:
+            lane.keyed.setdefault(entry.key, []).append(self._serial)
+        self._waiting += 1
+        self._waiting_bytes += entry.cost
+
+    def _replace(self, lane: _Lane[ItemT], key: Hashable) -> None:
+        for serial in lane.keyed.pop(key, ()):
+            entry = lane.entries.pop(serial)
+            self._count_out(lane, entry)
+            _uncount(lane, entry.cost)
+            self._drop(entry.item)
+
+    # -- taking out ------------------------------------------------------------------------------------------------
+
+    def _take_next(self) -> ItemT | None:
+        if self._own.entries:
+            entry = self._pop(self._own)
+            self._in_hand.append((None, self._own, entry.cost))
+            return entry.item
+        ring = self._ring_in_turn()
+        if not ring:
+            return None
+        sender, lane = next(iter(ring.items()))
+        entry = self._pop(lane)
+        self._in_hand.append((sender, lane, entry.cost))
+        self._spend(ring, sender, lane, entry.cost)
+        return entry.item
+
+    def _ring_in_turn(self) -> _Ring[ItemT]:
+        if not self._with_writes or (self._without and self._writes_in_a_row >= _WRITES_IN_A_ROW_BYTES):
+            return self._without
+        return self._with_writes
+
+    def _spend(self, ring: _Ring[ItemT], sender: Hashable, lane: _Lane[ItemT], cost: int) -> None:
+        """Count a message of a lane against its turn, and let the next lane have its own when it is used up."""
+        lane.turn_bytes -= cost
+        if lane.turn_bytes <= 0:
+            lane.turn_bytes = _TURN_BYTES
+            ring.move_to_end(sender)
+        if ring is self._with_writes:
+            self._writes_in_a_row += cost
+        elif lane.turn_bytes == _TURN_BYTES or not lane.entries:
+            self._writes_in_a_row = 0
+        self._line_up(sender, lane)
+
+    def _line_up(self, sender: Hashable, lane: _Lane[ItemT]) -> None:
+        """Put a lane where it belongs now; what has changed places begins a turn at the end of its new row."""
+        right = self._with_writes if lane.urgent else self._without
+        for ring in (self._with_writes, self._without):
+            if ring is not right or not lane.entries:
+                ring.pop(sender, None)
+        if lane.entries and sender not in right:
+            right[sender] = lane
+            lane.turn_bytes = _TURN_BYTES
+        if not lane.cost:
+            self._lanes.pop(sender, None)
+
+    def _pop(self, lane: _Lane[ItemT]) -> _Entry[ItemT]:
+        serial, entry = lane.entries.popitem(last=False)
+        if entry.key is not None:
+            serials = lane.keyed[entry.key]
+            serials.remove(serial)  # the first
+            if not serials:
+                del lane.keyed[entry.key]
+        self._count_out(lane, entry)
+        return entry
+
+    def _count_out(self, lane: _Lane[ItemT], entry: _Entry[ItemT]) -> None:
+        lane.urgent -= entry.urgent
+        self._waiting -= 1
+        self._waiting_bytes -= entry.cost
+
+
+def _uncount(lane: _Lane[ItemT], cost: int) -> None:
+    lane.cost -= cost
+    if cost > _LARGE_BYTES:
+        lane.large -= cost

@@ -1,0 +1,62 @@
+"""A peer can cause no more log lines than somebody can read."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from indianyio._rated_log import RatedLog
+
+logger = logging.getLogger("tests.rated")
+
+
+def test_ten_lines_of_a_kind_in_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    log = RatedLog(logger, clock=lambda: now)
+    for number in range(1000):
+        log.warning("a", "line %d", number)
+    hint = "; more of this is only counted for 10 s"
+    assert caplog.messages == [f"line {number}" for number in range(9)] + ["line 9" + hint]
+    log.log("b", logging.ERROR, "another kind")
+    assert caplog.records[-1].levelno == logging.ERROR
+    now = 10.0
+    log.warning("a", "line %d", 1000)
+    log.warning("a", "line %d", 1001)
+    assert caplog.messages[-2:] == ["line 1000; 990 such lines before it were left out", "line 1001"]
+
+
+def test_what_was_left_out_is_told_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    log = RatedLog(logger, clock=lambda: 0.0)
+    for number in range(30):
+        log.warning("a", "a %d", number)
+        log.log("b", logging.INFO, "b %d", number)
+    log.warning("c", "c")
+    before = len(caplog.records)
+    log.flush()
+    log.flush()
+    assert caplog.messages[before:] == ["a 29; 19 such lines before it were left out"]
+
+
+def test_a_night_of_rubbish_makes_ten_lines_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 1000.0
+    log = RatedLog(logger, clock=lambda: now, seconds=60.0)
+    for second in range(0, 600, 2):
+        now = 1000.0 + second
+        log.warning("dropped", "wheel: dropped %d bytes: %s: %r", 5, "no XML", b"poll")
+    log.flush()
+    lines = caplog.messages
+    assert len(lines) == 10 * 10 + 1
+    assert lines[0] == "wheel: dropped 5 bytes: no XML: b'poll'"
+    assert lines[9].endswith("; more of this is only counted for 60 s")
+    assert lines[10] == lines[0] + "; 20 such lines before it were left out"
+    assert lines[-1] == lines[0] + "; 19 such lines before it were left out"
+
+
+def test_kinds_do_not_pile_up() -> None:
+    log = RatedLog(logger)
+    for kind in range(5000):
+        log.log(kind, logging.DEBUG, "x")
+    assert len(log._kinds) <= 1000
