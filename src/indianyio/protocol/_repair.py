@@ -6,7 +6,7 @@ that everybody else would see. So when the strict way has failed, the element is
 rules and written as XML, which the strict parser then reads like any other: nothing reaches a program that the
 parser has not passed. Where XML has a meaning that counts, also where lilxml has another one (a numeric reference,
 a CDATA section, a comment with a ``>`` in it). The table is in docs/protocol.md, the reasons in
-docs/decisions/0012-what-lilxml-reads-is-repaired.md.
+docs/decisions/0013-what-lilxml-reads-is-repaired.md.
 
 Every step consumes what it has looked at, so no bytes take long.
 """
