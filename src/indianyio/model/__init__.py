@@ -37,13 +37,13 @@ from indianyio.model._kinds import (
     NumberVectorModel,
     SwitchVectorModel,
     TextVectorModel,
-    WordVectorModel,
 )
 from indianyio.model._members import (
     LightMember,
     Member,
     SwitchMember,
     TextMember,
+    WordMember,
 )
 from indianyio.model._number_members import (
     DEFAULT_FORMAT,
@@ -84,6 +84,7 @@ from indianyio.model._vectors import (
     Kind,
     VectorModel,
 )
+from indianyio.model._word_vectors import WordVectorModel
 
 __all__ = [
     "AT_ONCE",
@@ -130,6 +131,7 @@ __all__ = [
     "VectorEvent",
     "VectorModel",
     "Verdict",
+    "WordMember",
     "WordVectorModel",
     "defBLOBVector",
     "defLightVector",

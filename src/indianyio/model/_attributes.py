@@ -14,6 +14,8 @@ __all__ = ["VectorAttributes", "require_word"]
 
 WordT = TypeVar("WordT", bound=StrEnum)
 
+_STATES = {str(state): state for state in State}
+
 
 class VectorAttributes:
     """Name, label, group, permission, state, timeout and message of a vector.
@@ -142,7 +144,10 @@ class VectorAttributes:
         return require_word(Permission, perm, self._what("perm"))
 
     def _checked_state(self, state: str) -> State:
-        return require_word(State, state, self._what("state"))
+        try:
+            return _STATES[state]
+        except (KeyError, TypeError):
+            return require_word(State, state, self._what("state"))
 
     def _checked_timeout(self, timeout: str | float) -> str:
         what = self._what("timeout")

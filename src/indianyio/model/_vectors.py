@@ -18,7 +18,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar, Generic, TypeAlias, TypedDict, TypeVar, cast
 
-from indianyio._vocabulary import State
+from indianyio._vocabulary import Permission, State
 from indianyio.exceptions import LocalProtocolError, UnknownMemberError
 from indianyio.model._attributes import VectorAttributes
 from indianyio.model._members import Member
@@ -114,7 +114,8 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return cast("ValueT_co", self.member(name).membervalue)
 
     def __setitem__(self, name: str, value: object) -> None:
-        self.member(name).membervalue = value
+        member = self._members.get(name) or self.member(name)
+        member.membervalue = value
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -230,12 +231,25 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
         :raises WriteRefusedError: the write is refused, as a whole; the text is for the client.
         """
+        if self.validate and self._is_surely_good(new):
+            return
         target = WriteTarget(self.devicename, self._name, self._label or self._name, self.kind.new)
         check_form(target, new)
         self._check_readable(target, new)
         if self.validate:
             check_access(target, self._perm, self._members, new)
             self._check_values(target, new)
+
+    def _is_surely_good(self, new: NewVector) -> bool:
+        """Return whether no rule can refuse this write. Nearly all are so, and the rules only explain refusals."""
+        if type(new) is not self.kind.new or self._perm is Permission.RO or not new.members:
+            return False
+        known = self._members
+        for one in new.members:
+            member = known.get(one.name)
+            if member is None or not member.accepts(getattr(one, "value", "")):
+                return False
+        return len(new.members) == 1 or len({one.name for one in new.members}) == len(new.members)
 
     def note_refusal(self) -> None:
         """Take note that a client's write was refused: the vector becomes Alert, except while it is Busy.
@@ -275,10 +289,14 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
         What it told counts as changed again, and a message of it waits for the next send.
         """
-        for one in update.members:
-            self.member(one.name).changed = True
+        self._untell([self.member(one.name) for one in update.members], update.message or "")
+
+    def _untell(self, members: Iterable[Member[object]], message: str) -> None:
+        """Take back that an update of these members, with this message, was sent."""
+        for member in members:
+            member.unsent()
         self.changed = True
-        self._message = self._message or update.message or ""
+        self._message = self._message or message
 
     # -- what the kinds provide --------------------------------------------------------------------------------
 
