@@ -258,7 +258,7 @@ class ServerRun:
         reason = "the driver has ended"
         self._local[link] = None
         try:
-            with driver._claim():
+            with driver._run_state.claim():
                 await driver._serve(link, _nothing)
         except Exception as error:
             logger.exception("%s failed", name)

@@ -1,0 +1,133 @@
+"""The one place through which messages reach the code of a driver's author, and what its failures come to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import anyio
+
+from indianyio.driver._background import Background, Job
+from indianyio.driver._device import Device
+from indianyio.driver._events import NewEvent
+from indianyio.driver._lanes import Arrival
+from indianyio.driver._vectors import AnyVector
+from indianyio.model import SnoopEvent, SnoopTable
+from indianyio.protocol import Frame, GetProperties, NewVector
+
+__all__ = ["DriverHooks", "Handlers", "Write", "failure_of", "raising"]
+
+logger = logging.getLogger(__name__)
+
+# How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
+_UNREADABLE = (ValueError, MemoryError, OSError)
+
+
+class DriverHooks(Protocol):
+    """A driver, seen from its run: what its author has written, and how it is to be treated."""
+
+    auto_send_def: bool
+    grace: float
+    ping_timeout: float
+    data: dict[str, Device]
+    _snoops: SnoopTable
+    _background: Background
+
+    async def hardware(self) -> None:
+        """Operate the instrument."""
+
+    async def rxevent(self, event: NewEvent) -> None:
+        """Carry out what a client asks for."""
+
+    async def rxerror(self, event: NewEvent, exc: Exception) -> None:
+        """Deal with an error that left :meth:`rxevent`."""
+
+    async def snoopevent(self, event: SnoopEvent) -> None:
+        """Hear what another driver said."""
+
+    async def leave(self) -> None:
+        """Make the instrument safe."""
+
+
+class Write(Arrival[NewEvent]):
+    """A write that has passed its vector's rules and waits for rxevent."""
+
+    __slots__ = ("vector",)
+
+    def __init__(
+        self, vector: AnyVector, frame: Frame, message: GetProperties | NewVector, make: Callable[[], NewEvent]
+    ) -> None:
+        super().__init__(frame, message, make)
+        self.vector = vector
+
+
+class Handlers:
+    """Calls rxevent and snoopevent.
+
+    :param driver: whose methods they are.
+    :param name: the peer, for log lines.
+    :param refuse: answers a write that cannot be handled, with the reason.
+    """
+
+    def __init__(self, driver: DriverHooks, name: str, refuse: Callable[[AnyVector, str], None]) -> None:
+        self._driver = driver
+        self._name = name
+        self._refuse = refuse
+
+    async def handle_write(self, write: Write) -> None:
+        """Call rxevent; its failure belongs to this event alone."""
+        if not write.vector.is_enabled:
+            write.close()
+            return
+        try:
+            event = await write.open()
+        except _UNREADABLE as error:
+            self._refuse(write.vector, f"{type(error).__name__}: {error}")
+            return
+        failure = await failure_of(self._driver.rxevent(event), "rxevent")
+        if failure is not None:
+            second = await failure_of(self._driver.rxerror(event, failure), "rxerror")
+            if second is not None:
+                logger.error("rxerror failed for %s.%s", event.devicename, event.vectorname, exc_info=second)
+
+    async def handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
+        """Call snoopevent; its failure is logged."""
+        try:
+            event = await arrival.open()
+        except _UNREADABLE as error:
+            logger.warning("%s: a snooped BLOB cannot be read: %s", self._name, error)
+            return
+        failure = await failure_of(self._driver.snoopevent(event), "snoopevent")
+        if failure is not None:
+            logger.error("snoopevent failed for %s.%s", event.devicename, event.vectorname, exc_info=failure)
+
+
+async def failure_of(call: Awaitable[None], what: str) -> Exception | None:
+    """Await user code, and return the error that left it, if one did.
+
+    asyncio's CancelledError leaves not only what was cancelled, but also what awaited a task that somebody else
+    cancelled. That is an error of the code like any other; taken for a cancellation of this task it would end the
+    driver without a word.
+
+    :param call: what to await.
+    :param what: its name, for the error.
+    """
+    try:
+        await call
+    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - raised if this task is what was cancelled
+        if anyio.get_current_task().has_pending_cancellation():
+            raise
+        failure = RuntimeError(f"{what} awaited something that was cancelled")
+        failure.__cause__ = error
+        return failure  # noqa: ASYNC104 - nobody cancelled this task
+    except Exception as error:  # noqa: BLE001 - the fault boundary of user code; every caller logs or raises it
+        return error
+    return None
+
+
+async def raising(job: Job) -> None:
+    """Run a method of the driver's author and raise what left it, a stray cancellation included."""
+    failure = await failure_of(job(), getattr(job, "__name__", "background work"))
+    if failure is not None:
+        raise failure
