@@ -166,19 +166,14 @@ class Link:
         """
         if self._asked and self._writer_waits and not outgoing.attachments and outgoing.size <= PROMPT_BYTES:
             # The box was empty, or the writer would not wait; so there is nothing else in it.
-            self._answer(b"".join(part for taken in self._outbox.take() for part in taken.parts))
-        else:
-            self._wake_writer()
-
-    def _answer(self, data: bytes) -> None:
-        """Give an answer to the kernel; nothing else may be on its way. What it does not take is the writer's."""
-        self._asked = False
-        sent = self._stream.send_now(data)
-        if data and sent == len(data):
-            self._sent_parts += 1
-        else:
+            self._asked = False
+            data = b"".join(part for taken in self._outbox.take() for part in taken.parts)
+            sent = self._stream.send_now(data)
+            if data and sent == len(data):
+                self._sent_parts += 1
+                return
             self._begun = data[sent:]
-            self._wake_writer()
+        self._wake_writer()
 
     def _wake_writer(self) -> None:
         self._writer_waits = False

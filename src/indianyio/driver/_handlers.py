@@ -1,27 +1,49 @@
-"""The one place through which messages reach the code of a driver's author, and what its failures come to."""
+"""The one place through which messages reach the code of a driver's author, and what its failures come to.
+
+An event is made when its turn has come, not when its message arrives: to inflate a BLOB or to read it from its
+descriptor takes time, which must be neither the reader's nor the event loop's, and what waits stays as small as it
+travelled.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from indianyio.driver._background import Background, Job
 from indianyio.driver._device import Device
 from indianyio.driver._events import NewEvent
-from indianyio.driver._lanes import Arrival
 from indianyio.driver._vectors import AnyVector
 from indianyio.model import SnoopEvent, SnoopTable
-from indianyio.protocol import Frame, GetProperties, NewVector
+from indianyio.protocol import (
+    Attachment,
+    Frame,
+    GetProperties,
+    NewBLOBVector,
+    NewVector,
+    SetBLOBVector,
+    WireMessage,
+)
 
-__all__ = ["DriverHooks", "Handlers", "Write", "failure_of", "raising"]
+__all__ = ["Arrival", "DriverHooks", "Handlers", "Write", "failure_of", "raising"]
 
 logger = logging.getLogger(__name__)
 
 # How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
 _UNREADABLE = (ValueError, MemoryError, OSError)
+
+# Python's objects for one member of a message, beside its text; measured at 250 to 350 bytes.
+_MEMBER_BYTES = 300
+_BLOB_VECTORS = (NewBLOBVector, SetBLOBVector)
+# More digits than any size has, and fewer than int() minds.
+_COUNT = re.compile(r"[0-9]{1,18}")
+
+E = TypeVar("E")
 
 
 class DriverHooks(Protocol):
@@ -48,6 +70,49 @@ class DriverHooks(Protocol):
 
     async def leave(self) -> None:
         """Make the instrument safe."""
+
+
+class Arrival(Generic[E]):
+    """A message that waits to be handled.
+
+    :param frame: the message; its attachments are the arrival's as well, until :meth:`open` or :meth:`close`.
+    :param make: makes the event of it; raises :class:`ValueError` if a BLOB's content cannot be read.
+    :ivar size: bytes that are held until then.
+    """
+
+    __slots__ = ("_attachments", "_is_slow", "_make", "size")
+
+    def __init__(self, frame: Frame, message: WireMessage, make: Callable[[], E]) -> None:
+        self._make = make
+        self._attachments: tuple[Attachment, ...] = frame.attachments
+        members = getattr(message, "members", ())
+        self.size = len(frame.data) + len(members) * _MEMBER_BYTES
+        self._is_slow = False
+        if isinstance(message, _BLOB_VECTORS):
+            self.size += sum(_count(one.len or one.size) for one in message.members if one.attachment is not None)
+            self._is_slow = bool(frame.attachments) or any(
+                (one.format or "").endswith(".z") for one in message.members
+            )
+
+    async def open(self) -> E:
+        """Return the event.
+
+        :raises ValueError: the content of a BLOB cannot be read.
+        :raises OSError: the same, because of its descriptor.
+        :raises MemoryError: it does not fit into memory.
+        """
+        try:
+            if self._is_slow:
+                return await _in_thread(self._make)
+            return self._make()
+        finally:
+            if self._attachments:
+                self.close()
+
+    def close(self) -> None:
+        """Let go of the descriptors: the message is not handled, or its event is made."""
+        for attachment in self._attachments:
+            attachment.close()
 
 
 class Write(Arrival[NewEvent]):
@@ -131,3 +196,21 @@ async def raising(job: Job) -> None:
     failure = await failure_of(job(), getattr(job, "__name__", "background work"))
     if failure is not None:
         raise failure
+
+
+def _count(text: str | None) -> int:
+    """Return a count of bytes; 0 for what is not one, which is refused when the content is read."""
+    return int(text) if text is not None and _COUNT.fullmatch(text) else 0
+
+
+async def _in_thread(make: Callable[[], E]) -> E:
+    """Make an event in a worker thread.
+
+    :raises ValueError: on asyncio, somebody cancelled this task alone, as code can that noted it in a handler.
+    """
+    try:
+        return await anyio.to_thread.run_sync(make)
+    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - raised if this task is what was cancelled
+        if anyio.get_current_task().has_pending_cancellation():
+            raise
+        raise ValueError("its reading was cancelled") from error  # noqa: ASYNC104 - nobody cancelled this task

@@ -16,9 +16,9 @@ import anyio
 
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import getProperties, new_event
-from indianyio.driver._handlers import DriverHooks, Write
-from indianyio.driver._lanes import Arrival, Lanes
+from indianyio.driver._handlers import Arrival, DriverHooks, Write
 from indianyio.driver._link import DriverLink
+from indianyio.driver._readers import Lanes
 from indianyio.driver._replies import Replies
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import WriteRefusedError

@@ -25,11 +25,10 @@ from anyio import CancelScope, create_task_group
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._flag import Flag
-from indianyio.driver._handlers import DriverHooks, Handlers, Write, raising
+from indianyio.driver._handlers import Arrival, DriverHooks, Handlers, Write, raising
 from indianyio.driver._inbox import Inbox
-from indianyio.driver._lanes import Arrival, Lanes
 from indianyio.driver._link import DriverLink
-from indianyio.driver._readers import Readers
+from indianyio.driver._readers import Lanes, Readers
 from indianyio.driver._replies import Replies
 from indianyio.driver._sending import Sender
 from indianyio.driver._vectors import AnyVector

@@ -37,6 +37,7 @@ from indianyio.model._kinds import (
     NumberVectorModel,
     SwitchVectorModel,
     TextVectorModel,
+    WordVectorModel,
 )
 from indianyio.model._members import (
     LightMember,
@@ -84,7 +85,6 @@ from indianyio.model._vectors import (
     Kind,
     VectorModel,
 )
-from indianyio.model._word_vectors import WordVectorModel
 
 __all__ = [
     "AT_ONCE",

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from indianyio._vocabulary import Permission, State
 from indianyio.model._number_members import require_number
 from indianyio.protocol._numbers import number_text
 from indianyio.protocol._text import require_name, require_xml_text
 
-__all__ = ["VectorAttributes", "require_word"]
+__all__ = ["STATES", "Heading", "VectorAttributes", "require_word"]
 
 WordT = TypeVar("WordT", bound=StrEnum)
 
-_STATES = {str(state): state for state in State}
+STATES: Mapping[str, State] = {str(state): state for state in State}
+"""The states by their words."""
+
+
+class Heading(TypedDict):
+    """The attributes that every message of a vector starts with."""
+
+    device: str
+    name: str
+    state: State
+    timestamp: str
+    message: str | None
 
 
 class VectorAttributes:
@@ -144,10 +156,7 @@ class VectorAttributes:
         return require_word(Permission, perm, self._what("perm"))
 
     def _checked_state(self, state: str) -> State:
-        try:
-            return _STATES[state]
-        except (KeyError, TypeError):
-            return require_word(State, state, self._what("state"))
+        return require_word(State, state, self._what("state"))
 
     def _checked_timeout(self, timeout: str | float) -> str:
         what = self._what("timeout")

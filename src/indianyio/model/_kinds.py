@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import cast
+from typing import TypeVar, cast
 
 from indianyio._vocabulary import Permission, Rule, Switch
-from indianyio.model._attributes import require_word
+from indianyio.model._attributes import Heading, require_word
 from indianyio.model._blob_members import BLOBMember, BLOBValue, require_blobsize
-from indianyio.model._members import LightMember, SwitchMember, TextMember
+from indianyio.model._members import LightMember, SwitchMember, TextMember, WordMember
 from indianyio.model._number_members import NumberMember
-from indianyio.model._vectors import Heading, Kind, VectorModel
-from indianyio.model._word_vectors import WordVectorModel
+from indianyio.model._vectors import Kind, VectorModel
 from indianyio.model._writes import WriteTarget, check_blobs, check_numbers, check_switches
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._messages import (
@@ -32,6 +32,7 @@ from indianyio.protocol._messages import (
     SetNumberVector,
     SetSwitchVector,
     SetTextVector,
+    SetVector,
 )
 
 __all__ = [
@@ -40,7 +41,85 @@ __all__ = [
     "NumberVectorModel",
     "SwitchVectorModel",
     "TextVectorModel",
+    "WordVectorModel",
 ]
+
+
+MemberT_co = TypeVar("MemberT_co", bound=WordMember, covariant=True)
+
+
+class WordVectorModel(VectorModel[MemberT_co, str]):
+    """A vector whose values are words on the wire: every kind but BLOBs."""
+
+    def set_all(
+        self,
+        *,
+        timestamp: datetime,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+    ) -> SetVector:
+        """Return an update of all members.
+
+        :param timestamp: the time of the send, UTC if it is naive.
+        :param message: a text for people; if empty the one that is waiting in ``message``.
+        :param timeout: a new timeout in seconds, which stays.
+        :param state: a new state, which stays.
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        return self._update(self._heading(timestamp, message, timeout, state), self.members())
+
+    def set_changed(
+        self,
+        *,
+        timestamp: datetime,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+    ) -> SetVector | None:
+        """Return an update of what has changed, or ``None`` if there is nothing to say.
+
+        There is something to say if a member has changed, or state or timeout, or a message is given or waiting.
+
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        heading = self._heading(timestamp, message, timeout, state)
+        due = [member for member in self.members() if member.changed]
+        if not (due or self.changed or heading["message"]):
+            return None
+        return self._update(heading, due)
+
+    def set_members(
+        self,
+        names: Iterable[str],
+        *,
+        timestamp: datetime,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+    ) -> SetVector:
+        """Return an update of the named members, each once; without names one that carries only the state.
+
+        :raises UnknownMemberError: a name is no member's; nothing has changed then.
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        wanted = [self.member(name) for name in dict.fromkeys(names)]
+        return self._update(self._heading(timestamp, message, timeout, state), wanted)
+
+    @abstractmethod
+    def _report(self, heading: Heading, members: Sequence[MemberT_co]) -> SetVector:
+        """Return an update with these members."""
+
+    def _update(self, heading: Heading, members: Sequence[MemberT_co]) -> SetVector:
+        report = self._report(heading, members)
+        self._sent(members)
+        return report
+
+    def _answer(self, heading: Heading) -> SetVector:
+        return self._report(heading, self.members())
 
 
 class SwitchVectorModel(WordVectorModel[SwitchMember]):

@@ -127,7 +127,12 @@ class WordMember(Member[str]):
     """A member whose value is a word on the wire: every kind but BLOBs."""
 
     _tag: ClassVar[str]
-    _kept: tuple[str | None, str] = (None, "")  # a value, and the element that carries it
+
+    def __init__(self, name: str, label: str | None, membervalue: object) -> None:
+        super().__init__(name, label, membervalue)
+        self._opening = f'<{self._tag} name="{escape_attribute(name)}"'
+        self._closing = f"</{self._tag}>\n"
+        self._kept: tuple[str | None, str] = (None, "")  # a value, and the element that carries it
 
     def tell(self) -> str:
         """Return the element that carries the value as XML, with a newline; the value counts as sent."""
@@ -135,13 +140,10 @@ class WordMember(Member[str]):
         value, element = self._kept
         if value is not self._value:
             value = self._value
-            element = self._element(value if is_simple(value) else escape_text(value))
+            content = value if is_simple(value) else escape_text(value)
+            element = f"{self._opening}>{content}{self._closing}" if content else f"{self._opening}/>\n"
             self._kept = (value, element)
         return element
-
-    def _element(self, content: str, attributes: str = "") -> str:
-        start = f'<{self._tag} name="{escape_attribute(self._name)}"{attributes}'
-        return f"{start}>{content}</{self._tag}>\n" if content else f"{start}/>\n"
 
 
 _SWITCH_WORDS = tuple(str(word) for word in Switch)

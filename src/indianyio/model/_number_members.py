@@ -100,10 +100,16 @@ class NumberMember(WordMember):
         """
         # What drivers assign nearly always comes first; it is taken exactly as require_number() takes it.
         kind = type(value)
-        if kind is float and isfinite(cast("float", value)):
-            return repr(value)
-        if kind is int and -LARGEST_EXACT_INT <= cast("int", value) <= LARGEST_EXACT_INT:
-            return str(value)
+        if kind is float:
+            if isfinite(cast("float", value)):
+                return repr(value)
+        elif kind is int:
+            if -LARGEST_EXACT_INT <= cast("int", value) <= LARGEST_EXACT_INT:
+                return str(value)
+        elif kind is str:
+            text = cast("str", value)
+            if len(text) <= LONGEST_NUMBER_TEXT and is_plain_decimal(text) and isfinite(float(text)):
+                return text
         return self._number(value, "value")
 
     def accepts(self, text: str) -> bool:
@@ -118,17 +124,18 @@ class NumberMember(WordMember):
 
     def tell(self) -> str:
         """Return the element that carries the value, and the limits where they have changed; both count as sent."""
-        limits_changed = self._limits_told = self.limits_changed
-        if limits_changed:
-            self.changed = self.limits_changed = False
-            limits = "".join(f' {which}="{number_text(text)}"' for which, text in self.limits.items())
-            return self._element(number_text(self._value), limits)
         self.changed = False
+        self._limits_told = self.limits_changed
+        if self.limits_changed:
+            self.limits_changed = False
+            limits = "".join(f' {which}="{number_text(text)}"' for which, text in self.limits.items())
+            return f"{self._opening}{limits}>{number_text(self._value)}{self._closing}"
         value, element = self._kept
         if value is not self._value:
             value = self._value
             # A text that is plain decimal was checked when it was assigned, and is written as it is.
-            element = self._element(value if is_plain_decimal(value) else number_text(value))
+            written = value if is_plain_decimal(value) else number_text(value)
+            element = f"{self._opening}>{written}{self._closing}"
             self._kept = (value, element)
         return element
 
