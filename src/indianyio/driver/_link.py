@@ -46,8 +46,9 @@ _SHOWN_BYTES = 4096
 # For how long a peer must have taken nothing to count as one that does not read, once the end has begun.
 _PATIENCE_SECONDS = 0.2
 
-# How much may be taken or sent before the other tasks have their turn: some tens of messages.
+# How much may be taken, and how much sent, before the other tasks have their turn: a millisecond or two of either.
 _TURN_BYTES = 16 << 10
+_SENDING_TURN_BYTES = 32 << 10
 
 TURN_SECONDS = 0.002
 """How long handlers that never wait may go on before the other tasks have their turn."""
@@ -266,7 +267,7 @@ class StreamLink(Link):
             outbox.add_small(data)
             if self._writer_waits:
                 self._wake_writer()
-        if self._unyielded_bytes >= _TURN_BYTES:
+        if self._unyielded_bytes >= _SENDING_TURN_BYTES:
             self._unyielded_bytes = 0
             await anyio.lowlevel.cancel_shielded_checkpoint()
 
@@ -335,7 +336,7 @@ class StreamLink(Link):
             async with self._turn:
                 await self._room()
                 self._put(outgoing)
-        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
+        if self._unyielded_bytes >= _SENDING_TURN_BYTES or self._deaf:
             # Behind the message, not before it: another task would put a newer one in front of it.
             self._unyielded_bytes = 0
             await anyio.lowlevel.cancel_shielded_checkpoint()

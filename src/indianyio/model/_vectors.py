@@ -228,12 +228,12 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         text = require_xml_text(message, self._what("message")) if message != "" else self._message
         new_timeout = self._timeout if timeout is None else self._checked_timeout(timeout)
         new_state = self._state if state is None else STATES.get(state) or self._checked_state(state)
-        changed = self.changed or new_state is not self._state or new_timeout != self._timeout
-        self._timeout, self._state = new_timeout, new_state
+        if new_state is not self._state or new_timeout != self._timeout:
+            self._timeout, self._state, self.changed = new_timeout, new_state, True
         if self._ordered_by:
             members = sorted(members, key=attrgetter(self._ordered_by))
         body = "".join([member.tell() for member in members])
-        if if_changed and not (body or changed or text):
+        if if_changed and not (body or self.changed or text):
             return None
         self.changed = False
         self._message = ""
