@@ -1,62 +1,41 @@
 """One peer: what it sends comes out as frames, what it shall get goes through an outbox to one writer.
 
 A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :meth:`Link.write` in task groups of
-its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox, which is bounded
-in bytes: :meth:`Link.send` waits for room, :meth:`Link.offer` says whether there was any. A message is one entry of
-the outbox, so nothing can come between its bytes (faults.md D8).
+its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox. A message is one
+entry of the outbox, so nothing can come between its bytes.
+
+This is what a server's and a driver's peers have in common. What a driver needs beyond it, sends that wait for room
+and frames that are taken one by one, is in ``driver/_link.py``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import anyio
-import anyio.lowlevel
 
 from indianyio._drop_log import DropLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
-from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError
+from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.model import Outbox, Outgoing
-from indianyio.protocol import (
-    Attachment,
-    Frame,
-    Framer,
-    PingRequest,
-    SetBLOBVector,
-    Unusable,
-    WireMessage,
-    decode,
-    encode,
-)
-from indianyio.protocol._encoder import encode_blob_parts, encode_parts
-from indianyio.protocol._relay import require_size
+from indianyio.protocol import Attachment, Frame, Framer, Unusable
 
-__all__ = ["DriverLink", "FrameHandler", "Link"]
+__all__ = ["MOST_UNCLAIMED", "PROMPT_BYTES", "FrameHandler", "Link", "close_all"]
 
 logger = logging.getLogger(__name__)
-wire_logger = logging.getLogger("indianyio.wire")
 
 # Descriptors that arrived and that no message has claimed yet. Senders put a descriptor beside the first byte of
 # its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
-_UNCLAIMED = 4 * MAX_DESCRIPTORS
-
-# How much of one message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
-_SHOWN_BYTES = 4096
-
-# For how long a peer must have taken nothing to count as one that does not read, once the end has begun.
-_PATIENCE_SECONDS = 0.2
+MOST_UNCLAIMED = 4 * MAX_DESCRIPTORS
 
 # What is sent at once as an answer: any socket holds more.
-_PROMPT_BYTES = 64 << 10
-
-# How much a task may send before the others have their turn: some tens of messages, one or two milliseconds.
-_TURN_BYTES = 16 << 10
+PROMPT_BYTES = 64 << 10
 
 _IS_PLAIN = attrgetter("plain")
 
@@ -64,66 +43,16 @@ FrameHandler: TypeAlias = Callable[[Frame], None]
 PlainHandler: TypeAlias = Callable[[Sequence[Frame]], None]
 
 
-class DriverLink(Protocol):
-    """What a driver needs of the way to its peer: :class:`Link` has it, and a server's own drivers have another."""
-
-    @property
-    def name(self) -> str:
-        """Who the peer is, for log lines."""
-
-    @property
-    def limits(self) -> Limits:
-        """What the peer may make us hold."""
-
-    @property
-    def carries_attachments(self) -> bool:
-        """Whether BLOBs may travel as descriptors."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether :meth:`send` would not wait."""
-
-    async def read(self, handle: FrameHandler) -> str:
-        """Hand every frame to ``handle`` until the peer stops sending; return why, in words for a log line."""
-
-    def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why it cannot be used."""
-
-    async def send(self, message: WireMessage) -> None:
-        """Send a message, waiting while there is no room for it."""
-
-    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Send what ``make`` returns, calling it when there is room, with nothing between."""
-
-    async def send_blobs(
-        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
-    ) -> None:
-        """Send a BLOB vector and the ping behind it."""
-
-    def offer(self, message: WireMessage) -> bool:
-        """Send a message if that takes no waiting, and return whether it did not."""
-
-    def hurry(self) -> None:
-        """Let no send wait any more."""
-
-    def close(self) -> None:
-        """Accept nothing more."""
-
-    async def write(self) -> str:
-        """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
-
-
 class Link:
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
     :param limits: what the peer may make us hold.
-    :param outbox: where what is sent waits, and how much of it before :meth:`send` waits. What the writer has in
-        hand and one message that was begun below the limit come on top.
+    :param outbox: where what is sent waits.
     :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
         costs the message and not the connection, which others need.
     :param decoding: whether every message is going to be decoded (see :class:`~indianyio.protocol.Framer`).
-    :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :param drained: called whenever the writer has sent what it took out of the outbox, and when it ends.
     """
 
     def __init__(
@@ -134,7 +63,7 @@ class Link:
         outbox: Outbox,
         forgiving: bool = False,
         decoding: bool = False,
-        debug: bool = False,
+        drained: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = stream.name
         self.carries_attachments = stream.carries_attachments
@@ -144,19 +73,13 @@ class Link:
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
         self._outbox = outbox
-        self._turn = anyio.Lock()
+        self._drained = drained
         self._filled = anyio.Event()
-        self._drained = anyio.Event()
-        self._senders_wait = False
         self._writer_waits = False
-        self._asked = False
+        self._asked = False  # something was received, and nothing has been sent since
         self._begun = b""
-        self._unyielded_bytes = 0
-        self._hurried = False
-        self._stalled = False
         self._sent_parts = 0
         self._closed = False
-        self._debug = debug
         self._drops = DropLog(logger, stream.name)
 
     # -- what arrives ------------------------------------------------------------------------------------------
@@ -181,12 +104,12 @@ class Link:
                     self._report_rest()
                     return "the peer closed the stream"
                 for plain, items in groupby(self._framer.feed(received.data), _IS_PLAIN):
-                    if plain and handle_plain is not None and not self._debug:
+                    if plain and handle_plain is not None:
                         handle_plain([item for item in items if isinstance(item, Frame)])
                     else:
                         for item in items:
                             self._dispatch(item, handle)
-                if len(self._arrived) > _UNCLAIMED:
+                if len(self._arrived) > MOST_UNCLAIMED:
                     raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             raise self._framer.failure
         except RemoteProtocolError as error:
@@ -196,25 +119,7 @@ class Link:
             return f"the connection was lost: {error}"
         finally:
             self._drops.flush()
-            _close_all(self._arrived)
-
-    def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why not; then the frame knows that, too.
-
-        :raises RemoteProtocolError: it is beyond a limit, and the link does not forgive; let it pass through
-            :meth:`read`, which ends.
-        """
-        try:
-            message = decode(frame, self.limits)
-        except RemoteProtocolError as error:
-            if not self._forgiving:
-                raise
-            message = frame.decoded = Unusable.made_of(frame, str(error))
-        if isinstance(message, Unusable):
-            self.note(message)
-            return None
-        self.note(None)
-        return message
+            close_all(self._arrived)
 
     def note(self, unusable: Unusable | None) -> None:
         """Take note of what came of a frame: why it could not be used, or ``None`` if it was good."""
@@ -226,13 +131,11 @@ class Link:
 
     def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
-            _close_all(self._claim(item.attached))
+            close_all(self._claim(item.attached))
             self._report(item)
             return
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
-        if self._debug:
-            wire_logger.debug("%s -> %s", self.name, _shown(item.data))
         try:
             handle(item)
         except RemoteProtocolError:
@@ -244,7 +147,7 @@ class Link:
             logger.exception("%s: a message could not be dealt with: %r", self.name, item.data[:120])
         finally:
             if item.attachments:
-                _close_all(deque(item.attachments))
+                close_all(deque(item.attachments))
 
     def _claim(self, count: int) -> deque[Attachment]:
         """Take the descriptors of one message: the n-th attached BLOB owns the n-th received (protocol.md W36)."""
@@ -259,77 +162,16 @@ class Link:
 
     # -- what is sent ------------------------------------------------------------------------------------------
 
-    async def send(self, message: WireMessage) -> None:
-        """Put one message into the outbox, waiting while that is full.
-
-        Messages of one task keep their order, and tasks that wait are served in the order in which they came. A
-        peer that has gone takes everything: its reader ends the work, and until then nobody should fail here. The
-        other tasks have their turn every few messages, so that a loop of sends delays no Abort.
-
-        Cancelled, it has put in the message whole or not at all; it puts in nothing for a task that was cancelled
-        before, as an exposure is whose Abort came in its last moment.
-
-        :raises ValueError: XML cannot carry a text of it.
-        :raises LocalProtocolError: it is longer than INDI servers take.
-        """
-        await self._send(_outgoing(message))
-
-    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Put in what ``make`` returns, as :meth:`send` does, but call that only when there is room.
-
-        So the messages say what holds when they are sent, however long that takes, and nothing comes between them.
-        One that cannot be sent is logged, and costs the others nothing.
-        """
-        async with self._turn:
-            await self._room()
-            for message in make():
-                self._put_answer(message)
-
-    async def send_blobs(
-        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
-    ) -> None:
-        """Put a BLOB vector and the ping behind it into the outbox, as :meth:`send` does, with nothing between.
-
-        :param update: the BLOBs. Their attachments are the link's to close once this has returned; until then, and
-            when it is cancelled, they are the caller's.
-        :param base64: the contents of those that have no attachment, by member, in slices.
-        :param ping: asks the peer whether it has taken them.
-        """
-        attached = [one for one in update.members if one.attachment is not None]
-        parts = encode_blob_parts(update, base64)
-        require_size(update, parts)
-        outgoing = Outgoing(
-            (*parts, encode(ping)),
-            tuple(one.attachment for one in attached if one.attachment is not None),
-            sum(int(one.len or 0) for one in attached),
-        )
-        await self._send(outgoing)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether :meth:`send` would not wait: there is room, and nobody is waiting for some."""
-        return self._outbox.discarding or not (self._outbox.full or self._turn.locked())
-
-    def offer(self, message: WireMessage) -> bool:
-        """Put one message into the outbox if that takes no waiting; one that cannot be sent is logged.
-
-        :return: whether the message was taken.
-        """
-        if self.has_room:
-            self._put_answer(message)
-            return True
-        return False
-
     def push(self, outgoing: Outgoing) -> None:
-        """Let a message go out that has just been put into the outbox, for whoever does that without :meth:`send`.
+        """Let a message go out that has just been put into the outbox.
 
         The first message after something has come from the peer is its answer as a rule, and somebody waits for
         that. If nothing else is on its way it is given to the kernel here and now, which saves a change of tasks.
         Whatever else there is the writer sends when its turn comes, many messages at a time.
         """
-        if self._asked and self._writer_waits and not outgoing.attachments and outgoing.size <= _PROMPT_BYTES:
-            self._asked = False
+        if self._asked and self._writer_waits and not outgoing.attachments and outgoing.size <= PROMPT_BYTES:
             # The box was empty, or the writer would not wait; so there is nothing else in it.
+            self._asked = False
             data = b"".join(part for taken in self._outbox.take() for part in taken.parts)
             sent = self._stream.send_now(data)
             if data and sent == len(data):
@@ -341,15 +183,6 @@ class Link:
     def _wake_writer(self) -> None:
         self._writer_waits = False
         self._filled.set()
-
-    def hurry(self) -> None:
-        """Let no send wait for a peer that has stopped reading: the time that is left belongs to the instrument.
-
-        A send waits only as long as the peer takes something. If it does not for a moment, the outbox is filled to
-        twice its size, and what comes beyond is dropped.
-        """
-        self._hurried = True
-        self._wake_senders()
 
     def close(self) -> None:
         """Accept nothing more; :meth:`write` sends what there is and returns."""
@@ -368,7 +201,7 @@ class Link:
                 await self._write_begun()
                 for outgoing in self._outbox.take():
                     await self._write_one(outgoing)
-                self._wake_senders()
+                self._drained()
                 if self._outbox.queued_bytes:
                     continue
                 if self._closed:
@@ -381,63 +214,7 @@ class Link:
         finally:
             self._writer_waits = False
             self._outbox.discard()
-            self._wake_senders()
-
-    async def _send(self, outgoing: Outgoing) -> None:
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if self.has_room:
-            self._put(outgoing)
-        else:
-            async with self._turn:
-                await self._room()
-                self._put(outgoing)
-        if self._unyielded_bytes >= _TURN_BYTES or self._deaf:
-            # Behind the message, not before it: another task would put a newer one in front of it.
-            self._unyielded_bytes = 0
-            await anyio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _room(self) -> None:
-        """Wait for room; once the end has begun, only as long as the peer is reading at all."""
-        while self._outbox.full and not (self._outbox.discarding or self._stalled):
-            before = self._sent_parts
-            self._senders_wait = True
-            with anyio.move_on_after(_PATIENCE_SECONDS if self._hurried else float("inf")):
-                await self._drained.wait()
-                continue
-            self._stalled = self._hurried and self._sent_parts == before
-
-    def _put_answer(self, message: WireMessage) -> None:
-        """Put in what nobody waits for who could be told of a failure."""
-        try:
-            self._put(_outgoing(message))
-        except LocalProtocolError as error:
-            logger.error("%s: an answer cannot be sent: %s", self.name, error)
-
-    def _put(self, outgoing: Outgoing) -> None:
-        if self._deaf:
-            outgoing.close()
-            return
-        if self._stalled and self._outbox.queued_bytes >= 2 * self._outbox.limit_bytes:
-            logger.warning("%s: does not read; %d bytes of the last words are dropped", self.name, outgoing.size)
-            outgoing.close()
-            return
-        if self._debug:
-            wire_logger.debug("%s <- %s", self.name, _shown(b"".join(outgoing.parts)))
-        self._unyielded_bytes += outgoing.size
-        self._outbox.add(outgoing)
-        self.push(outgoing)
-
-    @property
-    def _deaf(self) -> bool:
-        """Whether whatever is sent is dropped, because nobody is there to read it."""
-        return self._closed or self._outbox.discarding
-
-    def _wake_senders(self) -> None:
-        """Let those who wait for room look again."""
-        if self._senders_wait:
-            self._senders_wait = False
-            self._drained.set()
-            self._drained = anyio.Event()
+            self._drained()
 
     async def _write_begun(self) -> None:
         """Send the rest of an answer that did not go at once."""
@@ -456,17 +233,7 @@ class Link:
             outgoing.close()
 
 
-def _outgoing(message: WireMessage) -> Outgoing:
-    parts = tuple(encode_parts(message))
-    require_size(message, parts)
-    return Outgoing(parts)
-
-
-def _close_all(attachments: deque[Attachment]) -> None:
+def close_all(attachments: deque[Attachment]) -> None:
+    """Close attachments that nobody wants, and forget them."""
     while attachments:
         attachments.popleft().close()
-
-
-def _shown(data: bytes) -> str:
-    text = data[:_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
-    return text if len(data) <= _SHOWN_BYTES else f"{text} ... ({len(data)} bytes)"

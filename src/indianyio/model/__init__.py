@@ -44,6 +44,7 @@ from indianyio.model._members import (
     Member,
     SwitchMember,
     TextMember,
+    WordMember,
 )
 from indianyio.model._number_members import (
     DEFAULT_FORMAT,
@@ -131,6 +132,7 @@ __all__ = [
     "VectorEvent",
     "VectorModel",
     "Verdict",
+    "WordMember",
     "WordVectorModel",
     "defBLOBVector",
     "defLightVector",

@@ -15,7 +15,6 @@ from dataclasses import replace
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import FrameHandler
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
@@ -23,7 +22,8 @@ from indianyio.model import OUTBOX_BYTES, PeerStatistics, Relayed
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
-from indianyio.protocol._relay import require_size
+from indianyio.protocol._frames import Head
+from indianyio.protocol._relay import require_encoded_size, require_size
 from indianyio.server._hub import Hub
 
 __all__ = ["LocalLink"]
@@ -87,20 +87,29 @@ class LocalLink:
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
-    async def read(self, handle: FrameHandler) -> str:
-        """Hand every frame to ``handle`` until the server refuses the driver; return why."""
-        try:
-            while self._refused is None:
-                while self._queue:
-                    self._handle_next(handle)
-                    await anyio.lowlevel.checkpoint()
-                await self._arrived.wait()
-                self._arrived = anyio.Event()
-            logger.error("%s: %s", self.name, self._refused)
-            return self._refused
-        finally:
-            while self._queue:
-                _close_attachments(self._queue.popleft())
+    @property
+    def end_reason(self) -> str:
+        """Why the driver gets nothing more; empty until then."""
+        return self._refused or ""
+
+    async def take(self) -> Frame | None:
+        """Wait for the next frame, whose attachments are the caller's; ``None`` once the driver is refused."""
+        await anyio.lowlevel.checkpoint()
+        while self._refused is None:
+            if self._queue:
+                frame = self._queue.popleft()
+                self._queued_bytes -= len(frame.data) + attached_bytes(frame)
+                return frame
+            await self._arrived.wait()
+            self._arrived = anyio.Event()
+        logger.error("%s: %s", self.name, self._refused)
+        return None
+
+    def stop_reading(self, reason: str) -> None:
+        """Close the attachments of what waits for the driver."""
+        self._refused = self._refused or reason
+        while self._queue:
+            _close_attachments(self._queue.popleft())
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used."""
@@ -118,6 +127,13 @@ class LocalLink:
         """Hand a message to the server; the other tasks have their turn every few messages."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         self._hand_over(_framed(message))
+        await self._give_way()
+
+    async def send_encoded(self, data: bytes, head: Head) -> None:
+        """Hand over a message that is encoded already."""
+        require_encoded_size(data, head)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        self._hand_over(Frame(head[0], data.removesuffix(b"\n"), known_head=head))
         await self._give_way()
 
     async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
@@ -174,14 +190,6 @@ class LocalLink:
         seen = self._statistics
         self._statistics = replace(seen, messages_in=seen.messages_in + 1, bytes_in=seen.bytes_in + size)
         self._hub.hand_on(self, frame)
-
-    def _handle_next(self, handle: FrameHandler) -> None:
-        frame = self._queue.popleft()
-        self._queued_bytes -= len(frame.data) + attached_bytes(frame)
-        try:
-            handle(frame)
-        finally:
-            _close_attachments(frame)
 
 
 def _framed(message: WireMessage) -> Frame:
