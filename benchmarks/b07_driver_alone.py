@@ -73,8 +73,8 @@ cannot write at once.""",
         Contender("indipydriver", partial(measure, indipydriver_driver, False)),
     ),
     targets=(
-        Target(BURST, "indianyio", "indipydriver", 3.0),
-        Target(BURST, "indianyio", "C++ driver", 0.5),
+        Target(BURST, "indianyio", "indipydriver", 6.0),
+        Target(BURST, "indianyio", "C++ driver", 0.4),
         Target(BLOB, "indianyio", "C++ driver", 1.0),
     ),
 )

@@ -14,6 +14,7 @@ from benchmarks import (
     b09_memory,
     b10_idle,
     b11_start,
+    b12_driver_answers,
     b15_floods,
 )
 from benchmarks.suite import Benchmark
@@ -34,6 +35,7 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(
         b09_memory,
         b10_idle,
         b11_start,
+        b12_driver_answers,
         b15_floods,
     )
 )

@@ -13,9 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from indianyio.driver import _watch
+from indianyio.driver import NewEvent, _watch
+from indianyio.protocol import SetNumberVector
 from indianyio.testing import running
-from tests.driver.gadget import Gadget
+from tests.driver.gadget import Gadget, new_number
 
 SAMPLE = """
 import subprocess, time
@@ -39,6 +40,11 @@ class Dome(Box):
 
 class Sleeping(Box):
     async def hardware(self):
+        Path("blocking").touch()
+        time.sleep(600)
+
+class InHandler(Box):
+    async def rxevent(self, event):
         Path("blocking").touch()
         time.sleep(600)
 
@@ -87,6 +93,7 @@ class Stubborn(Box):
                 pass
 """
 
+WRITE = b"<newNumberVector device='InHandler' name='n'><oneNumber name='x'>1</oneNumber></newNumberVector>"
 GRACE_SECONDS = 0.3
 PATIENCE_SECONDS = 30
 
@@ -112,6 +119,9 @@ def start(tmp_path: Path, backend: str) -> Iterator[Start]:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
         )
         processes.append(process)
+        assert process.stdin is not None
+        process.stdin.write(WRITE)
+        process.stdin.flush()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not (tmp_path / "blocking").exists():
             assert time.monotonic() < deadline
@@ -130,7 +140,7 @@ def end(process: Process) -> bytes:
     return process.communicate(timeout=PATIENCE_SECONDS)[1]
 
 
-@pytest.mark.parametrize("name", ["Sleeping", "Computing", "InATask", "InCleanup"])
+@pytest.mark.parametrize("name", ["Sleeping", "InHandler", "Computing", "InATask", "InCleanup"])
 def test_what_blocks_is_interrupted_and_the_driver_leaves(start: Start, tmp_path: Path, name: str) -> None:
     process = start(name)
     errors = end(process)
@@ -138,7 +148,7 @@ def test_what_blocks_is_interrupted_and_the_driver_leaves(start: Start, tmp_path
     assert process.returncode == 1
     assert b"keeps the event loop, and is interrupted at " in errors
     assert b"LoopBlockedError" in errors
-    where = b"in poll" if name == "InATask" else b"in hardware"
+    where = {"InATask": b"in poll", "InHandler": b"in rxevent"}.get(name, b"in hardware")
     assert where in errors
 
 
@@ -201,6 +211,30 @@ async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture, anyio
     assert text.startswith(f"driver of Mount on {anyio_backend_name}: hardware has kept the event loop")
     assert f"it is at {__file__}:" in text
     assert " in block, called from " in text
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("waits", [0, 1])
+async def test_a_handler_that_blocks_is_named_whether_it_has_waited_or_not(
+    caplog: pytest.LogCaptureFixture, anyio_backend_name: str, waits: int
+) -> None:
+    device = f"Mount {waits} on {anyio_backend_name}"
+
+    async def block_in_handler(driver: Gadget, event: NewEvent) -> None:
+        for _ in range(waits):
+            await anyio.sleep(LOOK_SECONDS)
+        time.sleep(6 * LOOK_SECONDS)  # noqa: ASYNC251 - what it is about
+        await driver.number.send_setVector()
+
+    async with running(Gadget(on_write=block_in_handler, device=device)) as peer:
+        await peer.send(new_number(5, device=device))
+        await peer.expect(SetNumberVector)
+    [record] = [record for record in caplog.records if record.name == _watch.__name__]
+    text = record.getMessage()
+    assert text.startswith(f"driver of {device}: rxevent has kept the event loop")
+    assert " in block_in_handler, called from " in text
+    assert "_readers.py" not in text
 
 
 @pytest.mark.anyio

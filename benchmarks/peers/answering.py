@@ -30,6 +30,7 @@ __all__ = [
     "measure_answers",
     "ours_in_our_server",
     "ours_under_indiserver",
+    "time_answers",
 ]
 
 MEDIAN = "median"
@@ -70,9 +71,14 @@ def indipydriver_in_indipyserver() -> ServerRun:
 def measure_answers(run: Callable[[], ServerRun], quick: bool) -> Mapping[str, float]:
     """Return how long the answer to a write takes, in µs; each answer is checked."""
     with run() as server, connected(server.port) as wire:
-        wire.send(GET_PROPERTIES)
-        wire.receive_until(b"</defBLOBVector>")
-        times = [_write(wire, value) for value in range(_WARMING_WRITES + (200 if quick else 2_000))]
+        return time_answers(wire, quick)
+
+
+def time_answers(wire: Wire, quick: bool) -> Mapping[str, float]:
+    """Return how long the answer to a write takes on this connection, in µs; each answer is checked."""
+    wire.send(GET_PROPERTIES)
+    wire.receive_until(b"</defBLOBVector>")
+    times = [_write(wire, value) for value in range(_WARMING_WRITES + (200 if quick else 2_000))]
     microseconds = [seconds * 1e6 for seconds in times[_WARMING_WRITES:]]
     return {MEDIAN: statistics.median(microseconds), TAIL: statistics.quantiles(microseconds, n=_PERCENTILES)[-1]}
 

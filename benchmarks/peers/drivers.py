@@ -23,6 +23,7 @@ __all__ = [
     "FOLDER",
     "OUR_DRIVER",
     "alone",
+    "bare_driver",
     "cpp_driver",
     "executable",
     "indipydriver_driver",
@@ -50,6 +51,11 @@ def our_driver(backend: str) -> list[str]:
     """Return the command that runs our driver on standard input and output, as users run it."""
     run = [sys.executable, "-m", "indianyio.run", "--backend", backend, "--log-level", "warning"]
     return [*run, "--folder", str(FOLDER), OUR_DRIVER]
+
+
+def bare_driver(backend: str) -> list[str]:
+    """Return the command that runs the driver which shows what this machine allows, on anyio and in pure Python."""
+    return [sys.executable, str(FOLDER / "bare_driver.py"), backend]
 
 
 def indipydriver_driver() -> list[str]:

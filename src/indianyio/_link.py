@@ -1,9 +1,11 @@
 """One peer: what it sends comes out as frames, what it shall get goes through an outbox to one writer.
 
 A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :meth:`Link.write` in task groups of
-its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox, which is bounded
-in bytes: :meth:`Link.send` waits for room, :meth:`Link.offer` says whether there was any. A message is one entry of
-the outbox, so nothing can come between its bytes (faults.md D8).
+its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox. A message is one
+entry of the outbox, so nothing can come between its bytes.
+
+This is what a server's and a driver's peers have in common. What a driver needs beyond it, sends that wait for room
+and frames that are taken one by one, is in ``driver/_link.py``.
 """
 
 from __future__ import annotations
@@ -11,39 +13,28 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import anyio
-import anyio.lowlevel
 
-from indianyio._link_sending import SendingLink, shown
+from indianyio._link_sending import SendingLink
 from indianyio._rated_log import RatedLog
 from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.model import Outbox
-from indianyio.protocol import (
-    Attachment,
-    Frame,
-    Framer,
-    PingRequest,
-    SetBLOBVector,
-    Unusable,
-    WireMessage,
-    decode,
-)
+from indianyio.protocol import Attachment, Frame, Framer, Unusable
 
-__all__ = ["DriverLink", "FrameHandler", "Link", "Turn"]
+__all__ = ["MOST_UNCLAIMED", "FrameHandler", "Link", "Turn", "close_all"]
 
 logger = logging.getLogger(__name__)
-wire_logger = logging.getLogger("indianyio.wire")
 
 # Descriptors that arrived and that no message has claimed yet. Senders put a descriptor beside the first byte of
 # its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
-_UNCLAIMED = 4 * MAX_DESCRIPTORS
+MOST_UNCLAIMED = 4 * MAX_DESCRIPTORS
 
 # How long the messages of one peer may keep the event loop: with ten peers that flood at the same time an Abort,
 # which needs some turns of the loop, is still answered within a tenth of a second.
@@ -83,66 +74,16 @@ class Turn:
         self._end = time.perf_counter() + _TURN_SECONDS
 
 
-class DriverLink(Protocol):
-    """What a driver needs of the way to its peer: :class:`Link` has it, and a server's own drivers have another."""
-
-    @property
-    def name(self) -> str:
-        """Who the peer is, for log lines."""
-
-    @property
-    def limits(self) -> Limits:
-        """What the peer may make us hold."""
-
-    @property
-    def carries_attachments(self) -> bool:
-        """Whether BLOBs may travel as descriptors."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether :meth:`send` would not wait."""
-
-    async def read(self, handle: FrameHandler) -> str:
-        """Hand every frame to ``handle`` until the peer stops sending; return why, in words for a log line."""
-
-    def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why it cannot be used."""
-
-    async def send(self, message: WireMessage) -> None:
-        """Send a message, waiting while there is no room for it."""
-
-    async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
-        """Send what ``make`` returns, calling it when there is room, with nothing between."""
-
-    async def send_blobs(
-        self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest
-    ) -> None:
-        """Send a BLOB vector and the ping behind it."""
-
-    def offer(self, message: WireMessage) -> bool:
-        """Send a message if that takes no waiting, and return whether it did not."""
-
-    def hurry(self) -> None:
-        """Let no send wait any more."""
-
-    def close(self) -> None:
-        """Accept nothing more."""
-
-    async def write(self) -> str:
-        """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
-
-
 class Link(SendingLink):
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
     :param limits: what the peer may make us hold.
-    :param outbox: where what is sent waits, and how much of it before :meth:`send` waits. What the writer has in
-        hand and one message that was begun below the limit come on top.
+    :param outbox: where what is sent waits.
     :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
         costs the message and not the connection, which others need.
     :param decoding: whether every message is going to be decoded (see :class:`~indianyio.protocol.Framer`).
-    :param debug: whether the peer's XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :param drained: called whenever the writer has sent what it took out of the outbox, and when it ends.
     """
 
     def __init__(
@@ -153,9 +94,9 @@ class Link(SendingLink):
         outbox: Outbox,
         forgiving: bool = False,
         decoding: bool = False,
-        debug: bool = False,
+        drained: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(stream, outbox=outbox, debug=debug)
+        super().__init__(stream, outbox=outbox, drained=drained)
         self.carries_attachments = stream.carries_attachments
         self.limits = limits
         self._framer = Framer(limits, forgiving=forgiving, decoding=decoding)
@@ -184,7 +125,7 @@ class Link(SendingLink):
                     self._report_rest()
                     return "the peer closed the stream"
                 await self._take_in(received.data, handle, handle_plain)
-                if len(self._arrived) > _UNCLAIMED:
+                if len(self._arrived) > MOST_UNCLAIMED:
                     raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             raise self._framer.failure
         except RemoteProtocolError as error:
@@ -194,7 +135,7 @@ class Link(SendingLink):
             return f"the connection was lost: {error}"
         finally:
             self._dropped.flush()
-            _close_all(self._arrived)
+            close_all(self._arrived)
 
     async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
         # Before each step, not behind it: receiving gives way as well, and twice would be once too often.
@@ -203,31 +144,13 @@ class Link(SendingLink):
             if turn.over:
                 await turn.give_way()
             for plain, items in groupby(self._framer.feed(piece), _IS_PLAIN):
-                if plain and handle_plain is not None and not self._debug:
+                if plain and handle_plain is not None:
                     await handle_plain([item for item in items if isinstance(item, Frame)], turn)
                     continue
                 for item in items:
                     if turn.over:
                         await turn.give_way()
                     await self._dispatch(item, handle)
-
-    def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why not; then the frame knows that, too.
-
-        :raises RemoteProtocolError: it is beyond a limit, and the link does not forgive; let it pass through
-            :meth:`read`, which ends.
-        """
-        try:
-            message = decode(frame, self.limits)
-        except RemoteProtocolError as error:
-            if not self._forgiving:
-                raise
-            message = frame.decoded = Unusable.made_of(frame, str(error))
-        if isinstance(message, Unusable):
-            self.note(message)
-            return None
-        self.note(None)
-        return message
 
     def note(self, unusable: Unusable | None) -> None:
         """Take note of what came of a frame: why it could not be used, or ``None`` if it was good."""
@@ -239,13 +162,11 @@ class Link(SendingLink):
 
     async def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
-            _close_all(self._claim(item.attached))
+            close_all(self._claim(item.attached))
             self._report(item)
             return
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
-        if self._debug:
-            wire_logger.debug("%s -> %s", self.name, shown(item.data))
         try:
             rest = handle(item)
             if rest is not None:
@@ -259,7 +180,7 @@ class Link(SendingLink):
             logger.exception("%s: a message could not be dealt with: %r", self.name, item.data[:120])
         finally:
             if item.attachments:
-                _close_all(deque(item.attachments))
+                close_all(deque(item.attachments))
 
     def _claim(self, count: int) -> deque[Attachment]:
         """Take the descriptors of one message: the n-th attached BLOB owns the n-th received (protocol.md W36)."""
@@ -284,6 +205,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         yield from (data[start : start + size] for start in range(0, len(data), size))
 
 
-def _close_all(attachments: deque[Attachment]) -> None:
+def close_all(attachments: deque[Attachment]) -> None:
+    """Close attachments that nobody wants, and forget them."""
     while attachments:
         attachments.popleft().close()

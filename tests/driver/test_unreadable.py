@@ -126,6 +126,7 @@ async def test_the_text_of_an_error_is_cut_and_logged_whole(letter: str, caplog:
 
 async def test_a_reason_for_a_refusal_is_cut_and_logged_whole(caplog: pytest.LogCaptureFixture) -> None:
     async def refuse(driver: Gadget, event: NewEvent) -> None:
+        await anyio.sleep(0.01)  # nothing waits behind a handler that does not wait itself
         driver.refuse_waiting(driver.number, "é" * 1000)
 
     caplog.set_level(logging.WARNING)

@@ -26,7 +26,6 @@ from indianyio._transports._base import (
     Received,
     lost,
     refuse_attachments,
-    until_readable,
     until_writable,
 )
 from indianyio._transports._descriptors import (
@@ -37,7 +36,7 @@ from indianyio._transports._descriptors import (
 )
 from indianyio._transports._scratch import LONGEST_RECEIVE_BYTES, scratch
 from indianyio._vocabulary import MAX_DESCRIPTORS
-from indianyio.exceptions import RemoteProtocolError
+from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.protocol._elements import Attachment
 
 __all__ = ["SocketStream"]
@@ -96,7 +95,13 @@ class SocketStream:
             await anyio.lowlevel.checkpoint()
             received = self._receive_now()
         while received is None and self._arrived is None:
-            await until_readable(self._socket.fileno(), self._name)
+            # As until_readable() does, which would be two more calls on the way of each message.
+            try:
+                if self._socket.fileno() < 0:
+                    raise anyio.ClosedResourceError
+                await anyio.wait_readable(self._socket)
+            except anyio.ClosedResourceError as exc:
+                raise ConnectionLostError(f"{self._name}: closed at this end") from exc
             received = self._receive_now()
         return received or await self._receive_arrived()
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._directory import Directory
+from indianyio.driver._events import NewEvent
+from indianyio.driver._owners import DeviceOwner
 from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
+from indianyio.model import SnoopEvent
 from indianyio.protocol import DelProperty, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
 from indianyio.protocol._text import require_name, require_xml_text
-
-if TYPE_CHECKING:
-    from indianyio.driver._driver import IPyDriver
-    from indianyio.driver._events import NewEvent
-    from indianyio.model import SnoopEvent
 
 __all__ = ["Device"]
 
@@ -44,7 +42,8 @@ class Device(Directory[AnyVector]):
         super().__init__()
         self.devicename = require_name(devicename, "the device's name")
         self.devicedata = devicedata
-        self.driver: IPyDriver | None = None
+        self.driver: DeviceOwner | None = None
+        self._run_state = RunState()
         self.enable = True
         self._background = Background()
         vectors = list(properties)
@@ -96,7 +95,7 @@ class Device(Directory[AnyVector]):
         text = require_xml_text(message, "the message")
         stamp = format_timestamp(timestamp_or_now(timestamp))
         told = Message(device=self.devicename, timestamp=stamp, message=text) if self.enable else None
-        await send(self.driver, told)
+        await send(self._run_state.sender, told)
 
     async def send_delProperty(self, message: str = "", timestamp: datetime | None = None) -> None:
         """Tell that the whole device is gone, and disable it.
@@ -108,7 +107,7 @@ class Device(Directory[AnyVector]):
         text = require_xml_text(message, "the message") or None
         stamp = format_timestamp(timestamp_or_now(timestamp))
         self.enable = False
-        await send(self.driver, DelProperty(device=self.devicename, timestamp=stamp, message=text))
+        await send(self._run_state.sender, DelProperty(device=self.devicename, timestamp=stamp, message=text))
 
     async def devhardware(self, *args: object, **kwargs: object) -> None:
         """Operate this device's hardware; to be overridden, and started by the driver's own code.

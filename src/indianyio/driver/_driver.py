@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
-from indianyio._link import DriverLink, Link
 from indianyio._transports import ByteStream, open_stdio
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
@@ -21,8 +19,10 @@ from indianyio.driver._device import Device
 from indianyio.driver._directory import Directory
 from indianyio.driver._events import NewEvent
 from indianyio.driver._flag import Flag
+from indianyio.driver._link import DriverLink, StreamLink
 from indianyio.driver._run import DriverRun
 from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector
 from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
 from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
@@ -54,8 +54,6 @@ class IPyDriver(Directory[Device]):
     :ivar auto_send_def: whether getProperties is answered with the definitions; if not, ``rxevent`` gets a
         ``getProperties`` event for each vector and must send its definition.
     :ivar debug_enable: whether this driver's XML is logged at DEBUG, on the logger ``indianyio.wire``.
-    :ivar shutdownrequested: set when the run is to end, with ``wait()`` and ``is_set()``.
-    :ivar stopped: set when the run has ended.
     """
 
     grace: float = 5.0
@@ -76,19 +74,13 @@ class IPyDriver(Directory[Device]):
         self.debug_enable = False
         self._snoops = SnoopTable()
         self._background = Background()
-        self.shutdownrequested: Final = Flag()
-        self.stopped: Final = Flag()
-        self._claimed = False
-        self._present_run: DriverRun | None = None
-        self._asked_to_stop: str | None = None
-        # For whether there is a run to be ended, which another thread may ask while one begins or ends. Reentrant,
-        # because a signal handler may ask in between.
-        self._ending = threading.RLock()
+        self._run_state = RunState()
         for device in devices:
             self._check(device)
             self.data[device.devicename] = device
         for device in devices:
             device.driver = self
+            device._run_state = self._run_state
 
     def _check(self, device: Device) -> None:
         if not isinstance(device, Device):
@@ -171,45 +163,16 @@ class IPyDriver(Directory[Device]):
         :raises ExceptionGroup: what else left ``hardware()``, background work or ``leave()``, or was graver than an
             ``Exception`` and left a handler; a ``BaseExceptionGroup`` if one of these is in it.
         """
-        with self._claim():
+        with self._run_state.claim():
             async with open_stdio() if stream is None else _closing(stream) as wire:
-                link = Link(
-                    wire,
-                    limits=self.wire_limits,
-                    outbox=Outbox(_OUTBOX_BYTES),
-                    forgiving=True,
-                    decoding=True,
-                    debug=self.debug_enable,
-                )
+                outbox = Outbox(_OUTBOX_BYTES)
+                link = StreamLink(wire, limits=self.wire_limits, outbox=outbox, debug=self.debug_enable)
                 await self._serve(link, task_status.started)
 
-    @contextmanager
-    def _claim(self) -> Iterator[None]:
-        """Have the driver for one run, from here to the real end."""
-        if self._claimed:
-            raise RuntimeError("this driver is running already; one instance serves one peer at a time")
-        self._claimed = True
-        self.stopped.clear()
-        try:
-            yield
-        finally:
-            self._claimed = False
-            self.stopped.set()
-
     async def _serve(self, link: DriverLink, started: Callable[[], None]) -> None:
-        run = DriverRun(self, link)
-        with self._ending:
-            self._present_run = run
-            if self._asked_to_stop is None:
-                self.shutdownrequested.clear()
-            else:
-                run.end(self._asked_to_stop)
-        try:
+        run = DriverRun(self, link, self.shutdownrequested)
+        with self._run_state.running(run):
             await run.serve(started)
-        finally:
-            with self._ending:
-                self._present_run = None
-                self._asked_to_stop = None
 
     def shutdown(self, reason: str = "shutdown() was called") -> None:
         """Let the run end in order; before a run: let the next one end at once.
@@ -219,12 +182,17 @@ class IPyDriver(Directory[Device]):
 
         :param reason: why, for people who debug.
         """
-        with self._ending:
-            if self._present_run is None:
-                self._asked_to_stop = reason
-                self.shutdownrequested.set()
-            else:
-                self._present_run.end(reason)
+        self._run_state.end(reason)
+
+    @property
+    def shutdownrequested(self) -> Flag:
+        """Set when the run is to end, with ``wait()`` and ``is_set()``."""
+        return self._run_state.shutdownrequested
+
+    @property
+    def stopped(self) -> Flag:
+        """Set when the run has ended, with ``wait()`` and ``is_set()``."""
+        return self._run_state.stopped
 
     @property
     def stop(self) -> bool:
@@ -256,9 +224,8 @@ class IPyDriver(Directory[Device]):
         :param reason: what the client is told, with an Alert.
         :return: how many writes were refused.
         """
-        if self._present_run is None or self._present_run.inbox is None:
-            return 0
-        return self._present_run.inbox.refuse_waiting(vector, reason)
+        run = self._run_state.present
+        return 0 if run is None else run.refuse_waiting(vector, reason)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -270,7 +237,7 @@ class IPyDriver(Directory[Device]):
         """
         text = require_xml_text(message, "the message")
         stamp = format_timestamp(timestamp_or_now(timestamp))
-        await send(self, Message(timestamp=stamp, message=text))
+        await send(self._run_state.sender, Message(timestamp=stamp, message=text))
 
     # -- snooping ----------------------------------------------------------------------------------------------
 
@@ -285,8 +252,8 @@ class IPyDriver(Directory[Device]):
         """
         self._require_foreign(devicename)
         self._snoops.watch(devicename, vectorname, timeout, AT_ONCE)
-        if self._present_run is not None:
-            self._present_run.snoops_changed()
+        if self._run_state.present is not None:
+            self._run_state.present.snoops_changed()
 
     async def send_getProperties(self, devicename: str | None = None, vectorname: str | None = None) -> None:
         """Ask once for a vector, a device or everything of other drivers, and hear it from now on.
@@ -305,7 +272,7 @@ class IPyDriver(Directory[Device]):
                 self._snoops.watch_device(devicename)
             else:
                 self._snoops.watch_vector(devicename, vectorname)
-        await send(self, GetProperties(device=devicename, name=vectorname))
+        await send(self._run_state.sender, GetProperties(device=devicename, name=vectorname))
 
     def _require_foreign(self, devicename: str) -> None:
         if devicename in self.data:

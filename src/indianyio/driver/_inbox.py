@@ -1,4 +1,4 @@
-"""What a driver does with each message: decided at once, by the task that reads, and never waiting.
+"""What a driver does with each message: decided at once, by the task that reads, without waiting.
 
 Requests for definitions are answered here. Writes are checked, and handed to the lane of their vector or refused.
 What other drivers say goes to the lane of what is snooped. Nothing here calls the user's code.
@@ -7,20 +7,20 @@ What other drivers say goes to the lane of what is snooped. Nothing here calls t
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, cast
+from functools import partial
+from typing import ClassVar, cast
 
 import anyio
 
-from indianyio._link import DriverLink
 from indianyio._rated_log import RatedLog
 from indianyio._transports import flaw_of
-from indianyio.driver._arrivals import Arrival
 from indianyio.driver._blobs import BLOBSender
-from indianyio.driver._events import NewEvent, getProperties, new_event
-from indianyio.driver._lanes import Lanes
+from indianyio.driver._events import getProperties, new_event
+from indianyio.driver._handlers import Arrival, DriverHooks, Write
+from indianyio.driver._link import DriverLink
+from indianyio.driver._readers import Lanes
 from indianyio.driver._replies import Replies
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import WriteRefusedError
@@ -38,32 +38,12 @@ from indianyio.protocol import (
 )
 from indianyio.protocol._text import brief
 
-if TYPE_CHECKING:
-    from indianyio.driver._driver import IPyDriver
-
-__all__ = ["Inbox", "Write"]
+__all__ = ["Inbox"]
 
 logger = logging.getLogger(__name__)
 
 # libindi keeps 64 characters of a uid; what is much longer is no ping of anybody's.
 _LONGEST_UID = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A write that has passed its vector's rules and waits for rxevent."""
-
-    vector: AnyVector
-    arrival: Arrival[NewEvent]
-
-    @property
-    def size(self) -> int:
-        """How many bytes it holds."""
-        return self.arrival.size
-
-    def close(self) -> None:
-        """Let go of what it holds."""
-        self.arrival.close()
 
 
 class Inbox:
@@ -79,7 +59,7 @@ class Inbox:
 
     def __init__(
         self,
-        driver: IPyDriver,
+        driver: DriverHooks,
         link: DriverLink,
         replies: Replies,
         *,
@@ -95,32 +75,21 @@ class Inbox:
         self._blobs = blobs
         self._log = RatedLog(logger)
 
-    def receive(self, frame: Frame) -> Awaitable[None] | None:
-        """Deal with one message; return what has to be awaited before the next, if anything."""
+    def receive(self, frame: Frame) -> None:
+        """Deal with one message."""
         self._HANDLERS.get(frame.tag, Inbox._overhear)(self, frame)
-        return self._writes.make_room() or self._snooped.make_room()
 
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait behind the one being handled; see the driver's method."""
         refused = self._writes.drop_waiting(vector)
         if refused:
-            self.refuse(vector, reason)
+            self._replies.refuse(vector, reason)
         return refused
 
     def close(self) -> None:
         """Let go of everything that waits to be handled: the run is over."""
         self._writes.close()
         self._snooped.close()
-
-    def refuse(self, vector: AnyVector, reason: str) -> None:
-        """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
-        self._log.warning("refused", "%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
-        vector.note_refusal()
-
-        def make() -> WireMessage | None:
-            return vector.refusal(reason, timestamp=datetime.now(UTC)) if vector.is_enabled else None
-
-        self._replies.answer(("refuse", vector), make)
 
     # -- requests ----------------------------------------------------------------------------------------------
 
@@ -138,13 +107,13 @@ class Inbox:
         # A lane of their own: a write that is being handled delays no definition. One that waits answers for all.
         key = (vector, "define")
         if not self._writes.is_waiting(key):
-            event = getProperties(request, vector=vector, data=frame.data, now=datetime.now(UTC))
-            self._writes.put(key, Write(vector, Arrival(lambda: event, len(frame.data))))
+            make = partial(getProperties, request, vector=vector, data=frame.data, now=datetime.now(UTC))
+            self._writes.put(key, Write(vector, frame, request, make))
 
     def _asked_for(self, request: GetProperties) -> Iterator[AnyVector]:
         # A device that begins with "*" is how a server asks another server for everything (protocol.md 2.9).
         everything = not request.device or request.device.startswith("*")
-        for device in self._driver.devices():
+        for device in self._driver.data.values():
             if everything or device.devicename == request.device:
                 for vector in device.properties():
                     if vector.is_enabled and (not request.name or vector.name == request.name):
@@ -184,38 +153,39 @@ class Inbox:
             return
         if write is None:
             reason = frame.decoded.reason if isinstance(frame.decoded, Unusable) else "it is not INDI"
-            self.refuse(vector, f"Error: the request cannot be read: {reason}")
+            self._replies.refuse(vector, f"Error: the request cannot be read: {reason}")
             return
         try:
             vector.check_write(write)
         except WriteRefusedError as error:
-            self.refuse(vector, str(error))
+            self._replies.refuse(vector, str(error))
         else:
             self._hand_on(vector, write, frame)
 
     def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
-        now = datetime.now(UTC)
-        arrival = Arrival.of(frame, write, lambda: new_event(write, vector, frame.data, now, self._link.limits))
-        refused = next(filter(None, (flaw_of(attachment, 0) for attachment in frame.attachments)), None)
-        if refused is not None:
-            self.refuse(vector, f"Error: {refused}")
-        elif arrival.size > self._link.limits.blob_bytes:
-            self.refuse(vector, f"Error: {arrival.size} bytes are more than is taken at a time.")
-        elif self._writes.put(vector, Write(vector, arrival)):
+        limits = self._link.limits
+        make = partial(new_event, write, vector, frame.data, datetime.now(UTC), limits)
+        arrival = Write(vector, frame, write, make)
+        flaws = [flaw for one in frame.attachments if (flaw := flaw_of(one, 0))]
+        if flaws:
+            self._replies.refuse(vector, f"Error: {flaws[0]}")
+        elif arrival.size > limits.blob_bytes:
+            self._replies.refuse(vector, f"Error: {arrival.size} bytes are more than is taken at a time.")
+        elif self._writes.put(vector, arrival):
             frame.attachments = ()
         else:
             called = vector.label or vector.name
-            self.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
+            self._replies.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
 
     def _vector_of(self, devicename: str, name: str) -> AnyVector | None:
         """Return the vector that a write is for, ``None`` if it may not be written; its client is told why."""
-        if devicename not in self._driver:
+        device = self._driver.data.get(devicename)
+        if device is None:
             return None
-        device = self._driver[devicename]
-        if name not in device:
+        vector = device.data.get(name)
+        if vector is None:
             self._answer_unknown(devicename, name)
             return None
-        vector = device[name]
         if not vector.is_enabled:
             disabled = "%s: a write to %s.%s, which is disabled"
             self._log.log("disabled", logging.INFO, disabled, self._link.name, devicename, name)
@@ -240,8 +210,8 @@ class Inbox:
         if message is None:
             return
         table.heard(frame.device, frame.name, anyio.current_time())
-        now = datetime.now(UTC)
-        arrival = Arrival.of(frame, message, lambda: snoop_event(message, frame.data, now, self._link.limits))
+        make = partial(snoop_event, message, frame.data, datetime.now(UTC), self._link.limits)
+        arrival = Arrival(frame, message, make)
         if arrival.size > self._link.limits.blob_bytes:
             large = "%s: snooped %s.%s: %d bytes are too many"
             self._log.warning("large", large, self._link.name, frame.device, frame.name, arrival.size)

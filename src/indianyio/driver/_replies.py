@@ -8,14 +8,20 @@ next command, an Abort perhaps, and memory does not grow.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
+from datetime import UTC, datetime
 
 import anyio
 
-from indianyio._link import DriverLink
+from indianyio._rated_log import RatedLog
+from indianyio.driver._link import DriverLink
+from indianyio.driver._vectors import AnyVector
 from indianyio.protocol import WireMessage
 
 __all__ = ["Replies"]
+
+logger = logging.getLogger(__name__)
 
 
 class Replies:
@@ -30,6 +36,7 @@ class Replies:
         self._limit = limit
         self._pending: dict[Hashable, Callable[[], WireMessage | None]] = {}
         self._added = anyio.Event()
+        self._log = RatedLog(logger)
 
     def answer(self, key: Hashable, make: Callable[[], WireMessage | None]) -> None:
         """Send what ``make`` returns, now if there is room, else as soon as there is.
@@ -44,6 +51,16 @@ class Replies:
         elif key in self._pending or len(self._pending) < self._limit:
             self._pending[key] = make
             self._added.set()
+
+    def refuse(self, vector: AnyVector, reason: str) -> None:
+        """Answer a write with Alert, the reason, and the values as they are when the answer is sent."""
+        self._log.warning("refused", "%s: %s.%s: %s", self._link.name, vector.devicename, vector.name, reason)
+        vector.note_refusal()
+
+        def make() -> WireMessage | None:
+            return vector.refusal(reason, timestamp=datetime.now(UTC)) if vector.is_enabled else None
+
+        self.answer(("refuse", vector), make)
 
     async def run(self) -> None:
         """Send the answers that had to wait; runs until it is cancelled."""

@@ -1,6 +1,6 @@
 """One run of a driver: which task lives in which group, and what ends when.
 
-The writer lives in the outer group, the work (reader, handlers, hardware, snooping) in the inner one, whose cancel
+The writer lives in the outer group, the work (readers, handlers, hardware, snooping) in the inner one, whose cancel
 scope is the one and only stop signal. When the work is over, by whatever cause, a third task makes the instrument
 safe: it calls ``leave()``, which can still send, then closes the outbox, and the writer drains that and returns.
 Writer and farewell are shielded, so they happen even when the run is cancelled from outside, and each has a
@@ -18,28 +18,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._failures import FAILURES, exit_in, failure_in
-from indianyio._link import DriverLink
-from indianyio.driver._arrivals import Arrival
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._end_requests import EndRequests
-from indianyio.driver._events import NewEvent
+from indianyio.driver._flag import Flag
 from indianyio.driver._guard import Guard
-from indianyio.driver._inbox import Inbox, Write
-from indianyio.driver._lanes import Lanes
+from indianyio.driver._handlers import Arrival, DriverHooks, Handlers, Write
+from indianyio.driver._inbox import Inbox
+from indianyio.driver._link import DriverLink
+from indianyio.driver._readers import Lanes, Readers
 from indianyio.driver._replies import Replies
+from indianyio.driver._sending import Sender
+from indianyio.driver._vectors import AnyVector
 from indianyio.driver._watch import Watch
 from indianyio.model import SnoopEvent
-from indianyio.protocol import WireMessage
-
-if TYPE_CHECKING:
-    from indianyio.driver._driver import IPyDriver
 
 __all__ = ["DriverRun"]
 
@@ -53,20 +50,20 @@ _LANE_EVENTS = 32
 _LANES_BYTES = 256 << 20
 _LANES = 1000
 
-# How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
-_UNREADABLE = (ValueError, MemoryError, OSError)
-
 
 class DriverRun:
     """A driver at work for one peer; made for each run, inside the event loop.
 
     :param driver: the driver.
     :param link: the way to its peer; closed by whoever made it.
+    :param shutdownrequested: raised when the run is to end.
+    :ivar sender: sends for the driver and its vectors.
     """
 
-    def __init__(self, driver: IPyDriver, link: DriverLink) -> None:
+    def __init__(self, driver: DriverHooks, link: DriverLink, shutdownrequested: Flag) -> None:
         self._driver = driver
         self._link = link
+        self._shutdownrequested = shutdownrequested
         self._work = CancelScope()
         self._flushing = CancelScope(shield=True)
         self._parting = CancelScope(shield=True)
@@ -74,11 +71,12 @@ class DriverRun:
         self._work_ended = anyio.Event()
         self._snoops_changed = anyio.Event()
         self._end_requests = EndRequests(self._end)
-        self.blobs = BLOBSender(self._link, reply_seconds=driver.ping_timeout)
-        self.inbox: Inbox | None = None
+        self._blobs = BLOBSender(self._link, reply_seconds=driver.ping_timeout)
+        self.sender: Sender = _RunSender(link, self._blobs)
+        self._inbox: Inbox | None = None
         self._replies = Replies(self._link)
         self._failures: list[BaseException] = []
-        self._name = f"driver of {', '.join(driver)}"
+        self._name = f"driver of {', '.join(driver.data)}"
         self._task = anyio.get_current_task()
         self._guard = Guard(self._name, self._is_ending)
 
@@ -121,7 +119,7 @@ class DriverRun:
         self._end_requests.request(reason)
 
     def _end(self, reason: str) -> None:
-        self._driver.shutdownrequested.set()
+        self._shutdownrequested.set()
         self._work.cancel(reason)
 
     def _is_ending(self) -> bool:
@@ -146,18 +144,19 @@ class DriverRun:
                 logger.error("%s: failed before the process ends", self._name, exc_info=failure)
         return wish
 
-    async def deliver(self, message: WireMessage) -> None:
-        """Send one message, waiting while the outbox is full."""
-        await self._link.send(message)
-
     def snoops_changed(self) -> None:
         """Look at the table of snoops again: its next deadline may have come nearer."""
         self._snoops_changed.set()
 
+    def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
+        """Refuse the writes to a vector that wait for rxevent; return how many these were."""
+        return 0 if self._inbox is None else self._inbox.refuse_waiting(vector, reason)
+
     # -- the tasks ---------------------------------------------------------------------------------------------
 
     async def _run_work(self, started: Callable[[], None]) -> None:
-        backgrounds = [self._driver._background, *(device._background for device in self._driver.devices())]
+        devices = self._driver.data.values()
+        backgrounds = [self._driver._background, *(device._background for device in devices)]
         try:
             if self._work.cancel_called:
                 # shutdown() came first: the hardware is not even touched.
@@ -167,9 +166,10 @@ class DriverRun:
         finally:
             for background in backgrounds:
                 background.end()
-            if self.inbox is not None:
-                self.inbox.close()
-                self.inbox = None
+            if self._inbox is not None:
+                self._inbox.close()
+                self._inbox = None
+            self._link.stop_reading("the run is over")
 
     async def _work_until_over(self, backgrounds: Sequence[Background], started: Callable[[], None]) -> None:
         async with create_task_group() as work:
@@ -188,22 +188,22 @@ class DriverRun:
                 spawn_own(self._driver.hardware)
                 for background in backgrounds:
                     background.begin(spawn_own)
-                self.inbox = self._make_inbox(spawn)
-                work.start_soon(self._read, self.inbox)
+                readers = Readers(self._link, self._guard, spawn, self.end)
+                self._inbox = self._make_inbox(readers)
+                readers.start(self._inbox.receive)
                 started()
                 await anyio.sleep_forever()
             finally:
                 # Here, and not behind the group: its tasks may be slow to end, or never end.
                 self._over.set()
 
-    def _make_inbox(self, spawn: Callable[[Job], None]) -> Inbox:
+    def _make_inbox(self, readers: Readers) -> Inbox:
+        refuse = self._replies.refuse
+        handlers = Handlers(self._driver, self._guard, self._link.name, refuse=refuse, fail=self.fail)
         bounds = {"limit_events": _LANE_EVENTS, "limit_bytes": _LANES_BYTES, "limit_lanes": _LANES}
-        writes: Lanes[Write] = Lanes(spawn, self._handle, **bounds)
-        snooped: Lanes[Arrival[SnoopEvent]] = Lanes(spawn, self._handle_snooped, **bounds)
-        return Inbox(self._driver, self._link, self._replies, writes=writes, snooped=snooped, blobs=self.blobs)
-
-    async def _read(self, inbox: Inbox) -> None:
-        self.end(await self._link.read(inbox.receive))
+        writes: Lanes[Write] = Lanes(readers.begun, handlers.handle_write, self._guard, **bounds)
+        snooped: Lanes[Arrival[SnoopEvent]] = Lanes(readers.begun, handlers.handle_snooped, self._guard, **bounds)
+        return Inbox(self._driver, self._link, self._replies, writes=writes, snooped=snooped, blobs=self._blobs)
 
     async def _write(self) -> None:
         with self._flushing:
@@ -215,13 +215,13 @@ class DriverRun:
         driver = self._driver
         with self._parting:
             await _wait_although_the_loop_closes(self._over)
-            driver.shutdownrequested.set()
+            self._shutdownrequested.set()
             with anyio.move_on_after(driver.grace):
                 await _wait_although_the_loop_closes(self._work_ended)
             if not self._work_ended.is_set():
                 logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
             self._link.hurry()
-            self.blobs.hurry()
+            self._blobs.hurry()
             try:
                 await self._leave()
             finally:
@@ -250,7 +250,7 @@ class DriverRun:
 
     async def _run_own(self, guard: Guard, job: Job) -> None:
         """Run a function of the author's of which any failure ends the run."""
-        failure = await guard.failure_of(job)
+        failure = await guard.failure_of_task(job)
         if failure is not None:
             self.fail(failure)
 
@@ -266,43 +266,14 @@ class DriverRun:
                 await self._snoops_changed.wait()
                 self._snoops_changed = anyio.Event()
 
-    async def _handle(self, write: Write) -> None:
-        """Call rxevent; its failure belongs to this event alone (faults.md D4)."""
-        if not write.vector.is_enabled:
-            write.close()
-            return
-        try:
-            event = await write.arrival.open()
-        except _UNREADABLE as error:
-            if self.inbox is not None:
-                self.inbox.refuse(write.vector, f"{type(error).__name__}: {error}")
-            return
-        failure = await self._guard.failure_of(self._driver.rxevent, event)
-        if failure is None:
-            return
-        if not isinstance(failure, Exception):
-            self.fail(failure)
-            return
-        second = await self._guard.failure_of(self._driver.rxerror, event, failure)
-        if second is not None:
-            self._note(second, "rxerror failed for %s.%s", event)
 
-    async def _handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
-        try:
-            event = await arrival.open()
-        except _UNREADABLE as error:
-            logger.warning("%s: a snooped BLOB cannot be read: %s", self._link.name, error)
-            return
-        failure = await self._guard.failure_of(self._driver.snoopevent, event)
-        if failure is not None:
-            self._note(failure, "snoopevent failed for %s.%s", event)
+class _RunSender:
+    """What sends for a run: messages over the link, BLOBs one at a time."""
 
-    def _note(self, failure: BaseException, text: str, event: NewEvent | SnoopEvent) -> None:
-        """Log an error of a handler; what is graver than that ends the run."""
-        if isinstance(failure, Exception):
-            logger.error(text, event.devicename, event.vectorname, exc_info=failure)
-        else:
-            self.fail(failure)
+    def __init__(self, link: DriverLink, blobs: BLOBSender) -> None:
+        self.send = link.send
+        self.send_encoded = link.send_encoded
+        self.send_blobs = blobs.send
 
 
 async def _wait_although_the_loop_closes(event: anyio.Event) -> None:

@@ -1,33 +1,61 @@
-"""The one way from a vector, a device or a driver to the peer, if there is one."""
+"""What is sent goes through the sender of the present run, if there is one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import Protocol
 
 import anyio.lowlevel
 
-from indianyio.protocol import WireMessage
+from indianyio.model import BLOBMember
+from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage, format_timestamp
+from indianyio.protocol._frames import Head
 
-if TYPE_CHECKING:
-    from indianyio.driver._driver import IPyDriver
-
-__all__ = ["send", "timestamp_or_now"]
+__all__ = ["Sender", "send", "stamp_of", "timestamp_or_now"]
 
 
-async def send(driver: IPyDriver | None, message: WireMessage | None) -> None:
+class Sender(Protocol):
+    """The way from vectors, devices and their driver to the peer of a run."""
+
+    async def send(self, message: WireMessage) -> None:
+        """Send a message, waiting while there is no room for it."""
+
+    async def send_encoded(self, data: bytes, head: Head) -> None:
+        """Send a message without BLOBs that is encoded already, as :meth:`send` does.
+
+        :param data: its bytes, with the newline behind it.
+        :param head: its tag, device and vector.
+        """
+
+    async def send_blobs(
+        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector | None]
+    ) -> None:
+        """Send the contents of members, all of one vector.
+
+        :param update: makes the message once the contents are read and it is their turn; ``None`` is not sent.
+        """
+
+
+async def send(sender: Sender | None, message: WireMessage | None) -> None:
     """Send a message, waiting while the outbox is full.
 
-    Where there is no message, no driver or no run, nothing is sent, but the other tasks have their turn: nothing
+    Where there is no message or nobody to send it to, nothing is sent, but the other tasks have their turn: nothing
     else would ever stop a loop of these.
     """
-    run = None if driver is None else driver._present_run
-    if message is None or run is None:
+    if message is None or sender is None:
         await anyio.lowlevel.checkpoint()
     else:
-        await run.deliver(message)
+        await sender.send(message)
 
 
 def timestamp_or_now(timestamp: datetime | None) -> datetime:
     """Return what a message shall be stamped with: the given moment, else this one."""
     return datetime.now(UTC) if timestamp is None else timestamp
+
+
+@lru_cache(maxsize=1)
+def stamp_of(second: int) -> str:
+    """Return a second since 1970 as it goes on the wire; a burst of updates asks for the same one many times."""
+    return format_timestamp(datetime.fromtimestamp(second, UTC))

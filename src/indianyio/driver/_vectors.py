@@ -11,10 +11,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from time import time
+from typing import Generic, TypeAlias, TypeVar
 
 from indianyio._vocabulary import State
-from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._owners import DeviceOwner, VectorOwner
+from indianyio.driver._sending import Sender, send, stamp_of, timestamp_or_now
 from indianyio.model import (
     BLOBMember,
     BLOBValue,
@@ -29,13 +31,10 @@ from indianyio.model import (
     TextMember,
     TextVectorModel,
     VectorModel,
+    WordMember,
     WordVectorModel,
 )
-from indianyio.protocol import OneBLOB, SetBLOBVector, SetVector
-
-if TYPE_CHECKING:
-    from indianyio.driver._device import Device
-    from indianyio.driver._driver import IPyDriver
+from indianyio.protocol import OneBLOB, SetBLOBVector, format_timestamp
 
 __all__ = [
     "AnyVector",
@@ -49,6 +48,7 @@ __all__ = [
 
 
 MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
+WordMemberT_co = TypeVar("WordMemberT_co", bound=WordMember, covariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 
@@ -58,10 +58,10 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
     :ivar device: the device that has this vector; ``None`` until one takes it.
     """
 
-    device: Device | None = None
+    device: VectorOwner | None = None
 
     @property
-    def driver(self) -> IPyDriver | None:
+    def driver(self) -> DeviceOwner | None:
         """The driver of the vector's device; ``None`` until there is one."""
         return None if self.device is None else self.device.driver
 
@@ -108,6 +108,11 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         """Whether both the vector and its device are enabled."""
         return self.enable and (self.device is None or self.device.enable)
 
+    @property
+    def _sender(self) -> Sender | None:
+        """What sends for the present run, if there is one."""
+        return None if self.device is None else self.device._run_state.sender
+
     async def send_defVector(
         self,
         message: str = "",
@@ -129,7 +134,7 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
             moment = timestamp_or_now(timestamp)
             definition = self.define(timestamp=moment, message=message, timeout=timeout, state=state)
         try:
-            await send(self.driver, definition)
+            await send(self._sender, definition)
         except BaseException:
             if definition is not None:
                 self.message = self.message or definition.message or ""
@@ -145,18 +150,9 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         was_enabled = self.enable
         deletion = self.delete(timestamp=timestamp_or_now(timestamp), message=message)
         try:
-            await send(self.driver, deletion)
+            await send(self._sender, deletion)
         except BaseException:
             self.enable = was_enabled  # nobody was told
-            raise
-
-    async def _send_update(self, update: SetVector | None) -> None:
-        """Send an update; one whose sending is cancelled has told nobody anything."""
-        try:
-            await send(self.driver, update)
-        except BaseException:
-            if update is not None:
-                self.unsent(update)
             raise
 
 
@@ -164,7 +160,7 @@ AnyVector: TypeAlias = Vector[Member[object], object]
 """A vector of any kind."""
 
 
-class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
+class _SendsValues(Vector[WordMemberT_co, str], WordVectorModel[WordMemberT_co]):
     """Vectors whose values are words: every kind but BLOBs."""
 
     async def send_setVector(
@@ -175,11 +171,10 @@ class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
         state: State | str | None = None,
         allvalues: bool = True,
     ) -> None:
-        update = None
-        if self.is_enabled:
-            make = self.set_all if allvalues else self.set_changed
-            update = make(timestamp=timestamp_or_now(timestamp), message=message, timeout=timeout, state=state)
-        await self._send_update(update)
+        members: Iterable[WordMemberT_co] = self._members.values()
+        if not allvalues:
+            members = [member for member in members if member.changed]
+        await self._send_update(members, message, timestamp, timeout, state, if_changed=not allvalues)
 
     async def send_setVectorMembers(
         self,
@@ -189,11 +184,38 @@ class _SendsValues(Vector[MemberT_co, str], WordVectorModel[MemberT_co]):
         state: State | str | None = None,
         members: Iterable[str] = (),
     ) -> None:
-        update = None
-        if self.is_enabled:
-            moment = timestamp_or_now(timestamp)
-            update = self.set_members(members, timestamp=moment, message=message, timeout=timeout, state=state)
-        await self._send_update(update)
+        chosen = [self.member(name) for name in dict.fromkeys(members)] if self.is_enabled else ()
+        await self._send_update(chosen, message, timestamp, timeout, state)
+
+    async def _send_update(
+        self,
+        members: Iterable[WordMemberT_co],
+        message: str,
+        timestamp: datetime | None,
+        timeout: float | str | None,
+        state: State | str | None,
+        if_changed: bool = False,
+    ) -> None:
+        """Send an update; one whose sending is cancelled has told nobody anything."""
+        device = self.device
+        if not self.enable or (device is not None and not device.enable):
+            await send(None, None)
+            return
+        stamp = stamp_of(int(time())) if timestamp is None else format_timestamp(timestamp)
+        told = message or self._message
+        data = self.encode_update(
+            members, stamp, message=message, timeout=timeout, state=state, if_changed=if_changed
+        )
+        sender = None if device is None else device._run_state.sender
+        try:
+            if data is None or sender is None:
+                await send(None, None)
+            else:
+                await sender.send_encoded(data, self._head)
+        except BaseException:
+            if data is not None:
+                self._untell(members, told)
+            raise
 
 
 class SwitchVector(_SendsValues[SwitchMember], SwitchVectorModel):
@@ -299,9 +321,17 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
         elif chosen or not self.is_enabled:
             await send(None, None)
         else:
-            await self._send_update(
-                self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
-            )
+            await self._send_state(moment, message, timeout, state)
+
+    async def _send_state(
+        self, moment: datetime, message: str, timeout: float | str | None, state: State | str | None
+    ) -> None:
+        update = self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
+        try:
+            await send(self._sender, update)
+        except BaseException:
+            self.unsent(update)
+            raise
 
     async def _send_contents(
         self,
@@ -319,14 +349,14 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
             made.append(self.set_content(contents, timestamp=moment, message=message, timeout=timeout, state=state))
             return made[0]
 
-        run = None if self.driver is None else self.driver._present_run
-        if run is None:
+        sender = self._sender
+        if sender is None:
             # Nobody is there for the contents, but what is kept is kept.
             self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
             await send(None, None)
             return
         try:
-            await run.blobs.send(members, update)
+            await sender.send_blobs(members, update)
         except BaseException:
             for unsent in made:
                 self.unsent(unsent)

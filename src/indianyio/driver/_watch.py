@@ -4,9 +4,10 @@ Code that blocks (``time.sleep``, a slow serial port) or computes for long stops
 Abort is read, no other driver of the process does anything. Nobody in the loop can say so, hence a thread.
 
 It must cost nothing while nothing happens. So the loop is not asked regularly whether it lives. Instead each step
-of the author's code, from one ``await`` that waits to the next, is counted where our code calls it. While there are
-steps, the thread looks once a second whether the step of a second ago still goes on. When there was none for a
-second it waits until the next one calls it, so an idle driver never wakes it.
+of the author's code, from one ``await`` that waits to the next, is counted. :func:`until_it_waits` does that, by
+which all of it is stepped: a reader needs that anyway, to learn whether a handler waits (see ``_readers``). While
+there are steps, the thread looks once a second whether the step of a second ago still goes on. When there was none
+for a second it waits until the next one calls it, so an idle driver never wakes it.
 
 Not seen are the steps of tasks that the author's code has started itself.
 """
@@ -19,14 +20,18 @@ import threading
 import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar, cast
 
-__all__ = ["Step", "Watch", "step_frames", "watched"]
+__all__ = ["Step", "Watch", "step_frames", "until_it_waits", "watched"]
 
 logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 
 LOOK_SECONDS = 1.0
 
@@ -92,10 +97,13 @@ class Watch:
         if self._claims == 0:
             self._calls.put(False)
 
-    def rouse(self) -> None:
-        """Call the thread, which waits."""
-        self.parked = False
-        self._calls.put(True)
+    def enter(self, step: Step) -> None:
+        """Take note of the beginning of a step; who calls this sets :attr:`step` back at its end."""
+        self.step = step
+        self.entered += 1
+        if self.parked:
+            self.parked = False
+            self._calls.put(True)
 
     def _run(self, calls: SimpleQueue[bool]) -> None:
         while calls.get():
@@ -156,41 +164,67 @@ def step_frames(frame: FrameType) -> Iterator[tuple[FrameType, int]]:
         inner = inner.f_back
 
 
-@types.coroutine
-def watched(
+async def watched(
     watch: Watch, step: Step, function: Callable[..., Awaitable[object]], args: tuple[object, ...]
-) -> Generator[Any, Any, None]:
-    """Call a function, await what it returns, and have each step of that seen."""
-    coroutine: Coroutine[Any, Any, object] | None = None
-    value: object = None
-    error: BaseException | None = None
+) -> None:
+    """Call a function of the author's and await what it returns, as a step of that name.
+
+    :func:`until_it_waits` must be what steps this: it takes the step back while the function waits.
+    """
+    before = watch.step
+    watch.enter(step)
+    try:
+        # The call is part of the first step: a function that is not async does all its work here.
+        await function(*args)
+    finally:
+        watch.step = before
+
+
+@types.coroutine
+def until_it_waits(
+    coroutine: Coroutine[Any, Any, ResultT], watch: Watch, hand_over: Callable[[], None]
+) -> Generator[Any, Any, ResultT]:
+    """Await a coroutine in this task, have its steps seen, and call ``hand_over`` if it waits, when it first does.
+
+    It runs in a copy of the present context: what a handler sets must not be seen by the one that comes next in the
+    same task, as it would not be if each had a task of its own.
+
+    :raises BaseException: what leaves the coroutine.
+    """
+    run = copy_context().run
+    before = watch.step
+    try:
+        awaited = run(coroutine.send, None)
+    except StopIteration as stop:
+        return cast("ResultT", stop.value)
+    step, watch.step = watch.step, before
+    hand_over()
     while True:
-        before, watch.step = watch.step, step
-        watch.entered += 1
-        if watch.parked:
-            watch.rouse()
         try:
-            if coroutine is None:
-                # The call is part of the first step: a function that is not async does all its work here.
-                coroutine = _coroutine(function(*args))
-            waits_for = coroutine.send(value) if error is None else coroutine.throw(error)
-        except StopIteration:
-            return
-        finally:
-            watch.step = before
-            error = None
-        try:
-            value = yield waits_for
+            sent = yield awaited
         except GeneratorExit:
-            coroutine.close()
+            _close(partial(run, coroutine.close), watch)
             raise
-        except BaseException as thrown:  # noqa: ASYNC103, BLE001 - it is for the coroutine
-            error = thrown
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - a cancellation as a rule; it is the coroutine's
+            resume: Callable[[Any], Any] = coroutine.throw
+            value: Any = error
+        else:
+            resume, value = coroutine.send, sent
+        before = watch.step
+        if step is not None:
+            watch.enter(step)
+        try:
+            awaited = run(resume, value)
+        except StopIteration as stop:
+            return cast("ResultT", stop.value)
+        finally:
+            step, watch.step = watch.step, before
 
 
-def _coroutine(awaitable: Awaitable[object]) -> Coroutine[Any, Any, object]:
-    return awaitable if isinstance(awaitable, types.CoroutineType) else _awaiting(awaitable)
-
-
-async def _awaiting(awaitable: Awaitable[object]) -> None:
-    await awaitable
+def _close(close: Callable[[], None], watch: Watch) -> None:
+    """Close a coroutine, in whoever's step that happens: its loop has gone."""
+    step = watch.step
+    try:
+        close()
+    finally:
+        watch.step = step

@@ -47,6 +47,7 @@ from indianyio.model._members import (
     Member,
     SwitchMember,
     TextMember,
+    WordMember,
 )
 from indianyio.model._number_members import (
     DEFAULT_FORMAT,
@@ -141,6 +142,7 @@ __all__ = [
     "VectorEvent",
     "VectorModel",
     "Verdict",
+    "WordMember",
     "WordVectorModel",
     "defBLOBVector",
     "defLightVector",

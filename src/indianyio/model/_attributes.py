@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from indianyio._vocabulary import Permission, State
 from indianyio.model._number_members import require_number
 from indianyio.protocol._numbers import number_text
 from indianyio.protocol._text import require_name, require_xml_text
 
-__all__ = ["VectorAttributes", "require_word"]
+__all__ = ["STATES", "Heading", "VectorAttributes", "require_word"]
 
 WordT = TypeVar("WordT", bound=StrEnum)
+
+STATES: Mapping[str, State] = {str(state): state for state in State}
+"""The states by their words."""
+
+
+class Heading(TypedDict):
+    """The attributes that every message of a vector starts with."""
+
+    device: str
+    name: str
+    state: State
+    timestamp: str
+    message: str | None
 
 
 class VectorAttributes:

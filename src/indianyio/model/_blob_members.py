@@ -49,6 +49,9 @@ class BLOBMember(Member[BLOBValue]):
         therefore sent once), an asynchronous one, or ``None`` for nothing.
     """
 
+    # An image equal to the last one is still a new image, and comparing it would cost more than sending.
+    _always_new = True
+
     def __init__(
         self,
         name: str,
@@ -139,10 +142,6 @@ class BLOBMember(Member[BLOBValue]):
         """Take note that the value has gone out; an explicit size is used up by that."""
         self.changed = False
         self._blobsize = 0
-
-    def _differs(self, checked: object) -> bool:
-        # An image equal to the last one is still a new image, and comparing it would cost more than sending.
-        return True
 
     def _file(self, value: object, what: str) -> BLOBFile:
         if isinstance(value, io.TextIOBase) or not callable(getattr(value, "read", None)):

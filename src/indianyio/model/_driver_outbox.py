@@ -74,16 +74,6 @@ class DriverOutbox(Outbox):
         self._fair: FairQueue[Outgoing] = FairQueue(Outgoing.close, limit_bytes=limit_bytes)
 
     @property
-    def queued_bytes(self) -> int:
-        """How much waits, attachments and what it takes to hold it included."""
-        return self._fair.waiting_bytes
-
-    @property
-    def full(self) -> bool:
-        """Whether the limit is reached."""
-        return self.queued_bytes >= self.limit_bytes
-
-    @property
     def is_empty(self) -> bool:
         """Whether nothing waits, and what was taken has been sent."""
         return self._fair.is_empty
@@ -104,6 +94,7 @@ class DriverOutbox(Outbox):
         if not self._fair.offer(who, outgoing, outgoing.size, urgent=rank.urgent, key=rank.key):
             outgoing.close()
             return False
+        self._recount()
         self.traffic.count_sent(outgoing.size, outgoing.messages, self.queued_bytes)
         return True
 
@@ -128,16 +119,23 @@ class DriverOutbox(Outbox):
 
         There may be more, and :attr:`queued_bytes` tells. What was taken before has been sent.
         """
-        return list(joined(self._fair.take_some(_BATCH_BYTES)))
+        taken = list(joined(self._fair.take_some(_BATCH_BYTES)))
+        self._recount()
+        return taken
 
     def release(self) -> None:
         """Take note that all that was taken has been sent, and count it for its senders no more."""
         self._fair.release()
+        self._recount()
 
     def clear(self) -> None:
         """Drop everything that is queued, and close its attachments."""
         for outgoing in self._fair.drain():
             outgoing.close()
+        self._recount()
+
+    def _recount(self) -> None:
+        self.queued_bytes = self._fair.waiting_bytes
 
     def count_received(self, size_bytes: int, messages: int = 1) -> None:
         """Count what came from the driver."""

@@ -37,20 +37,36 @@ _ZLIB = ".z"
 
 
 class Event:
-    """A message that a driver has received.
+    """A message that a driver has received; what has to be worked out is worked out when it is first asked for.
 
-    :ivar timestamp: when it was sent, aware and in UTC; the moment of arrival if it does not say, ``None`` if
-        what it says cannot be read.
+    :ivar devicename: the device, ``None`` if the message names none.
+    :ivar vectorname: the vector, ``None`` if the message names none.
     """
 
     tag: ClassVar[str] = ""
 
+    devicename: str | None
+    vectorname: str | None
+
     def __init_subclass__(cls) -> None:
         cls.tag = cls.__name__[0].lower() + cls.__name__[1:]
 
-    def __init__(self, timestamp: str | None, data: bytes, now: datetime) -> None:
-        self.timestamp = now if timestamp is None else parse_timestamp(timestamp)
+    def __init__(
+        self, device: str | None, name: str | None, timestamp: str | None, data: bytes, now: datetime
+    ) -> None:
+        self.devicename = device
+        self.vectorname = name
+        self._stamp = timestamp
         self._data = data
+        self._now = now
+
+    @cached_property
+    def timestamp(self) -> datetime | None:
+        """When it was sent, aware and in UTC; the moment of arrival if it does not say.
+
+        ``None`` if what it says cannot be read.
+        """
+        return self._now if self._stamp is None else parse_timestamp(self._stamp)
 
     @cached_property
     def root(self) -> Element:
@@ -65,10 +81,9 @@ class VectorEvent(Event):
     :ivar vectorname: the vector.
     """
 
-    def __init__(self, device: str, name: str, timestamp: str | None, data: bytes, now: datetime) -> None:
-        super().__init__(timestamp, data, now)
-        self.devicename = device
-        self.vectorname = name
+    # An event is read-only, so its attributes may well be narrower than those of events in general.
+    devicename: str  # type: ignore[mutable-override]
+    vectorname: str  # type: ignore[mutable-override]
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.devicename}.{self.vectorname}>"

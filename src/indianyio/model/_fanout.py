@@ -181,9 +181,9 @@ class PeerOutbox(Outbox):
             return
         size = outgoing.size
         self._queue.append(outgoing)
-        self._queued_bytes += size + _HOLDING_BYTES
+        self.queued_bytes += size + _HOLDING_BYTES
         self._queued_attachments += len(outgoing.attachments)
-        self._traffic.count_sent(size, outgoing.messages, self._queued_bytes)
+        self._traffic.count_sent(size, outgoing.messages, self.queued_bytes)
 
     def take(self) -> list[Outgoing]:
         """Return what is queued, in order, up to about 1 MiB; attachments are the caller's now.
@@ -197,10 +197,10 @@ class PeerOutbox(Outbox):
             count += 1
             taken_bytes += outgoing.size + _HOLDING_BYTES
             self._queued_attachments -= len(outgoing.attachments)
-        rest, rest_bytes = self._queue[count:], self._queued_bytes - taken_bytes
+        rest, rest_bytes = self._queue[count:], self.queued_bytes - taken_bytes
         del self._queue[count:]
         taken = super().take()
-        self._queue, self._queued_bytes = rest, rest_bytes
+        self._queue, self.queued_bytes = rest, rest_bytes
         return taken
 
     def clear(self) -> None:
@@ -214,11 +214,11 @@ class PeerOutbox(Outbox):
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed so far; ``restarts`` is for others to know."""
-        return self._traffic.statistics(self._queued_bytes)
+        return self._traffic.statistics(self.queued_bytes)
 
     def _excess(self) -> str | None:
-        if self._queued_bytes > self._limit_bytes:
-            return f"it does not read: {self._queued_bytes} bytes wait for it, more than {self._limit_bytes}"
+        if self.queued_bytes > self.limit_bytes:
+            return f"it does not read: {self.queued_bytes} bytes wait for it, more than {self.limit_bytes}"
         if self._queued_attachments > _MOST_ATTACHMENTS:
             return f"it does not read: {self._queued_attachments} descriptors wait for it"
         return None

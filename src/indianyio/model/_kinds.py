@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TypeVar, cast
 
 from indianyio._vocabulary import Permission, Rule, Switch
-from indianyio.model._attributes import require_word
+from indianyio.model._attributes import Heading, require_word
 from indianyio.model._blob_members import BLOBMember, BLOBValue, require_blobsize
-from indianyio.model._members import LightMember, Member, SwitchMember, TextMember
+from indianyio.model._members import LightMember, SwitchMember, TextMember, WordMember
 from indianyio.model._number_members import NumberMember
-from indianyio.model._vectors import Heading, Kind, VectorModel
+from indianyio.model._vectors import Kind, VectorModel
 from indianyio.model._writes import WriteTarget, check_blobs, check_numbers, check_switches
 from indianyio.protocol._elements import OneBLOB
 from indianyio.protocol._messages import (
@@ -43,7 +44,8 @@ __all__ = [
     "WordVectorModel",
 ]
 
-MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
+
+MemberT_co = TypeVar("MemberT_co", bound=WordMember, covariant=True)
 
 
 class WordVectorModel(VectorModel[MemberT_co, str]):
@@ -124,6 +126,8 @@ class SwitchVectorModel(WordVectorModel[SwitchMember]):
     """Switches, and the rule that says how many may be On."""
 
     kind = Kind("SwitchVector", SwitchMember, NewSwitchVector)
+    # Off first, so that a client which applies one after the other never sees two On.
+    _ordered_by = "is_on"
 
     def __init__(
         self,
@@ -174,9 +178,7 @@ class SwitchVectorModel(WordVectorModel[SwitchMember]):
         )
 
     def _report(self, heading: Heading, members: Sequence[SwitchMember]) -> SetSwitchVector:
-        # Off first, so that a client which applies one after the other never sees two On.
-        ordered = sorted(members, key=lambda member: member.membervalue == Switch.ON)
-        reports = tuple(member.report() for member in ordered)
+        reports = tuple(member.report() for member in sorted(members, key=attrgetter(self._ordered_by)))
         return SetSwitchVector(**heading, timeout=self._wire_timeout(), members=reports)
 
     def _check_values(self, target: WriteTarget, new: NewVector) -> None:

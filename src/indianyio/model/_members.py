@@ -7,7 +7,7 @@ value and what would do. ``check`` is that test, the setter of ``membervalue`` s
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from indianyio._vocabulary import Light, Switch
 from indianyio.protocol._elements import (
@@ -19,9 +19,9 @@ from indianyio.protocol._elements import (
     OneText,
     WireMember,
 )
-from indianyio.protocol._text import require_name, require_xml_text
+from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_name, require_xml_text
 
-__all__ = ["LightMember", "Member", "SwitchMember", "TextMember"]
+__all__ = ["LightMember", "Member", "SwitchMember", "TextMember", "WordMember"]
 
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
@@ -36,6 +36,10 @@ class Member(Generic[ValueT_co]):
     :raises TypeError: an argument is of the wrong type.
     :raises ValueError: an argument has a value which INDI cannot carry.
     """
+
+    _always_new: ClassVar[bool] = (
+        False  # whether an assigned value counts as changed even if it equals the last one
+    )
 
     def __init__(self, name: str, label: str | None, membervalue: object) -> None:
         self._name = require_name(name, "the name of a member")
@@ -76,7 +80,7 @@ class Member(Generic[ValueT_co]):
     @membervalue.setter
     def membervalue(self, value: object) -> None:
         checked = self.check(value)
-        if self._differs(checked):
+        if self._always_new or checked != self._value:
             self.changed = True
         self._value = checked
 
@@ -92,12 +96,20 @@ class Member(Generic[ValueT_co]):
         """Return the element that defines this member."""
         raise NotImplementedError
 
+    def accepts(self, text: str) -> bool:
+        """Return whether a client may surely write this value; if not, the rules of the vector's kind decide.
+
+        The answer must be ``False`` wherever a rule might refuse.
+        """
+        return False
+
     def sent(self) -> None:
         """Take note that the value has gone out in an update."""
         self.changed = False
 
-    def _differs(self, checked: object) -> bool:
-        return checked != self._value
+    def unsent(self) -> None:
+        """Take back that the value has gone out: the last update has told nobody."""
+        self.changed = True
 
     def _what(self, attribute: str) -> str:
         return f"the {attribute} of member {self._name!r}"
@@ -111,12 +123,37 @@ class Member(Generic[ValueT_co]):
         return str(value)
 
 
+class WordMember(Member[str]):
+    """A member whose value is a word on the wire: every kind but BLOBs."""
+
+    _tag: ClassVar[str]
+
+    def __init__(self, name: str, label: str | None, membervalue: object) -> None:
+        super().__init__(name, label, membervalue)
+        self._opening = f'<{self._tag} name="{escape_attribute(name)}"'
+        self._closing = f"</{self._tag}>\n"
+        self._kept: tuple[str | None, str] = (None, "")  # a value, and the element that carries it
+
+    def tell(self) -> str:
+        """Return the element that carries the value as XML, with a newline; the value counts as sent."""
+        self.changed = False
+        value, element = self._kept
+        if value is not self._value:
+            value = self._value
+            content = value if is_simple(value) else escape_text(value)
+            element = f"{self._opening}>{content}{self._closing}" if content else f"{self._opening}/>\n"
+            self._kept = (value, element)
+        return element
+
+
 _SWITCH_WORDS = tuple(str(word) for word in Switch)
 _LIGHT_WORDS = tuple(str(word) for word in Light)
 
 
-class SwitchMember(Member[str]):
+class SwitchMember(WordMember):
     """A member that is ``On`` or ``Off``."""
+
+    _tag = OneSwitch.tag
 
     def __init__(self, name: str, label: str | None = None, membervalue: str = "Off") -> None:
         super().__init__(name, label, membervalue)
@@ -129,6 +166,11 @@ class SwitchMember(Member[str]):
         """
         return self._word(value, _SWITCH_WORDS)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it is On."""
+        return self._value == Switch.ON
+
     def definition(self) -> DefSwitch:
         """Return the element that defines this member."""
         return DefSwitch(name=self._name, label=self._label, value=self._value)
@@ -138,8 +180,10 @@ class SwitchMember(Member[str]):
         return OneSwitch(name=self._name, value=self._value)
 
 
-class LightMember(Member[str]):
+class LightMember(WordMember):
     """A member that shows ``Idle``, ``Ok``, ``Busy`` or ``Alert``."""
+
+    _tag = OneLight.tag
 
     def __init__(self, name: str, label: str | None = None, membervalue: str = "Idle") -> None:
         super().__init__(name, label, membervalue)
@@ -161,8 +205,10 @@ class LightMember(Member[str]):
         return OneLight(name=self._name, value=self._value)
 
 
-class TextMember(Member[str]):
+class TextMember(WordMember):
     """A member that holds a text; blanks at its ends do not survive libindi (protocol.md W10)."""
+
+    _tag = OneText.tag
 
     def __init__(self, name: str, label: str | None = None, membervalue: str = "") -> None:
         super().__init__(name, label, membervalue)
@@ -174,6 +220,10 @@ class TextMember(Member[str]):
         :raises ValueError: it has characters which XML cannot carry.
         """
         return require_xml_text(value, self._what("value"))
+
+    def accepts(self, text: str) -> bool:
+        """Return ``True``: a client may write any text."""
+        return True
 
     def definition(self) -> DefText:
         """Return the element that defines this member."""

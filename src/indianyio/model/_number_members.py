@@ -6,12 +6,22 @@ because C++ clients read the sexagesimal ``3:30`` in an update as 3 (protocol.md
 
 from __future__ import annotations
 
+from math import inf, isfinite
 from numbers import Integral
 from typing import SupportsFloat, cast
 
-from indianyio.model._members import Member
+from indianyio.model._members import WordMember
 from indianyio.protocol._elements import DefNumber, OneNumber
-from indianyio.protocol._numbers import format_number, getfloat, number_text, require_number_format
+from indianyio.protocol._numbers import (
+    LARGEST_EXACT_INT,
+    LONGEST_NUMBER_TEXT,
+    format_number,
+    getfloat,
+    is_plain_decimal,
+    number_text,
+    parse_number,
+    require_number_format,
+)
 
 __all__ = ["DEFAULT_FORMAT", "NumberMember", "require_number"]
 
@@ -34,7 +44,7 @@ class _Limit:
         member.change_limit(self._name, value)
 
 
-class NumberMember(Member[str]):
+class NumberMember(WordMember):
     """A member that holds a number, stored as text.
 
     :ivar limits: the three limits by name; assign the attributes ``min``, ``max`` and ``step`` to change them.
@@ -45,6 +55,8 @@ class NumberMember(Member[str]):
     :param step: the step that clients offer.
     :param membervalue: decimal or sexagesimal text, or a finite number.
     """
+
+    _tag = OneNumber.tag
 
     min = _Limit()
     max = _Limit()
@@ -61,11 +73,12 @@ class NumberMember(Member[str]):
         membervalue: str | float = "0",
     ) -> None:
         super().__init__(name, label, membervalue)
-        self._written = ("", "")  # a value, and how it is written on the wire
         self.format = format
         given = {"min": min, "max": max, "step": step}
         self.limits = {which: self._number(value, which) for which, value in given.items()}
         self.limits_changed = False
+        self._limits_told = False  # whether the last update carried the limits
+        self._range: tuple[float, float] | None = None  # what accepts() compares with, while the limits stay
 
     @property
     def format(self) -> str:
@@ -85,7 +98,46 @@ class NumberMember(Member[str]):
         :raises TypeError: it is neither text nor number; a bool is no number.
         :raises ValueError: it is no number as INDI writes them, or not finite.
         """
+        # What drivers assign nearly always comes first; it is taken exactly as require_number() takes it.
+        kind = type(value)
+        if kind is float:
+            if isfinite(cast("float", value)):
+                return repr(value)
+        elif kind is int:
+            if -LARGEST_EXACT_INT <= cast("int", value) <= LARGEST_EXACT_INT:
+                return str(value)
+        elif kind is str:
+            text = cast("str", value)
+            if len(text) <= LONGEST_NUMBER_TEXT and is_plain_decimal(text) and isfinite(float(text)):
+                return text
         return self._number(value, "value")
+
+    def accepts(self, text: str) -> bool:
+        """Return whether a client may surely write this number: a plain decimal within the limits."""
+        if len(text) > LONGEST_NUMBER_TEXT or is_plain_decimal(text) is None:
+            return False
+        if self._range is None:
+            least, most = parse_number(self.min), parse_number(self.max)
+            self._range = (least, most) if least < most else (-inf, inf)
+        number = float(text)
+        return self._range[0] <= number <= self._range[1] and isfinite(number)
+
+    def tell(self) -> str:
+        """Return the element that carries the value, and the limits where they have changed; both count as sent."""
+        self.changed = False
+        self._limits_told = self.limits_changed
+        if self.limits_changed:
+            self.limits_changed = False
+            limits = "".join(f' {which}="{number_text(text)}"' for which, text in self.limits.items())
+            return f"{self._opening}{limits}>{number_text(self._value)}{self._closing}"
+        value, element = self._kept
+        if value is not self._value:
+            value = self._value
+            # A text that is plain decimal was checked when it was assigned, and is written as it is.
+            written = value if is_plain_decimal(value) else number_text(value)
+            element = f"{self._opening}>{written}{self._closing}"
+            self._kept = (value, element)
+        return element
 
     def change_limit(self, which: str, value: str | float) -> None:
         """Set ``min``, ``max`` or ``step``, to be sent with the next update of this member.
@@ -96,11 +148,18 @@ class NumberMember(Member[str]):
         checked = self._number(value, which)
         if checked != self.limits[which]:
             self.limits[which] = checked
+            self._range = None
             self.limits_changed = self.changed = True
 
     def sent(self) -> None:
         """Take note that the value, and the limits if they were due, have gone out in an update."""
+        self._limits_told = self.limits_changed
         self.changed = self.limits_changed = False
+
+    def unsent(self) -> None:
+        """Take back that the value, and the limits if the last update carried them, have gone out."""
+        self.changed = True
+        self.limits_changed = self.limits_changed or self._limits_told
 
     def getfloatvalue(self) -> float:
         """Return the value as a float; degrees or hours where the text is sexagesimal."""
@@ -123,9 +182,7 @@ class NumberMember(Member[str]):
     def report(self) -> OneNumber:
         """Return the element that carries the value, and the limits where they have changed."""
         limits = {which: number_text(text) for which, text in self.limits.items()} if self.limits_changed else {}
-        if self._written[0] is not self._value:
-            self._written = (self._value, number_text(self._value))
-        return OneNumber(name=self._name, value=self._written[1], **limits)
+        return OneNumber(name=self._name, value=number_text(self._value), **limits)
 
     def _number(self, value: object, attribute: str) -> str:
         return require_number(value, self._what(attribute))

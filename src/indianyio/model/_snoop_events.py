@@ -69,9 +69,7 @@ class Message(Event):
     def __init__(
         self, message: wire.Message, *, data: bytes, now: datetime, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        super().__init__(message.timestamp, data, now)
-        self.devicename = message.device
-        self.vectorname: str | None = None
+        super().__init__(message.device, None, message.timestamp, data, now)
         self.message = message.message or ""
 
 
@@ -81,12 +79,12 @@ class delProperty(Event):
     :ivar message: a text for people, mostly empty.
     """
 
+    devicename: str  # type: ignore[mutable-override]  # read-only, as in VectorEvent
+
     def __init__(
         self, message: wire.DelProperty, *, data: bytes, now: datetime, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        super().__init__(message.timestamp, data, now)
-        self.devicename = message.device
-        self.vectorname = message.name
+        super().__init__(message.device, message.name, message.timestamp, data, now)
         self.message = message.message or ""
 
 

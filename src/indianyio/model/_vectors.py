@@ -15,32 +15,24 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from types import MappingProxyType
-from typing import ClassVar, Generic, TypeAlias, TypedDict, TypeVar, cast
+from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
 
-from indianyio._vocabulary import State
+from indianyio._vocabulary import Permission, State
 from indianyio.exceptions import LocalProtocolError, UnknownMemberError
-from indianyio.model._attributes import VectorAttributes
-from indianyio.model._members import Member
+from indianyio.model._attributes import STATES, Heading, VectorAttributes
+from indianyio.model._members import Member, WordMember
 from indianyio.model._writes import WriteTarget, check_access, check_form
+from indianyio.protocol._frames import Head
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
-from indianyio.protocol._text import brief, require_xml_text
+from indianyio.protocol._text import brief, escape_attribute, require_xml_text
 from indianyio.protocol._timestamps import format_timestamp
 
-__all__ = ["AnyVector", "Heading", "Kind", "VectorModel"]
+__all__ = ["AnyVector", "Kind", "VectorModel"]
 
 MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
-
-
-class Heading(TypedDict):
-    """The attributes that every message of a vector starts with."""
-
-    device: str
-    name: str
-    state: State
-    timestamp: str
-    message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +66,12 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
     """
 
     kind: ClassVar[Kind]
+
+    _head: Head  # of the updates: their tag, the device and the vector
+    _ordered_by: ClassVar[str] = ""  # the attribute of members by whose value an update orders them
+    _kept_device: str | None = None
+    _start: str
+    _end: str
 
     __hash__ = object.__hash__
 
@@ -114,7 +112,8 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return cast("ValueT_co", self.member(name).membervalue)
 
     def __setitem__(self, name: str, value: object) -> None:
-        self.member(name).membervalue = value
+        member = self._members.get(name) or self.member(name)
+        member.membervalue = value
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
@@ -200,6 +199,57 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         :raises ValueError: an argument is not legal; nothing has changed then.
         """
 
+    def encode_update(
+        self,
+        members: Iterable[WordMember],
+        stamp: str,
+        *,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
+        if_changed: bool = False,
+    ) -> bytes | None:
+        """Return an update of these members as it goes on the wire; what it tells counts as sent.
+
+        The bytes are those of the message that :meth:`set_members` makes, and the books are kept alike. But no
+        message is made: the start tag and the members' elements are kept as text from one update to the next.
+
+        :param members: members of this vector; without any, the update carries only the state.
+        :param stamp: the time of the send, as it goes on the wire.
+        :param message: a text for people; if empty the one that is waiting in ``message``.
+        :param timeout: a new timeout in seconds, which stays.
+        :param state: a new state, which stays.
+        :param if_changed: return ``None`` if there is nothing to say, see :meth:`set_changed`.
+        :raises LocalProtocolError: the vector belongs to no device.
+        :raises ValueError: an argument is not legal; nothing has changed then.
+        """
+        if self._kept_device is not self.devicename:
+            self._keep_start()
+        text = require_xml_text(message, self._what("message")) if message != "" else self._message
+        new_timeout = self._timeout if timeout is None else self._checked_timeout(timeout)
+        new_state = self._state if state is None else STATES.get(state) or self._checked_state(state)
+        if new_state is not self._state or new_timeout != self._timeout:
+            self._timeout, self._state, self.changed = new_timeout, new_state, True
+        if self._ordered_by:
+            members = sorted(members, key=attrgetter(self._ordered_by))
+        body = "".join([member.tell() for member in members])
+        if if_changed and not (body or self.changed or text):
+            return None
+        self.changed = False
+        self._message = ""
+        waits = "" if self._perm is Permission.RO else f'" timeout="{new_timeout}'
+        said = f'" message="{escape_attribute(text)}' if text else ""
+        start = f'{self._start}{new_state}{waits}" timestamp="{stamp}{said}"'
+        return (f"{start}>\n{body}{self._end}" if body else f"{start}/>\n").encode()
+
+    def _keep_start(self) -> None:
+        """Write what all updates begin and end with: it changes only with the device."""
+        device, tag = self._device(), f"set{self.vectortype}"
+        self._start = f'<{tag} device="{escape_attribute(device)}" name="{escape_attribute(self._name)}" state="'
+        self._end = f"</{tag}>\n"
+        self._head = (tag, device, self._name)
+        self._kept_device = device
+
     def delete(self, *, timestamp: datetime, message: str = "") -> DelProperty:
         """Disable the vector and return the message that deletes it at the clients.
 
@@ -230,12 +280,25 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
         :raises WriteRefusedError: the write is refused, as a whole; the text is for the client.
         """
+        if self.validate and self._is_surely_good(new):
+            return
         target = WriteTarget(self.devicename, self._name, self._label or self._name, self.kind.new)
         check_form(target, new)
         self._check_readable(target, new)
         if self.validate:
             check_access(target, self._perm, self._members, new)
             self._check_values(target, new)
+
+    def _is_surely_good(self, new: NewVector) -> bool:
+        """Return whether no rule can refuse this write. Nearly all are so, and the rules only explain refusals."""
+        if type(new) is not self.kind.new or self._perm is Permission.RO or not new.members:
+            return False
+        known = self._members
+        for one in new.members:
+            member = known.get(one.name)
+            if member is None or not member.accepts(getattr(one, "value", "")):
+                return False
+        return len(new.members) == 1 or len({one.name for one in new.members}) == len(new.members)
 
     def note_refusal(self) -> None:
         """Take note that a client's write was refused: the vector becomes Alert, except while it is Busy.
@@ -275,10 +338,14 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
         What it told counts as changed again, and a message of it waits for the next send.
         """
-        for one in update.members:
-            self.member(one.name).changed = True
+        self._untell([self.member(one.name) for one in update.members], update.message or "")
+
+    def _untell(self, members: Iterable[Member[object]], message: str) -> None:
+        """Take back that an update of these members, with this message, was sent."""
+        for member in members:
+            member.unsent()
         self.changed = True
-        self._message = self._message or update.message or ""
+        self._message = self._message or message
 
     # -- what the kinds provide --------------------------------------------------------------------------------
 

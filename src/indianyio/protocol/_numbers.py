@@ -18,16 +18,25 @@ from indianyio.exceptions import NumberFormatError
 from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._text import require_xml_text
 
-__all__ = ["format_number", "getfloat", "number_text", "parse_number", "require_number_format"]
+__all__ = [
+    "LARGEST_EXACT_INT",
+    "LONGEST_NUMBER_TEXT",
+    "format_number",
+    "getfloat",
+    "is_plain_decimal",
+    "number_text",
+    "parse_number",
+    "require_number_format",
+]
 
 # What C's isspace() says; str.strip() alone would take blanks of other scripts too, which libindi does not.
 _WHITE_SPACE = " \t\n\r\v\f"
 
-# libindi's scanner copies a text into 128 bytes, the last of them a NUL.
-_LONGEST_TEXT = 127
+LONGEST_NUMBER_TEXT = 127
+"""The characters of a number that are read: libindi's scanner has 128 bytes, the last of them for a NUL."""
 
-# The largest float up to which every whole number is a float.
-_LARGEST_EXACT_INT = 2**53
+LARGEST_EXACT_INT = 2**53
+"""The largest float up to which every whole number is a float."""
 
 # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -47,6 +56,9 @@ _SEXAGESIMAL = LazyPattern(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _PLAIN_DECIMAL = LazyPattern(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+is_plain_decimal = _PLAIN_DECIMAL.fullmatch
+"""Tell by a match whether a text is a number that every reader reads alike, and float() too: ``1_0`` is not one."""
 
 
 def getfloat(value: str | float) -> float:
@@ -76,7 +88,7 @@ def parse_number(text: str) -> float:
     :return: the number, which may be infinite or not a number.
     :raises NumberFormatError: the text does not begin with a number.
     """
-    trimmed = text.strip(_WHITE_SPACE)[:_LONGEST_TEXT]
+    trimmed = text.strip(_WHITE_SPACE)[:LONGEST_NUMBER_TEXT]
     if _PLAIN_DECIMAL.fullmatch(trimmed):
         return float(trimmed)
     negative = trimmed.startswith("-")
@@ -119,14 +131,14 @@ def number_text(value: str | float) -> str:
     """
     if isinstance(value, str):
         trimmed = value.strip(_WHITE_SPACE)
-        if len(trimmed) > _LONGEST_TEXT:
-            raise ValueError(f"{_shortened(trimmed)} has more than {_LONGEST_TEXT} characters")
+        if len(trimmed) > LONGEST_NUMBER_TEXT:
+            raise ValueError(f"{_shortened(trimmed)} has more than {LONGEST_NUMBER_TEXT} characters")
         if _PLAIN_DECIMAL.fullmatch(trimmed):
             _require_finite(float(trimmed), value)
             return trimmed
     number = getfloat(value)
     _require_finite(number, value)
-    if isinstance(value, int) and abs(value) <= _LARGEST_EXACT_INT:
+    if isinstance(value, int) and abs(value) <= LARGEST_EXACT_INT:
         return str(int(value))
     return repr(number)
 

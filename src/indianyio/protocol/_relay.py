@@ -30,12 +30,12 @@ from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import OneBLOB, WireMessage
 from indianyio.protocol._encoder import encode_parts
 from indianyio.protocol._framer import CONTENT_TAGS
-from indianyio.protocol._frames import Frame, Unusable
+from indianyio.protocol._frames import Frame, Head, Unusable
 from indianyio.protocol._heads import attribute
 from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
 
-__all__ = ["relayable", "require_size"]
+__all__ = ["SURELY_SENDABLE_BYTES", "relayable", "require_encoded_size", "require_size"]
 
 _BLANKS = " \t\r\n"
 # The end of a line and the indent of an end tag; who sends more white space gets the BLOB written anew.
@@ -45,6 +45,9 @@ _SLICE_BYTES = 1 << 20
 _REASON_CHARACTERS = 200
 # libindi's readers expect a line break after this many characters of base64 (protocol.md W32).
 _LINE = 72
+
+SURELY_SENDABLE_BYTES = Limits().attributes_bytes
+"""A message that is no longer has no start tag that is too long, nor too many members, as each takes some bytes."""
 
 
 def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # noqa: B008 - frozen
@@ -208,19 +211,31 @@ def require_size(message: WireMessage, parts: Sequence[bytes], limits: Limits = 
     :param limits: those of the receiver; what ours have if absent.
     :raises LocalProtocolError: it does not, and cannot be sent; the text says by how much.
     """
-    size = sum(map(len, parts))
-    limit = limits.blob_bytes if message.tag in CONTENT_TAGS else limits.message_bytes
-    if size > limit:
-        raise LocalProtocolError(f"a {message.tag} would have {size} bytes, more than {limit}")
-    if size > limits.attributes_bytes and parts[0].find(b">") >= limits.attributes_bytes:
-        raise LocalProtocolError(
-            f"the start tag of a {message.tag} would be longer than {limits.attributes_bytes} bytes"
-        )
     members = getattr(message, "members", ())
-    if len(members) > limits.members:
-        raise LocalProtocolError(f"a {message.tag} would have {len(members)} members, more than {limits.members}")
+    _require_size(message.tag, sum(map(len, parts)), parts[0], len(members), limits)
     if message.tag in CONTENT_TAGS:
         _require_attached_size(members, limits)
+
+
+def require_encoded_size(data: bytes, head: Head) -> None:
+    """Do what :func:`require_size` does for a message that is encoded already; not one with BLOBs.
+
+    :param data: its bytes; of up to :data:`SURELY_SENDABLE_BYTES` there is nothing to be checked.
+    :param head: its tag, device and vector.
+    :raises LocalProtocolError: as there.
+    """
+    if len(data) > SURELY_SENDABLE_BYTES:
+        _require_size(head[0], len(data), data, data.count(b"<one"), Limits())
+
+
+def _require_size(tag: str, size: int, start: bytes, members: int, limits: Limits) -> None:
+    limit = limits.blob_bytes if tag in CONTENT_TAGS else limits.message_bytes
+    if size > limit:
+        raise LocalProtocolError(f"a {tag} would have {size} bytes, more than {limit}")
+    if size > limits.attributes_bytes and start.find(b">") >= limits.attributes_bytes:
+        raise LocalProtocolError(f"the start tag of a {tag} would be longer than {limits.attributes_bytes} bytes")
+    if members > limits.members:
+        raise LocalProtocolError(f"a {tag} would have {members} members, more than {limits.members}")
 
 
 def _require_attached_size(blobs: Sequence[OneBLOB], limits: Limits) -> None:

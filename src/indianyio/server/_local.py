@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import FrameHandler, Turn
+from indianyio._link import Turn
 from indianyio._rated_log import RatedLog
 from indianyio._transports import attachments_supported
 from indianyio._vocabulary import Limits
@@ -22,7 +22,8 @@ from indianyio.model import OUTBOX_BYTES, FairQueue, PeerStatistics, Relayed, Ro
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
-from indianyio.protocol._relay import require_size
+from indianyio.protocol._frames import Head
+from indianyio.protocol._relay import require_encoded_size, require_size
 from indianyio.server._hub import Hub
 
 __all__ = ["LocalLink"]
@@ -54,6 +55,7 @@ class LocalLink:
         self._hub = hub
         self._queue: FairQueue[Frame] = FairQueue(_close_attachments, limit_bytes=OUTBOX_BYTES)
         self._arrived = anyio.Event()
+        self._turn = Turn()
         self._closed = anyio.Event()
         self._refused: str | None = None
         self._unyielded_bytes = 0
@@ -96,23 +98,33 @@ class LocalLink:
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
-    async def read(self, handle: FrameHandler) -> str:
-        """Hand every frame to ``handle`` until the server refuses the driver; return why."""
-        turn = Turn()
-        try:
-            while self._refused is None:
-                while (frame := self._queue.take()) is not None:
-                    await self._handle(frame, handle)
-                    if turn.over:
-                        await turn.give_way()
-                await self._arrived.wait()
-                self._arrived = anyio.Event()
-                turn = Turn()
-            logger.error("%s: %s", self.name, self._refused)
-            return self._refused
-        finally:
-            for frame in self._queue.drain():
-                _close_attachments(frame)
+    @property
+    def end_reason(self) -> str:
+        """Why the driver gets nothing more; empty until then."""
+        return self._refused or ""
+
+    async def take(self) -> Frame | None:
+        """Wait for the next frame, whose attachments are the caller's; ``None`` once the driver is refused."""
+        if self._turn.over:
+            await self._turn.give_way()
+        else:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        while self._refused is None:
+            frame = self._queue.take()
+            if frame is not None:
+                self.progress += 1
+                return frame
+            await self._arrived.wait()
+            self._arrived = anyio.Event()
+            self._turn = Turn()
+        logger.error("%s: %s", self.name, self._refused)
+        return None
+
+    def stop_reading(self, reason: str) -> None:
+        """Close the attachments of what waits for the driver."""
+        self._refused = self._refused or reason
+        for frame in self._queue.drain():
+            _close_attachments(frame)
 
     def decode(self, frame: Frame) -> WireMessage | None:
         """Return what a frame says, or ``None`` after logging why it cannot be used."""
@@ -130,6 +142,13 @@ class LocalLink:
         """Hand a message to the server; the other tasks have their turn every few messages."""
         await anyio.lowlevel.checkpoint_if_cancelled()
         self._hand_over(_framed(message))
+        await self._give_way()
+
+    async def send_encoded(self, data: bytes, head: Head) -> None:
+        """Hand over a message that is encoded already."""
+        require_encoded_size(data, head)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        self._hand_over(Frame(head[0], data.removesuffix(b"\n"), known_head=head))
         await self._give_way()
 
     async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
@@ -194,15 +213,6 @@ class LocalLink:
         self._unyielded_bytes += size
         self._traffic.count_received(size)
         return True
-
-    async def _handle(self, frame: Frame, handle: FrameHandler) -> None:
-        self.progress += 1
-        try:
-            rest = handle(frame)
-            if rest is not None:
-                await rest
-        finally:
-            _close_attachments(frame)
 
 
 def _framed(message: WireMessage) -> Frame:

@@ -261,7 +261,7 @@ class ServerRun:
         reason = "the driver has ended"
         self._local[link] = None
         try:
-            with driver._claim():
+            with driver._run_state.claim():
                 await driver._serve(link, _nothing)
         except EXITS as wish:
             reason = "the driver ends its process"

@@ -238,7 +238,7 @@ class IPyServer(AsyncContextManagerMixin):
         if self._claimed:
             raise RuntimeError("this server is running already")
         for driver in self.drivers:
-            if driver._claimed:
+            if driver._run_state.is_claimed:
                 raise RuntimeError(f"the driver of {', '.join(driver)} is running already; it serves one at a time")
         self._claimed = True
         self.stopped.clear()
