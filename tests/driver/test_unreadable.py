@@ -241,6 +241,8 @@ def carried(alphabet: str, most: int) -> st.SearchStrategy[str]:
 def test_nothing_that_a_driver_sends_is_what_a_server_refuses(
     label: str, value: str, message: str, members: int
 ) -> None:
+    # Each limit is exceeded by itself; all at once would be hundreds of megabytes.
+    members = max(1, min(members, 4_000_000 // (len(label) + len(value) + 1)))
     driver = Recorder(label, value, message, members)
     request = write(b"x").replace(b"Gadget", b"D").replace(b"TEXT", b"T").replace(b"word", b"a")
     framer = Framer()
