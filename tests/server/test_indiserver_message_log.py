@@ -13,10 +13,10 @@ import pytest
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._console_log import TRAFFIC_LOGGER
 from indianyio.indiserver._message_log import MessageLog
-from indianyio.indiserver._watching import WatchedHub, keeping_messages, log_traffic
+from indianyio.indiserver._watching import keeping_messages, log_traffic
 from indianyio.model import PeerKind, Relayed
 from indianyio.protocol import Frame
-from indianyio.server._hub import Port
+from indianyio.server._hub import Hub, Port
 
 MESSAGE = '<message device="Box"/>'
 NOW = "2026-03-04T05:06:07"
@@ -92,7 +92,7 @@ class Silent:
 
 
 def test_what_clients_say_is_not_kept(tmp_path: Path) -> None:
-    hub = WatchedHub(Limits(), [keeping_messages(MessageLog(tmp_path))])
+    hub = Hub(Limits(), [keeping_messages(MessageLog(tmp_path))])
     client, driver = Silent(), Silent()
     hub.add_client(client)
     hub.add_driver(driver)

@@ -136,12 +136,32 @@ def test_messages_of_drivers_are_kept(tmp_path: Path) -> None:
         assert file.read_text(encoding="utf-8").splitlines()[0].endswith(": one: hello from one")
 
 
+def test_every_message_is_kept_and_shown_although_many_come_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    said = "".join(f"<message device='one' message='word {number}'/>" for number in range(5))
+    set_to = "<setTextVector device='one' name='V' state='Ok'><oneText name='a'>{}</oneText></setTextVector>"
+    updates = "".join(set_to.format(number) for number in range(5))
+    life = f'answer; answer; printf "%s" "{said}{updates}"\nwhile true; do answer; done'
+    with program(tmp_path, "-vv", "-l", folder, make_driver(tmp_path, "one", life)) as server:
+        with tcp_client(server, SECONDS) as client:
+            client.ask()
+            client.expect(DefTextVector)
+            assert wait_until(lambda: text(server).count("read setTextVector one V") == 5, SECONDS), text(server)
+        assert text(server).count("read message one") >= 5
+        (file,) = folder.iterdir()
+        kept = file.read_text(encoding="utf-8")
+        assert [line.rsplit(": ")[-1] for line in kept.splitlines() if "word" in line] == [
+            f"word {number}" for number in range(5)
+        ]
+
+
 @pytest.mark.parametrize(
     ("option", "seen", "unseen"),
     [
         ("-v", "connected", "read "),
         ("-vv", "read defTextVector one V", "<defText"),
-        ("-vvv", "<defText name", "\0"),
+        ("-vvv", "<defText name", "read defTextVector one V"),
     ],
 )
 def test_verbosity(tmp_path: Path, option: str, seen: str, unseen: str) -> None:

@@ -19,11 +19,12 @@ from indianyio.indiserver._fifo import Fifo
 from indianyio.indiserver._message_log import MessageLog
 from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
-from indianyio.indiserver._watching import WatchedHub, Watcher, keeping_messages, log_traffic
+from indianyio.indiserver._watching import keeping_messages, log_traffic
 from indianyio.model import PeerOutbox
 from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end
 from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients
+from indianyio.server._hub import Hub, Tap
 from indianyio.server._listeners import Listener, open_listeners
 from indianyio.server._run import ServerRun
 
@@ -61,7 +62,7 @@ async def serve(
             logger.info("listening at %s", listener.address)
         warn_if_open([listener.address for listener in listeners], has_rule=False, remedy=_REMEDY)
         run = ServerRun(
-            WatchedHub(Limits(), list(_watchers(options))),
+            Hub(Limits(), list(_taps(options))),
             listeners,
             (),
             feeders,
@@ -160,7 +161,7 @@ def _outbox(options: Options) -> PeerOutbox:
     return PeerOutbox(max(1, options.client_bytes), drop_stream_bytes=options.drop_stream_bytes)
 
 
-def _watchers(options: Options) -> Iterable[Watcher]:
+def _taps(options: Options) -> Iterable[Tap]:
     if options.log_folder is not None:
         yield keeping_messages(MessageLog(options.log_folder))
     if options.verbosity >= _SHOW_TRAFFIC:

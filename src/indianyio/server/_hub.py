@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
 import anyio
 
@@ -20,7 +20,7 @@ from indianyio._rated_log import RatedLog
 from indianyio._transports import SharedMemory, flaw_of, is_fixed
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
+from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
 from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
 from indianyio.protocol._blob_forms import attached_bytes, attached_lengths
 from indianyio.protocol._plain_frames import CONTENT_TAGS
@@ -28,7 +28,7 @@ from indianyio.protocol._relay import relayable
 from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker
 
-__all__ = ["Hub", "Port"]
+__all__ = ["Hub", "Port", "Tap"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,14 +59,20 @@ class Port(Hashable, Protocol):
         """Disconnect the peer soon; never waits, and may be called again."""
 
 
+Tap: TypeAlias = Callable[[Port, PeerKind, Frame], None]
+"""Looks at a message of a peer; must neither wait nor raise, nor keep its attachments."""
+
+
 class Hub:
     """The peers of a server and what passes between them.
 
     :param limits: what a message that is handed on may be.
+    :param taps: called with each message that a peer sent and that is fit to be handed on, before it is.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, taps: Sequence[Tap] = ()) -> None:
         self.limits = limits
+        self._taps = tuple(taps)
         self.router: Router[Port] = Router(secrets.token_hex(8))
         self._log = RatedLog(logger)
         self._patience: dict[Port, Patience] = {}
@@ -189,12 +195,21 @@ class Hub:
         self._carry_out(port, routed, relays)
 
     def _route(self, port: Port, frame: Frame, *, more: bool = False) -> Routed[Port]:
+        self._show(port, (frame,))
         routed = self.router.receive(port, frame, more=more)
         if not any(delivery.frame is frame for delivery in routed.deliveries):
             for attachment in frame.attachments:
                 attachment.close()
             frame.attachments = ()
         return routed
+
+    def _show(self, port: Port, frames: Sequence[Frame]) -> None:
+        # Every message goes through here once, by whichever way it is handed on.
+        if self._taps:
+            kind = self.router.kind(port)
+            for frame in frames:
+                for tap in self._taps:
+                    tap(port, kind, frame)
 
     def _relay(self, relays: dict[int, Relay], sender: Port | None, frame: Frame) -> Relay:
         # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
@@ -239,7 +254,9 @@ class Hub:
         start = position
         while position < len(frames) and ways.get(frames[position].head) is targets:
             position += 1
-        relay = PlainRelay(frames[start:position], port)
+        row = frames[start:position]
+        self._show(port, row)
+        relay = PlainRelay(row, port)
         for target in targets:
             if target.deliver(relay) is Room.NONE:
                 self._note_refused(port, target, frames[start])
