@@ -3,7 +3,7 @@
 A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :meth:`Link.write` in task groups of
 its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox, which is bounded
 in bytes: :meth:`Link.send` waits for room, :meth:`Link.offer` says whether there was any. A message is one entry of
-the outbox, so nothing can come between its bytes (faults.md D8).
+the outbox, so nothing can come between its bytes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A lane is a queue and, while that holds something, the one task that empties it. So a slew that is being handled
 never delays an Abort on another vector, and two writes to one vector are never handled at the same time or in the
-wrong order (faults.md D15).
+wrong order.
 
 Lanes begin in the order of their first events. A task group may start the tasks of one moment in any order (trio
 shuffles them), and an Abort must not overtake the slew that came before it in the same packet; so each lane's task

@@ -267,7 +267,7 @@ class DriverRun:
                 self._snoops_changed = anyio.Event()
 
     async def _handle(self, write: Write) -> None:
-        """Call rxevent; its failure belongs to this event alone (faults.md D4)."""
+        """Call rxevent; its failure belongs to this event alone."""
         if not write.vector.is_enabled:
             write.close()
             return

@@ -39,8 +39,8 @@ __all__ = [
     "unlimit_end",
 ]
 
-# The work, leave() and the last writes have one grace period each (design: work inside, writer outside); the
-# rest is for the interpreter.
+# The work, leave() and the last writes have one grace period each (docs/decisions/0002); the rest is for
+# the interpreter.
 GRACE_PERIODS = 3
 SPARE_SECONDS = 2.0
 
