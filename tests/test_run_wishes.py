@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 SAMPLE = """
-import asyncio, sys
+import asyncio, atexit, sys, time
 from pathlib import Path
 import anyio
 from indianyio import Device, IPyDriver, NumberMember, NumberVector
@@ -78,6 +78,17 @@ class OwnTaskWith3(OwnTask):
 
 class OwnTaskInterrupted(OwnTask):
     error = KeyboardInterrupt()
+
+class ExitsSlowly(Parking):
+    park_seconds = 0.05
+
+    async def hardware(self):
+        atexit.register(self.exit)
+        await super().hardware()
+
+    def exit(self):
+        Path("exits").touch()
+        time.sleep(1)
 
 class FailsToLeave(ExitWith0):
     async def leave(self):
@@ -156,6 +167,21 @@ def test_signals_are_one_wish(start: Start, tmp_path: Path, signals: Signals, se
     for number, pause_seconds in signals:
         time.sleep(pause_seconds)
         process.send_signal(number)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert (tmp_path / "said").read_text() == "parking parked "
+
+
+@pytest.mark.parametrize("serving", [(), SERVING], ids=str)
+def test_a_signal_after_the_run_does_not_change_the_status(
+    start: Start, tmp_path: Path, serving: tuple[str, ...]
+) -> None:
+    process = start("sample:ExitsSlowly", *serving)
+    wait_for(tmp_path / "begun")
+    process.send_signal(signal.SIGTERM)
+    wait_for(tmp_path / "exits")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.05)
     assert process.wait(PATIENCE_SECONDS) == 0
     assert (tmp_path / "said").read_text() == "parking parked "
 

@@ -1,9 +1,11 @@
-"""shutdown() from any thread at any moment: before, within and after a run, and while the event loop is blocked."""
+"""shutdown() from any thread or signal handler, before, within and after a run, also while the loop is blocked."""
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -134,6 +136,32 @@ async def test_a_thread_may_shut_down_a_driver_that_waits_for_the_thread(when: s
             if when == "at work":
                 await driver.stopped.wait()
     assert driver.left == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", ["driver", "server"])
+async def test_a_signal_handler_of_the_program_may_call_it_while_the_loop_sleeps(what: str) -> None:
+    driver = Working()
+    server = IPyServer(driver, port=0)
+    shutdown = driver.shutdown if what == "driver" else server.shutdown
+    before = signal.signal(signal.SIGUSR1, lambda *_: shutdown())
+    main = threading.get_ident()
+
+    def send() -> None:
+        driver.began.wait(10)
+        time.sleep(0.2)  # by now the loop sleeps
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    began = time.monotonic()
+    try:
+        await (run_driver(driver) if what == "driver" else run_server(server))
+    finally:
+        thread.join(10)
+        signal.signal(signal.SIGUSR1, before)
+    assert driver.left == 1
+    assert time.monotonic() - began < 9, "only a timer has woken the loop"
 
 
 @pytest.mark.anyio

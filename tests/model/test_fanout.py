@@ -1,4 +1,4 @@
-"""A slow peer misses frames of a video, then is given up; nothing it does not read piles up (faults.md S2)."""
+"""A slow peer misses frames of a video, then is given up; nothing it does not read piles up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of faults.md that show themselves on a server's sockets only, each by its id."""
+"""Faults that other servers have, as far as they show themselves on a server's sockets only."""
 
 from __future__ import annotations
 

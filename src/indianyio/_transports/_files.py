@@ -5,7 +5,7 @@ loop wait for it. Asking costs a microsecond where waiting for the loop costs tw
 regular files and ``/dev/null`` too, which are always ready and which the event loops refuse to wait for.
 
 A pipe that is ready takes PIPE_BUF bytes without waiting, whatever its flags say; more than that might wait for
-the reader, and the whole program with it (D12).
+the reader, and the whole program with it.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ before that while :func:`divert_stdio` has them (a driver's module and its const
 
 - the wire is a pair of private duplicates, which no child process inherits;
 - descriptor 1 points at standard error, so that a stray ``print``, here or in a child, is a line in the log and not
-  a broken element (D27);
+  a broken element;
 - descriptor 0 points at ``/dev/null``, so that a child process cannot swallow a command that was meant for us;
-- no flag of the descriptors is touched, because they are shared with the parent, and often with each other (D1).
+- no flag of the descriptors is touched, because they are shared with the parent, and often with each other.
 
 Either may be a socket, a pipe, a terminal or a file, whatever the other is.
 """

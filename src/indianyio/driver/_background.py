@@ -17,7 +17,7 @@ class Background:
     """The background work of a driver or a device.
 
     A coroutine object can be awaited once, so it serves one run; one that no run ever started is closed with its
-    owner, where it would otherwise be reported as never awaited (faults.md D28).
+    owner, where it would otherwise be reported as never awaited.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 A value is a buffer, a path, or a file object, plain or asynchronous. It is read slice by slice into one of two
 sinks, so a file is never held whole, and a buffer only as the base64 that is sent. What may take long (files, and
-buffers of more than a few slices) happens in a worker thread: the event loop goes on (faults.md S15).
+buffers of more than a few slices) happens in a worker thread: the event loop goes on.
 """
 
 from __future__ import annotations

@@ -39,11 +39,13 @@ class EndRequests(Generic[*Request]):
 
     def request(self, *request: *Request) -> None:
         """Carry out a request, at once in the event loop's thread and soon in another; never raises."""
-        if threading.get_ident() == self._loop_thread:
+        own_thread = threading.get_ident() == self._loop_thread
+        if own_thread:
             self._carry_out(*request)
-            return
         with self._lock:
-            self._waiting.append(request)
+            if not own_thread:
+                self._waiting.append(request)
+            # In its own thread as well: a signal handler may call this, which alone does not wake asyncio's loop.
             if self._waker is not None:
                 with suppress(BlockingIOError):  # enough bytes are there to wake it
                     self._waker.send(b"\0")

@@ -45,13 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(
-    arguments: Sequence[str], options: Options | HelpWanted | UsageError, early: EarlyListening | None = None
+    arguments: Sequence[str],
+    options: Options | HelpWanted | UsageError,
+    early: EarlyListening | None = None,
+    *,
+    for_good: bool = False,
 ) -> int:
     """Run the command with arguments that are read.
 
     :param arguments: as they were written, for the log.
     :param options: what they say, or what is wrong with them.
     :param early: what listens already where the options say; closed if it comes to nothing.
+    :param for_good: whether the process ends after this; then signals that ask for it change nothing any more.
     :return: the exit status.
     """
     startup = " ".join(["startup: indianyio.indiserver", *arguments])
@@ -65,19 +70,19 @@ def run_command(
         return WRONG_USAGE
     with console_log(options.verbosity), nullcontext() if early is None else closing(early):
         say(startup)
-        received = _run(options, early)
+        received = _run(options, early, for_good=for_good)
         if received is None:
             say("good bye")
             return FAILED
     return SIGNAL_STATUS + received
 
 
-def _run(options: Options, early: EarlyListening | None) -> signal.Signals | None:
+def _run(options: Options, early: EarlyListening | None, *, for_good: bool) -> signal.Signals | None:
     """Return the signal that ended the run in order; ``None`` for whatever else ended it, which is logged."""
     limit = partial(limit_end, seconds_to_end(GRACE_SECONDS))
     received: signal.Signals | None = None
     try:
-        with ending_signals(on_first=limit) as signals:
+        with ending_signals(on_first=limit, for_good=for_good) as signals:
             received = anyio.run(serve, options, signals, early, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         for failure in leaves(group):

@@ -30,4 +30,4 @@ def main() -> int:
     # Only now, because it takes many times as long as all of the above.
     from indianyio.indiserver._main import run_command
 
-    return run_command(arguments, options, early)
+    return run_command(arguments, options, early, for_good=True)

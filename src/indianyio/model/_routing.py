@@ -1,4 +1,4 @@
-"""Who gets what: the decisions of a server, without any I/O (protocol.md 2.2 to 2.10, design.md 5).
+"""Who gets what: the decisions of a server, without any I/O (protocol.md 2.2 to 2.10).
 
 The router is told who comes and goes and what they send; it answers with what is to be sent to whom, and carries
 nothing out. Of a frame that it hands on it reads the start tag only, and hands on the frame itself, one for all.

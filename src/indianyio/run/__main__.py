@@ -13,7 +13,7 @@ def main() -> int:
     # Only now, because it takes many times as long as all of the above.
     from indianyio.run._main import run_command
 
-    return run_command(arguments, early)
+    return run_command(arguments, early, for_good=True)
 
 
 if __name__ == "__main__":

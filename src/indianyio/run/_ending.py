@@ -39,8 +39,8 @@ __all__ = [
     "unlimit_end",
 ]
 
-# The work, leave() and the last writes have one grace period each (design: work inside, writer outside); the
-# rest is for the interpreter.
+# The work, leave() and the last writes have one grace period each (docs/decisions/0002); the rest is for
+# the interpreter.
 GRACE_PERIODS = 3
 SPARE_SECONDS = 2.0
 
@@ -217,7 +217,10 @@ def _is_nobodys(frame: FrameType | None) -> bool:
 
 @contextmanager
 def ending_signals(
-    on_first: Callable[[], None], is_ours: Callable[[FrameType | None], bool] = _is_nobodys
+    on_first: Callable[[], None],
+    is_ours: Callable[[FrameType | None], bool] = _is_nobodys,
+    *,
+    for_good: bool = False,
 ) -> Iterator[EndingSignals]:
     """Receive SIGTERM, and SIGINT and SIGHUP unless they are ignored; put the handlers back after the block.
 
@@ -228,6 +231,8 @@ def ending_signals(
     :param on_first: called at the first signal, from the signal handler.
     :param is_ours: takes the frame that a signal has met, and says whether this process has sent the signal itself
         for another purpose.
+    :param for_good: whether the process ends after the block. Then the signals are ignored from there on: a second
+        one may come at any moment, and must not change the status with which it ends.
     :raises ValueError: this is not the main thread.
     """
     signals = EndingSignals(on_first, is_ours)
@@ -236,5 +241,5 @@ def ending_signals(
         yield signals
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if for_good else handler)
         signals.close()

@@ -13,6 +13,7 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -55,10 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(parse_arguments(argv))
 
 
-def run_command(arguments: argparse.Namespace, early: EarlyListening | None = None) -> int:
+def run_command(
+    arguments: argparse.Namespace, early: EarlyListening | None = None, *, for_good: bool = False
+) -> int:
     """Run the command with arguments that are read.
 
     :param early: what listens for a server already; closed if it comes to none.
+    :param for_good: whether the process ends after this; then signals that ask for it change nothing any more.
     :return: the exit status.
     """
     with ExitStack() as stack:
@@ -73,10 +77,10 @@ def run_command(arguments: argparse.Namespace, early: EarlyListening | None = No
         except OSError as exc:
             _report(exc, with_traceback=arguments.log_level == "debug")
             return FAILED
-        return _carry_out(arguments, early)
+        return _carry_out(arguments, early, for_good=for_good)
 
 
-def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None) -> int:
+def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None, *, for_good: bool) -> int:
     try:
         found = [find_driver(target, _folder(arguments)) for target in arguments.driver]
         if arguments.make_executable is not None:
@@ -88,15 +92,16 @@ def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None) -> i
     for driver in drivers:
         driver.debug_enable = driver.debug_enable or arguments.debug
         driver.grace = arguments.grace or driver.grace
+    run = partial(_run, backend=arguments.backend, with_traceback=arguments.log_level == "debug", for_good=for_good)
     if not is_server(arguments):
-        return _run(drivers[0], arguments, drivers[0].grace, lambda: seconds_to_end(drivers[0].grace))
+        return run(drivers[0], drivers[0].grace, lambda: seconds_to_end(drivers[0].grace))
     try:
         server = make_server(drivers, arguments, early)
     except ValueError as exc:
         _report(exc, with_traceback=arguments.log_level == "debug")
         return NOT_LOADED
     grace = max([server.grace, *(driver.grace for driver in drivers)])
-    return _run(server, arguments, grace, lambda: seconds_to_end(longest_end(server) / GRACE_PERIODS))
+    return run(server, grace, lambda: seconds_to_end(longest_end(server) / GRACE_PERIODS))
 
 
 def _start_log(console: Console, level: str, debug: bool) -> None:
@@ -149,21 +154,28 @@ class Runner(Protocol):
 
 
 def _run(
-    runner: Runner, arguments: argparse.Namespace, grace_seconds: float, end_seconds: Callable[[], float]
+    runner: Runner,
+    grace_seconds: float,
+    end_seconds: Callable[[], float],
+    *,
+    backend: str,
+    with_traceback: bool,
+    for_good: bool,
 ) -> int:
     with closing(End(grace_seconds, end_seconds)) as end:
         wish, failures = None, list[BaseException]()
         try:
-            with ending_signals(end.begin, end.interruption.handle) as signals, closing(end.interruption):
+            signalling = ending_signals(end.begin, end.interruption.handle, for_good=for_good)
+            with signalling as signals, closing(end.interruption):
                 if isinstance(runner, IPyDriver) and stdio_is_terminal():
                     say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
-                wish = anyio.run(_serve, runner, signals, end, backend=arguments.backend)
+                wish = anyio.run(_serve, runner, signals, end, backend=backend)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the one place that turns errors into lines and a status
             # A wish can come this way too: asyncio lets it go past all tasks if one of the driver's own raises it.
             wish = exit_in(error)
             failures.extend(leaf for leaf in leaves(error) if not isinstance(leaf, EXITS))
     for failure in failures:
-        _report(failure, with_traceback=arguments.log_level == "debug")
+        _report(failure, with_traceback=with_traceback)
     return _status(wish) or (FAILED if failures else DONE)
 
 

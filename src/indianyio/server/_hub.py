@@ -125,7 +125,7 @@ class Hub:
         return len(frame.data) + attached_bytes(frame) > _HEAVY_CONTENT_BYTES
 
     def receive(self, port: Port, frame: Frame, *, forgiving: bool = False, more: bool = False) -> Unusable | None:
-        """Hand on what a peer sent over a wire, if it is fit for that (design: what is relayed is safe).
+        """Hand on what a peer sent over a wire, if that is safe for those who get it.
 
         :param forgiving: whether what exceeds a limit costs the message only, and not the connection.
         :param more: whether the peer's next frame is at hand, and is a BLOB policy.
