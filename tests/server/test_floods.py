@@ -296,6 +296,21 @@ async def test_a_driver_that_takes_nothing_for_a_minute_is_logged_as_hung_and_li
         assert "again" in values
 
 
+@VIRTUAL
+async def test_a_driver_that_stops_taking_after_a_while_is_logged_though_nothing_more_is_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    program = Program()
+    async with observatory(program) as (door, _):
+        client = await door.knock()
+        await client.send(image(6 * MIB))
+        await anyio.sleep(30)
+        for _ in range(40):
+            await program.far.receive()
+        await anyio.sleep(200)
+        assert [text for text in texts(caplog, logging.ERROR) if "hangs" in text]
+
+
 async def test_a_large_blob_is_waited_for_while_it_is_taken() -> None:
     program = Program()
     async with observatory(program) as (door, _):
