@@ -144,6 +144,17 @@ def test_the_newest_of_each_key_wins_when_much_waits() -> None:
         assert numbers == sorted(numbers)
 
 
+def test_a_newer_state_takes_the_place_of_the_older_when_there_is_no_room() -> None:
+    """Otherwise it would push out the older one and be refused itself, and nobody would tell of the clouds."""
+    waiting, dropped = queue(share=MIB)
+    put(waiting, "a1=clouds")
+    put(waiting, "a2=image", size=3 * MIB)
+    put(waiting, "a3=clouds")
+    assert not waiting.offer("a", "a4=rain", 100, key="rain")
+    assert dropped == ["a1=clouds"]
+    assert all_of(waiting) == ["a2=image", "a3=clouds"]
+
+
 def test_a_burst_of_some_hundreds_is_kept() -> None:
     waiting, dropped = queue()
     put(waiting, *(f"a{number}=x" for number in range(400)))

@@ -161,9 +161,11 @@ class FairQueue(Generic[ItemT]):
         if sender is None:
             return self._offer_own(item, size, key)
         lane = self._lanes.setdefault(sender, _Lane())
+        has_replaced = False
         if key is not None and lane.cost >= min(_NEWEST_WINS_BYTES, self._share()):
-            self._replace(lane, key)
-        has_room = lane.cost < self._share()
+            has_replaced = self._replace(lane, key)
+        # In place of an older one there is room for a newer: with neither the driver would never know the state.
+        has_room = has_replaced or lane.cost < self._share()
         if has_room:
             self._append(lane, _Entry(item, size + HOLDING_BYTES, urgent, key))
         self._line_up(sender, lane)
@@ -224,12 +226,15 @@ class FairQueue(Generic[ItemT]):
         self._waiting += 1
         self._waiting_bytes += entry.cost
 
-    def _replace(self, lane: _Lane[ItemT], key: Hashable) -> None:
-        for serial in lane.keyed.pop(key, ()):
+    def _replace(self, lane: _Lane[ItemT], key: Hashable) -> bool:
+        """Take out the messages of a key, and return whether there were any."""
+        serials = lane.keyed.pop(key, ())
+        for serial in serials:
             entry = lane.entries.pop(serial)
             self._count_out(lane, entry)
             _uncount(lane, entry.cost)
             self._drop(entry.item)
+        return bool(serials)
 
     # -- taking out ------------------------------------------------------------------------------------------------
 
