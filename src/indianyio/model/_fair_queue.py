@@ -39,8 +39,10 @@ _TURN_BYTES = 16 << 10
 _WRITES_IN_A_ROW_BYTES = 4 * _TURN_BYTES
 # How much of one sender waits before the newest message replaces older ones; a burst of some hundreds is kept.
 _NEWEST_WINS_BYTES = 256 << 10
-# What any sender may have waiting, however much of others there is: an Abort and what comes before it.
+# What any sender may have waiting, however much of others there is: an Abort and what comes before it. Senders come
+# and go, and what they leave waits on, so beyond some limits' worth of it nobody has a share.
 _LEAST_SHARE_BYTES = 64 << 10
+_MOST_LIMITS = 2
 # Longer messages are images and the like, for which their sender waits rather than being refused.
 _LARGE_BYTES = 64 << 10
 
@@ -93,7 +95,8 @@ class FairQueue(Generic[ItemT]):
     everything else, and is never refused.
 
     :param drop: lets go of what an item holds, when a newer one replaces it.
-    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller.
+    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller. What is
+        kept for the least of shares comes on top, up to as much again, and so does the message that exceeds this.
     :param share_bytes: how much may wait of one sender.
     """
 
@@ -205,6 +208,8 @@ class FairQueue(Generic[ItemT]):
     # -- putting in ------------------------------------------------------------------------------------------------
 
     def _share(self) -> int:
+        if self._waiting_bytes >= _MOST_LIMITS * self._limit_bytes:
+            return 0
         free = self._limit_bytes - self._waiting_bytes
         return min(self._share_bytes, max(free, min(self._limit_bytes, _LEAST_SHARE_BYTES)))
 
