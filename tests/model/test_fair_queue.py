@@ -131,6 +131,19 @@ def test_with_many_senders_all_stay_within_the_limit() -> None:
     assert waiting.offer("one more", "x", KIB)
 
 
+@pytest.mark.parametrize("size", [60 * KIB, 3 * MIB], ids=["least shares", "an image each"])
+def test_who_comes_and_goes_does_not_fill_the_memory(size: int) -> None:
+    """What each of them leaves for a driver that hangs waits on; when all is over there is room again."""
+    waiting, _ = queue(limit=10 * MIB)
+    taken = [waiting.offer(f"client {number}", "x", size, urgent=True) for number in range(1_000)]
+    assert taken.index(False) == sum(taken)
+    assert 20 * MIB <= waiting.waiting_bytes < 20 * MIB + size + HOLDING_BYTES
+    assert waiting.offer(None, "the server's own", 100)
+    for _ in range(3):
+        waiting.take_some(10 * MIB)
+    assert waiting.offer("the last", "abort", 100, urgent=True)
+
+
 def test_the_newest_of_each_key_wins_when_much_waits() -> None:
     waiting, dropped = queue(share=MIB)
     for number in range(20_000):
@@ -142,6 +155,17 @@ def test_the_newest_of_each_key_wins_when_much_waits() -> None:
     for key in "xy":
         numbers = [int(item[1:-2]) for item in taken if item.endswith(key)]
         assert numbers == sorted(numbers)
+
+
+def test_a_newer_state_takes_the_place_of_the_older_when_there_is_no_room() -> None:
+    """Otherwise it would push out the older one and be refused itself, and nobody would tell of the clouds."""
+    waiting, dropped = queue(share=MIB)
+    put(waiting, "a1=clouds")
+    put(waiting, "a2=image", size=3 * MIB)
+    put(waiting, "a3=clouds")
+    assert not waiting.offer("a", "a4=rain", 100, key="rain")
+    assert dropped == ["a1=clouds"]
+    assert all_of(waiting) == ["a2=image", "a3=clouds"]
 
 
 def test_a_burst_of_some_hundreds_is_kept() -> None:

@@ -296,6 +296,21 @@ async def test_a_driver_that_takes_nothing_for_a_minute_is_logged_as_hung_and_li
         assert "again" in values
 
 
+@VIRTUAL
+async def test_a_driver_that_stops_taking_after_a_while_is_logged_though_nothing_more_is_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    program = Program()
+    async with observatory(program) as (door, _):
+        client = await door.knock()
+        await client.send(image(6 * MIB))
+        await anyio.sleep(30)
+        for _ in range(40):
+            await program.far.receive()
+        await anyio.sleep(200)
+        assert [text for text in texts(caplog, logging.ERROR) if "hangs" in text]
+
+
 async def test_a_large_blob_is_waited_for_while_it_is_taken() -> None:
     program = Program()
     async with observatory(program) as (door, _):
@@ -322,6 +337,31 @@ async def test_a_large_blob_for_a_driver_that_hangs_delays_nothing_for_another()
                 refused = await client.expect(SetTextVector, device="Camera")
                 await client.expect(SetTextVector, {"t": "abort"}, device="Mount")
         assert refused.state == "Alert"
+
+
+def blobs_with(content: str) -> str:
+    return f'<newBLOBVector device="Camera" name="B">{content}</newBLOBVector>'
+
+
+@pytest.mark.parametrize("piece", ["<a/>", "<!>", "\x07", "&", '<oneBLOB name="b" size="0" format=".x"/>'])
+async def test_what_claims_to_be_blobs_and_is_not_holds_up_nobody(piece: str) -> None:
+    """Less than a megabyte of it may take a second, so it is for a thread like a long text."""
+    hub = Hub(Limits())
+    (found,) = Framer(Limits()).feed(blobs_with(piece * (900 * KIB // len(piece))).encode())
+    assert isinstance(found, Frame)
+    assert hub.is_heavy(found)
+    for tidy in (image(600 * KIB), blobs_with(piece)):
+        (found,) = Framer(Limits()).feed(tidy.encode())
+        assert isinstance(found, Frame)
+        assert not hub.is_heavy(found)
+    program = Program()
+    async with observatory(program) as (door, _):
+        client = await door.knock()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.send, blobs_with("<a/>" * 5_000) + write("behind it"))
+            with anyio.fail_after(60):
+                tags = [(await program.next()).tag for _ in range(3)]
+        assert tags == ["getProperties", "newBLOBVector", "newTextVector"]
 
 
 async def test_of_snooped_updates_the_newest_wins_and_clients_get_all() -> None:

@@ -39,8 +39,10 @@ _TURN_BYTES = 16 << 10
 _WRITES_IN_A_ROW_BYTES = 4 * _TURN_BYTES
 # How much of one sender waits before the newest message replaces older ones; a burst of some hundreds is kept.
 _NEWEST_WINS_BYTES = 256 << 10
-# What any sender may have waiting, however much of others there is: an Abort and what comes before it.
+# What any sender may have waiting, however much of others there is: an Abort and what comes before it. Senders come
+# and go, and what they leave waits on, so beyond some limits' worth of it nobody has a share.
 _LEAST_SHARE_BYTES = 64 << 10
+_MOST_LIMITS = 2
 # Longer messages are images and the like, for which their sender waits rather than being refused.
 _LARGE_BYTES = 64 << 10
 
@@ -93,7 +95,8 @@ class FairQueue(Generic[ItemT]):
     everything else, and is never refused.
 
     :param drop: lets go of what an item holds, when a newer one replaces it.
-    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller.
+    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller. What is
+        kept for the least of shares comes on top, up to as much again, and so does the message that exceeds this.
     :param share_bytes: how much may wait of one sender.
     """
 
@@ -161,9 +164,11 @@ class FairQueue(Generic[ItemT]):
         if sender is None:
             return self._offer_own(item, size, key)
         lane = self._lanes.setdefault(sender, _Lane())
+        has_replaced = False
         if key is not None and lane.cost >= min(_NEWEST_WINS_BYTES, self._share()):
-            self._replace(lane, key)
-        has_room = lane.cost < self._share()
+            has_replaced = self._replace(lane, key)
+        # In place of an older one there is room for a newer: with neither the driver would never know the state.
+        has_room = has_replaced or lane.cost < self._share()
         if has_room:
             self._append(lane, _Entry(item, size + HOLDING_BYTES, urgent, key))
         self._line_up(sender, lane)
@@ -203,6 +208,8 @@ class FairQueue(Generic[ItemT]):
     # -- putting in ------------------------------------------------------------------------------------------------
 
     def _share(self) -> int:
+        if self._waiting_bytes >= _MOST_LIMITS * self._limit_bytes:
+            return 0
         free = self._limit_bytes - self._waiting_bytes
         return min(self._share_bytes, max(free, min(self._limit_bytes, _LEAST_SHARE_BYTES)))
 
@@ -224,12 +231,15 @@ class FairQueue(Generic[ItemT]):
         self._waiting += 1
         self._waiting_bytes += entry.cost
 
-    def _replace(self, lane: _Lane[ItemT], key: Hashable) -> None:
-        for serial in lane.keyed.pop(key, ()):
+    def _replace(self, lane: _Lane[ItemT], key: Hashable) -> bool:
+        """Take out the messages of a key, and return whether there were any."""
+        serials = lane.keyed.pop(key, ())
+        for serial in serials:
             entry = lane.entries.pop(serial)
             self._count_out(lane, entry)
             _uncount(lane, entry.cost)
             self._drop(entry.item)
+        return bool(serials)
 
     # -- taking out ------------------------------------------------------------------------------------------------
 

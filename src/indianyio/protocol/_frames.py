@@ -60,6 +60,8 @@ class Frame(msgspec.Struct, eq=False):
         ``_plain``), and it has no more members than its receiver's limits allow; ``None`` as long as nobody has
         looked. It is looked at once.
     :ivar known_head: what :attr:`head` returns, if that is known.
+    :ivar safe: whether it may be handed on as it is, within its receiver's limits (see ``_relay``); ``None`` as
+        long as nobody has looked.
     """
 
     tag: str
@@ -69,6 +71,7 @@ class Frame(msgspec.Struct, eq=False):
     decoded: WireMessage | Unusable | None = None
     plain: bool | None = None
     known_head: Head | None = None
+    safe: bool | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):

@@ -35,7 +35,13 @@ from indianyio.protocol._heads import attribute
 from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
 
-__all__ = ["SURELY_SENDABLE_BYTES", "relayable", "require_encoded_size", "require_size"]
+__all__ = [
+    "SURELY_SENDABLE_BYTES",
+    "is_relayable_as_it_is",
+    "relayable",
+    "require_encoded_size",
+    "require_size",
+]
 
 _BLANKS = " \t\r\n"
 # The end of a line and the indent of an end tag; who sends more white space gets the BLOB written anew.
@@ -66,9 +72,21 @@ def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # n
     :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members`` and is to be
         disconnected. Nothing else is raised, whatever the bytes.
     """
-    if _is_safe(frame, limits):
-        return frame
-    return _written_anew(frame, limits)
+    is_safe = _is_safe(frame, limits) if frame.safe is None else frame.safe
+    return frame if is_safe else _written_anew(frame, limits)
+
+
+def is_relayable_as_it_is(frame: Frame, limits: Limits = Limits()) -> bool:  # noqa: B008 - frozen
+    """Tell whether :func:`relayable` returns the same frame, and have the frame remember it.
+
+    That is found within milliseconds, where writing anew may take a second for each megabyte.
+
+    :param frame: as it was received, with the attachments that belong to it.
+    :param limits: those that :func:`relayable` will be called with.
+    """
+    if frame.safe is None:
+        frame.safe = _is_safe(frame, limits)
+    return frame.safe
 
 
 # -- as it is --------------------------------------------------------------------------------------------------

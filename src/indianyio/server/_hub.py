@@ -24,7 +24,7 @@ from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
 from indianyio.protocol._blob_forms import attached_bytes, attached_lengths
 from indianyio.protocol._plain_frames import CONTENT_TAGS
-from indianyio.protocol._relay import relayable
+from indianyio.protocol._relay import is_relayable_as_it_is, relayable
 from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker
 
@@ -32,7 +32,8 @@ __all__ = ["Hub", "Port", "Tap"]
 
 logger = logging.getLogger(__name__)
 
-# From these sizes on a frame takes some milliseconds: of elements, and of base64 or what is beside the frame.
+# From these sizes on a frame takes some milliseconds: of elements, and of base64 or what is beside the frame. What
+# claims to be BLOBs and is markup or rubbish takes as long as elements do.
 _HEAVY_BYTES = 16 << 10
 _HEAVY_CONTENT_BYTES = 1 << 20
 _ResultT = TypeVar("_ResultT")
@@ -122,7 +123,9 @@ class Hub:
             return False
         if frame.tag not in CONTENT_TAGS:
             return len(frame.data) > _HEAVY_BYTES
-        return len(frame.data) + attached_bytes(frame) > _HEAVY_CONTENT_BYTES
+        if len(frame.data) + attached_bytes(frame) > _HEAVY_CONTENT_BYTES:
+            return True
+        return len(frame.data) > _HEAVY_BYTES and not is_relayable_as_it_is(frame, self.limits)
 
     def receive(self, port: Port, frame: Frame, *, forgiving: bool = False, more: bool = False) -> Unusable | None:
         """Hand on what a peer sent over a wire, if that is safe for those who get it.

@@ -142,7 +142,8 @@ class FeederPort(WirePort):
     async def _watch(self) -> None:
         """Log when the peer hangs, and when it does no more; nothing else is done about it."""
         while True:
-            await self._delivered.wait()
+            if self._driver_outbox.is_empty:
+                await self._delivered.wait()
             self._delivered = anyio.Event()
             before = self.progress
             await anyio.sleep(HANGING_SECONDS)
