@@ -248,7 +248,7 @@ def test_fuzz_of_clients_leaves_healthy_ones_alone() -> None:
                 while (await healthy.expect(PingReply)).uid != "alive":
                     pass
             with anyio.fail_after(5):
-                while len(run.clients.ports) > 1:  # the attackers' places become free, and only theirs
+                while len(run.clients.ports) > 1:  # the attackers' places become free, and only theirs  # noqa: ASYNC110
                     await anyio.sleep(0.01)
             (left,) = run.clients.ports
             assert left.statistics().messages_out >= len(healthy.received)
