@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from indianyio._link import Link
-from indianyio._transports import Received
+from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits
-from indianyio.model import Outbox, Outgoing
 from indianyio.protocol import Attachment
+from indianyio.streams import Received
 
 pytestmark = pytest.mark.anyio
 

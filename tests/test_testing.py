@@ -20,7 +20,6 @@ from indianyio import (
     TextVector,
     getProperties,
 )
-from indianyio._transports import memory_pair
 from indianyio.exceptions import (
     ConnectionLostError,
     LocalProtocolError,
@@ -43,6 +42,7 @@ from indianyio.protocol import (
     SetTextVector,
     WireMessage,
 )
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer, member_values, running
 
 pytestmark = pytest.mark.anyio

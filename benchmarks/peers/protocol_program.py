@@ -83,7 +83,7 @@ def measure_ours(sample: Sample, pieces: Sequence[bytes], count: int) -> Results
 
 def _frame(sample: Sample, pieces: Sequence[bytes], count: int, *, relay: bool) -> float:
     from indianyio.protocol import Frame, Framer
-    from indianyio.protocol._relay import relayable
+    from indianyio.protocol._relayable import relayable
 
     found: list[tuple[str | None, int]] = []
     begin = time.perf_counter()

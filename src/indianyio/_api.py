@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from indianyio._model import (
+    BLOBMember,
+    LightMember,
+    Message,
+    NumberMember,
+    SnoopEvent,
+    SwitchMember,
+    TextMember,
+    defBLOBVector,
+    defLightVector,
+    defNumberVector,
+    defSwitchVector,
+    defTextVector,
+    delProperty,
+    setBLOBVector,
+    setLightVector,
+    setNumberVector,
+    setSwitchVector,
+    setTextVector,
+)
 from indianyio._vocabulary import BLOBHandling, Light, Limits, Permission, Rule, State, Switch
 from indianyio.driver import (
     AnyVector,
@@ -32,26 +52,6 @@ from indianyio.exceptions import (
     UnknownMemberError,
     UnknownVectorError,
     WriteRefusedError,
-)
-from indianyio.model import (
-    BLOBMember,
-    LightMember,
-    Message,
-    NumberMember,
-    SnoopEvent,
-    SwitchMember,
-    TextMember,
-    defBLOBVector,
-    defLightVector,
-    defNumberVector,
-    defSwitchVector,
-    defTextVector,
-    delProperty,
-    setBLOBVector,
-    setLightVector,
-    setNumberVector,
-    setSwitchVector,
-    setTextVector,
 )
 from indianyio.protocol._numbers import getfloat
 

@@ -21,12 +21,12 @@ from typing import TypeAlias
 import anyio
 
 from indianyio._link_sending import SendingLink
+from indianyio._model import Outbox
 from indianyio._rated_log import RatedLog
-from indianyio._transports import ByteStream
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
-from indianyio.model import Outbox
 from indianyio.protocol import Attachment, Frame, Framer, Unusable
+from indianyio.streams import ByteStream
 
 __all__ = ["MOST_UNCLAIMED", "FrameHandler", "Link", "Turn", "close_all"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import anyio
 
-from indianyio._transports import ByteStream
+from indianyio._model import Outbox, Outgoing
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import Outbox, Outgoing
+from indianyio.streams import ByteStream
 
 __all__ = ["PROMPT_BYTES", "SendingLink"]
 

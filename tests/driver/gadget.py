@@ -21,8 +21,8 @@ from indianyio import (
     TextMember,
     TextVector,
 )
+from indianyio._model import SnoopEvent
 from indianyio.driver import NewEvent
-from indianyio.model import SnoopEvent
 
 DEVICE = "Gadget"
 

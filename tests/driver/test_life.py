@@ -13,10 +13,10 @@ import pytest
 import trio
 import trio.testing
 
-from indianyio._transports import MemoryStream, memory_pair
 from indianyio.driver import NewEvent
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefTextVector, SetLightVector, SetNumberVector
+from indianyio.streams import MemoryStream, memory_pair
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_number
 

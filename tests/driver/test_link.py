@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from indianyio import newBLOBVector
-from indianyio._transports import SharedMemory, SocketStream, attachments_supported, memory_pair
 from indianyio.protocol import DefTextVector, PingReply, SetBLOBVector
+from indianyio.streams import SharedMemory, SocketStream, attachments_supported, memory_pair
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_number
 

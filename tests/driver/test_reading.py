@@ -18,10 +18,10 @@ import trio
 import trio.testing
 
 from indianyio import newBLOBVector, newNumberVector, newSwitchVector, newTextVector
-from indianyio._transports import MemoryStream, SharedMemory, attachments_supported, memory_pair
 from indianyio.driver import NewEvent
 from indianyio.driver._watch import Watch, until_it_waits
 from indianyio.protocol import PingReply, SetNumberVector
+from indianyio.streams import MemoryStream, SharedMemory, attachments_supported, memory_pair
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
 from tests.driver.test_life import CancelAtStep

@@ -14,7 +14,6 @@ import pytest
 import trio.testing
 
 from indianyio import Device, IPyDriver, TextMember, TextVector
-from indianyio._transports import memory_pair
 from indianyio.exceptions import UnknownDeviceError, UnknownMemberError, UnknownVectorError
 from indianyio.protocol import (
     DelProperty,
@@ -23,6 +22,7 @@ from indianyio.protocol import (
     SetBLOBVector,
     SetNumberVector,
 )
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer, member_values, running
 from tests.driver.gadget import DEVICE, Gadget
 

@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from indianyio._transports import memory_pair
 from indianyio.server import IPyServer
+from indianyio.streams import memory_pair
 from indianyio.testing import running
 from tests.driver.gadget import Gadget
 

@@ -8,7 +8,7 @@ import pytest
 import trio.testing
 
 from indianyio import Message, delProperty, setNumberVector
-from indianyio.model import SnoopEvent
+from indianyio._model import SnoopEvent
 from indianyio.protocol import DefTextVector, GetProperties, PingReply
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget

@@ -15,10 +15,9 @@ import pytest
 import trio.testing
 
 from indianyio import newBLOBVector, newNumberVector, newSwitchVector
-from indianyio._transports import SharedMemory, memory_pair
+from indianyio._model import SnoopEvent, setTextVector
 from indianyio.driver import NewEvent
 from indianyio.examples.mount import Mount
-from indianyio.model import SnoopEvent, setTextVector
 from indianyio.protocol import (
     DefNumberVector,
     DelProperty,
@@ -27,6 +26,7 @@ from indianyio.protocol import (
     SetNumberVector,
     SetSwitchVector,
 )
+from indianyio.streams import SharedMemory, memory_pair
 from indianyio.testing import Peer, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
 

@@ -21,11 +21,11 @@ from indianyio import (
     TextVector,
     newTextVector,
 )
-from indianyio._transports import memory_pair
 from indianyio.driver import NewEvent
 from indianyio.exceptions import LocalProtocolError
 from indianyio.protocol import Frame, Framer, Message, PingReply, SetNumberVector, SetTextVector
-from indianyio.protocol._relay import relayable
+from indianyio.protocol._relayable import relayable
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer, running
 from tests.driver.gadget import Gadget, new_number
 

@@ -14,7 +14,7 @@ import pytest
 
 import indianyio
 from indianyio import Device, IPyDriver, NewEvent, NumberMember, NumberVector, newNumberVector
-from indianyio._transports import SocketStream
+from indianyio.streams import SocketStream
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ import pytest
 import trio.testing
 
 from indianyio import IPyDriver, newBLOBVector, newNumberVector, newSwitchVector
+from indianyio._model import ValuesEvent
 from indianyio.driver import NewEvent
-from indianyio.model import ValuesEvent
 from indianyio.protocol import DefNumberVector, DefTextVector, Message, PingReply, SetNumberVector, SetTextVector
 from indianyio.testing import Peer, member_values, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number

@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from indianyio._transports import memory_pair
 from indianyio.examples.camera import DEVICE, Camera
 from indianyio.protocol import DefBLOBVector, DefSwitchVector, SetBLOBVector
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer
 
 

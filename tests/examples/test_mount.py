@@ -5,7 +5,6 @@ from functools import partial
 import anyio
 import pytest
 
-from indianyio._transports import memory_pair
 from indianyio.examples._telescope import Motion, Telescope
 from indianyio.examples.mount import DEGREES_PER_SECOND, DEVICE, STEP_SECONDS, Mount
 from indianyio.protocol import (
@@ -20,6 +19,7 @@ from indianyio.protocol import (
     SetSwitchVector,
     encode,
 )
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer, member_values, running
 
 pytestmark = pytest.mark.anyio

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from indianyio._transports import SharedMemory
 from indianyio.protocol import Frame, Framer, GetProperties, PingReply, PingRequest, decode, encode
 from indianyio.protocol._elements import WireMessage
+from indianyio.streams import SharedMemory
 
 DRIVERS = Path(__file__).parent / "drivers"
 START_SECONDS = 20.0

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indianyio import NumberMember, NumberVector, SwitchVector, TextVector
+from indianyio._model import WordVectorModel
 from indianyio.exceptions import LocalProtocolError, WriteRefusedError
-from indianyio.model import WordVectorModel
 from indianyio.protocol import NewNumberVector, OneNumber, encode
 from tests.model.vectors import NOW, STAMP, lights, numbers, of_device, switches, texts
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from indianyio import driver, model
+from indianyio import _model as model
+from indianyio import driver
+from indianyio._model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio._vocabulary import Limits, Permission, Rule, State
 from indianyio.driver import AnyVector, NewEvent
 from indianyio.driver._events import new_event
 from indianyio.exceptions import NumberFormatError, UnknownMemberError
-from indianyio.model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio.protocol._elements import (
     DefBLOB,
     DefLight,
@@ -227,8 +228,8 @@ def test_the_root_is_parsed_when_it_is_asked_for() -> None:
 
 
 def test_d2_every_message_a_driver_may_get_has_an_event() -> None:
+    from indianyio._model import _snoop_events
     from indianyio.driver import _events
-    from indianyio.model import _snoop_events
 
     tags = {*_events._EVENTS, *_snoop_events._EVENTS}
     assert set(MESSAGES) - tags == {"enableBLOB", "pingRequest", "pingReply"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.model import BLOBMember, BLOBValue, LightMember, Member, NumberMember, SwitchMember, TextMember
+from indianyio._model import BLOBMember, BLOBValue, LightMember, Member, NumberMember, SwitchMember, TextMember
 from indianyio.protocol._elements import DefBLOB, DefLight, DefNumber, DefSwitch, DefText, OneBLOB, OneNumber
 from indianyio.protocol._numbers import parse_number
 

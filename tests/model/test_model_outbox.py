@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.model import Outbox, Outgoing
+from indianyio._model import Outbox, Outgoing
 
 KIB = 1024
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from indianyio.model import SnoopTable
+from indianyio._model import SnoopTable
 from indianyio.protocol._messages import GetProperties
 
 

@@ -6,9 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from indianyio._vocabulary import Permission, Rule, State
-from indianyio.exceptions import LocalProtocolError, UnknownMemberError
-from indianyio.model import (
+from indianyio._model import (
     AnyVector,
     BLOBMember,
     LightVectorModel,
@@ -18,6 +16,8 @@ from indianyio.model import (
     TextMember,
     TextVectorModel,
 )
+from indianyio._vocabulary import Permission, Rule, State
+from indianyio.exceptions import LocalProtocolError, UnknownMemberError
 from indianyio.protocol._elements import (
     DefBLOB,
     DefLight,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from indianyio import NumberVector
+from indianyio._model import AnyVector, NumberMember
 from indianyio._vocabulary import State
 from indianyio.exceptions import WriteRefusedError
-from indianyio.model import AnyVector, NumberMember
 from indianyio.protocol._elements import OneBLOB, OneNumber, OneSwitch, OneText
 from indianyio.protocol._messages import (
     NewBLOBVector,

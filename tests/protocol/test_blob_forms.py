@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indianyio.protocol import Frame, Framer, OneBLOB, SetBLOBVector, decode
 from indianyio.protocol._blob_forms import attached_bytes, blob_form, is_stream
-from indianyio.protocol._relay import relayable
+from indianyio.protocol._relayable import relayable
 from indianyio.protocol._shared_attachments import SharedAttachment
 
 ABC = b'<oneBLOB name="a" size="3" format=".txt">YWJj</oneBLOB>'

@@ -31,8 +31,8 @@ from indianyio.protocol import (
 from indianyio.protocol._plain import is_plain
 from indianyio.protocol._plain_decoder import canonical_message, quoted_message
 from indianyio.protocol._plain_frames import CONTENT_TAGS
-from indianyio.protocol._relay import relayable
-from indianyio.protocol._shapes import RefusalError
+from indianyio.protocol._relayable import relayable
+from indianyio.protocol._xml import RefusalError
 from indianyio.protocol._xml_decoder import parsed_message
 from tests.protocol.test_relay import SOUP
 

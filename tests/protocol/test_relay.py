@@ -27,7 +27,7 @@ from indianyio.protocol import (
 )
 from indianyio.protocol._decoder import parse_element
 from indianyio.protocol._messages import MESSAGES
-from indianyio.protocol._relay import relayable
+from indianyio.protocol._relayable import relayable
 from tests.protocol import lilxml
 
 STREAMS = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))]

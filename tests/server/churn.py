@@ -20,10 +20,10 @@ from pathlib import Path
 
 import anyio
 
-from indianyio._transports import SocketStream
 from indianyio.driver import NewEvent
 from indianyio.exceptions import ConnectionLostError
 from indianyio.server import IPyServer
+from indianyio.streams import SocketStream
 from tests.driver.gadget import DEVICE, Gadget
 from tests.server.network import at_work, dial
 

@@ -12,9 +12,9 @@ import sys
 
 import anyio
 
-from indianyio._transports import SocketStream
 from indianyio.server._access import Connection
 from indianyio.server._listeners import open_listeners
+from indianyio.streams import SocketStream
 
 MOST_DESCRIPTORS = 32
 

@@ -10,14 +10,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from indianyio import IPyDriver
-from indianyio._transports import SocketStream
+from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
-from indianyio.model import PeerOutbox
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._run import Feeder, ServerRun
+from indianyio.streams import SocketStream
 from indianyio.testing import Peer
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from indianyio.model import OUTBOX_BYTES
+from indianyio._routing import OUTBOX_BYTES
 from indianyio.protocol import NewTextVector, OneText, SetTextVector
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._supervision import Backoff

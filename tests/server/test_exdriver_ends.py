@@ -14,7 +14,7 @@ import trio
 
 from indianyio._vocabulary import Limits
 from indianyio.protocol import DefTextVector, DelProperty, Message, SetBLOBVector, SetTextVector
-from indianyio.server import _lives
+from indianyio.server import _driver_life
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._processes import REAP_SECONDS
@@ -169,7 +169,7 @@ while True: time.sleep(1)
 async def test_a_program_that_talks_on_for_ever_is_ended_in_time(
     programs: Programs, helper: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lives, "_REST_SECONDS", 0.05)
+    monkeypatch.setattr(_driver_life, "_REST_SECONDS", 0.05)
     body = f"""
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 show(os.getpid())
@@ -207,7 +207,7 @@ time.sleep(60)
 async def test_a_helper_that_holds_the_connection_does_not_hide_a_death(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_lives, "_REST_SECONDS", 0.05)
+    monkeypatch.setattr(_driver_life, "_REST_SECONDS", 0.05)
     body = """
 process = os.getpid()
 if os.fork():

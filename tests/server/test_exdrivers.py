@@ -15,11 +15,11 @@ import pytest
 import trio
 import trio.testing
 
-from indianyio._transports import MemoryStream, memory_pair
-from indianyio.model import Relayed
+from indianyio._routing import Relayed
 from indianyio.protocol import DefTextVector, DelProperty, Frame, Message, NewBLOBVector, OneBLOB
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._supervision import Backoff
+from indianyio.streams import MemoryStream, memory_pair
 from tests.server.programs import Programs, value_shown, write
 from tests.server.watching import Watcher, errors, feeding, new_hub, nothing_left
 

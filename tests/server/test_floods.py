@@ -12,10 +12,9 @@ import trio.testing
 
 from indianyio import Device, IPyDriver, TextMember, TextVector
 from indianyio import _link as link_module
-from indianyio._transports import MemoryStream, memory_pair
+from indianyio._routing import DriverOutbox, PeerStatistics
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import DriverOutbox, PeerStatistics
 from indianyio.protocol import (
     DefTextVector,
     Frame,
@@ -29,6 +28,7 @@ from indianyio.protocol import (
 )
 from indianyio.server._hub import Hub
 from indianyio.server._supervision import FeederPort, run_guarded
+from indianyio.streams import MemoryStream, memory_pair
 from tests.server.doors import Client, Door, serving
 from tests.server.watching import texts
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from indianyio.model import PeerStatistics
+from indianyio._routing import PeerStatistics
 from indianyio.protocol import DefSwitchVector, DelProperty, SetNumberVector
 from indianyio.server import IPyServer
 from tests.libindi.libindi_harness import Client as BlockingClient

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from indianyio.model import DROP_STREAM_BYTES, OUTBOX_BYTES
+from indianyio._routing import DROP_STREAM_BYTES, OUTBOX_BYTES
 from indianyio.protocol import NewNumberVector, OneNumber, SetBLOBVector, SetNumberVector
 from tests.libindi.libindi_harness import Client, IndiServer, tcp_client, wait_until
 from tests.server.processes import content, cpu_seconds, fence, ours, resident_bytes, set_policy

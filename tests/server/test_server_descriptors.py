@@ -25,10 +25,10 @@ from indianyio import (
     newBLOBVector,
     newTextVector,
 )
-from indianyio._transports import SharedMemory, SocketStream, attachments_supported
 from indianyio.driver import NewEvent
 from indianyio.protocol import DefBLOBVector, NewBLOBVector, SetBLOBVector, SetTextVector
 from indianyio.server import IPyServer
+from indianyio.streams import SharedMemory, SocketStream, attachments_supported
 from tests.driver.gadget import DEVICE, Gadget
 from tests.server.doors import Client
 from tests.server.network import SECONDS, Network, fence, is_let_go, listening, open_descriptors

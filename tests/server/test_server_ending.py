@@ -11,7 +11,7 @@ import anyio.abc
 import pytest
 import trio.testing
 
-from indianyio.model import PeerOutbox, PeerStatistics
+from indianyio._routing import PeerOutbox, PeerStatistics
 from indianyio.protocol import DefTextVector, DelProperty, Message, SetNumberVector, SetTextVector
 from indianyio.server import IPyServer
 from indianyio.server._hub import Hub

@@ -10,11 +10,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from indianyio._transports import Received, SocketStream
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefBLOBVector, DefTextVector, EnableBLOB, SetBLOBVector, SetTextVector
 from indianyio.server import IPyServer
+from indianyio.streams import Received, SocketStream
 from tests.driver.gadget import DEVICE, Gadget, new_number
 from tests.server.doors import Client
 from tests.server.network import SECONDS, Echo, at_work, fence, listening, talk

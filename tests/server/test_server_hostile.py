@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from indianyio import BLOBMember, BLOBVector, Device, IPyDriver
-from indianyio.model import PeerOutbox
+from indianyio._routing import PeerOutbox
 from indianyio.protocol import (
     DefTextVector,
     DelProperty,

@@ -9,8 +9,8 @@ import pytest
 import trio
 import trio.testing
 
+from indianyio._routing import PeerOutbox
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import PeerOutbox
 from indianyio.protocol import (
     DefNumberVector,
     DefTextVector,

@@ -7,11 +7,11 @@ import logging
 
 import pytest
 
-from indianyio._transports import memory_pair
-from indianyio.model import PeerOutbox
+from indianyio._routing import PeerOutbox
 from indianyio.protocol import Frame
 from indianyio.server._supervision import STEADY_SECONDS, Attempts, Backoff, run_guarded
 from indianyio.server._wire import WirePort
+from indianyio.streams import memory_pair
 from tests.server.watching import new_hub
 
 

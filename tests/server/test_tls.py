@@ -16,11 +16,11 @@ import pytest
 import trio.testing
 from anyio.streams.tls import TLSStream as Client
 
-from indianyio._transports import Received
 from indianyio.exceptions import ConnectionLostError
 from indianyio.server._access import Connection
 from indianyio.server._listeners import open_listeners
 from indianyio.server._tls import TLSStream, accept_tls, check_server_context
+from indianyio.streams import Received
 from tests.transports.socket_pairs import BIG, memory, receive_bytes
 
 from .certificates import Identity, needs_openssl

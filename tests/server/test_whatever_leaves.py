@@ -11,11 +11,11 @@ import anyio.lowlevel
 import pytest
 
 from indianyio import Device, IPyDriver, NumberMember, NumberVector
-from indianyio._transports import memory_pair
+from indianyio._model import SnoopEvent
 from indianyio.driver import NewEvent
 from indianyio.exceptions import ServerFailedError
-from indianyio.model import SnoopEvent
 from indianyio.server import IPyServer
+from indianyio.streams import memory_pair
 from indianyio.testing import Peer, running
 from tests.server.network import SECONDS, at_work
 

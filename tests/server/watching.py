@@ -12,8 +12,8 @@ from typing import TypeVar
 import anyio
 import pytest
 
+from indianyio._routing import Relayed
 from indianyio._vocabulary import Limits
-from indianyio.model import Relayed
 from indianyio.protocol import Frame, Framer, GetProperties, WireMessage, decode, encode
 from indianyio.server._hub import Hub
 from indianyio.server._run import Feeder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from indianyio._transports import ByteStream, SharedMemory, SocketStream
+from indianyio.streams import ByteStream, SharedMemory, SocketStream
 
 BIG = bytes(range(256)) * (8 << 12)
 

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from indianyio._transports import SharedMemory, describe_stdio, open_stdio, stdio_is_terminal
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import SharedMemory, describe_stdio, open_stdio, stdio_is_terminal
 
 LINE = b"<message/>\n"
 

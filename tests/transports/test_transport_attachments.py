@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from indianyio._transports import SharedMemory, attachments_supported
 from indianyio.protocol._elements import Attachment
+from indianyio.streams import SharedMemory, attachments_supported
 
 CONTENT = bytes(range(256)) * 100
 

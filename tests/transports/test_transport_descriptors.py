@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from indianyio._transports import Received, SharedMemory, SocketStream
 from indianyio.exceptions import RemoteProtocolError
+from indianyio.streams import Received, SharedMemory, SocketStream
 
 from .socket_pairs import BIG, close, memory, tcp_pair, unix_pair
 
@@ -178,7 +178,7 @@ async def test_tcp_carries_no_attachments() -> None:
 
 
 async def test_received_descriptors_are_not_inherited_without_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indianyio._transports._sockets._CMSG_CLOEXEC", 0)
+    monkeypatch.setattr("indianyio.streams._sockets._CMSG_CLOEXEC", 0)
     one, two = unix_pair()
     attached = memory(b"content")
     await one.send(b"<x/>", [attached])

@@ -9,9 +9,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from indianyio._transports import Received, SharedMemory
-from indianyio._transports._files import FileReader, FileWriter
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import Received, SharedMemory
+from indianyio.streams._files import FileReader, FileWriter
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ for module, names in {
         delattr(module, name)
 os.name = "nt"
 
-from indianyio._transports import SocketStream, attachments_supported, open_stdio
+from indianyio.streams import SocketStream, attachments_supported, open_stdio
 
 assert not attachments_supported()
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indianyio._transports import MemoryStream, Received, SharedMemory, memory_pair
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import MemoryStream, Received, SharedMemory, memory_pair
 
 pytestmark = pytest.mark.anyio
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from indianyio._transports import SharedMemory, memory_pair
-from indianyio.model import Relay
+from indianyio._routing import Relay
 from indianyio.protocol import Frame
 from indianyio.protocol._shared_attachments import SharedAttachment
+from indianyio.streams import SharedMemory, memory_pair
 
 pytestmark = pytest.mark.anyio
 

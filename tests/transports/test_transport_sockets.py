@@ -10,8 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from indianyio._transports import ByteStream, Received, SocketStream
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import ByteStream, Received, SocketStream
 
 from .socket_pairs import BIG, close, receive_bytes, tcp_pair, unix_pair
 

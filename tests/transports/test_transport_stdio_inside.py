@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from indianyio._transports import Received, SharedMemory, describe_stdio, open_stdio
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import Received, SharedMemory, describe_stdio, open_stdio
 
 pytestmark = pytest.mark.anyio
 

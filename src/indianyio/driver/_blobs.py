@@ -12,10 +12,10 @@ from contextlib import ExitStack
 
 import anyio
 
+from indianyio._model import BLOBMember
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.driver._contents import load
 from indianyio.driver._link import DriverLink
-from indianyio.model import BLOBMember
 from indianyio.protocol import OneBLOB, PingRequest, SetBLOBVector
 
 __all__ = ["BLOBSender"]

@@ -18,10 +18,10 @@ from typing import BinaryIO, Protocol, TypeAlias, cast
 import anyio
 import anyio.to_thread
 
-from indianyio._transports import SharedMemory
-from indianyio.model import BLOBMember
+from indianyio._model import BLOBMember
 from indianyio.protocol import OneBLOB
 from indianyio.protocol._blobs import Base64Encoder
+from indianyio.streams import SharedMemory
 
 __all__ = ["Content", "load"]
 

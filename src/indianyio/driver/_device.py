@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from indianyio._model import SnoopEvent
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._directory import Directory
 from indianyio.driver._events import NewEvent
@@ -13,7 +14,6 @@ from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
-from indianyio.model import SnoopEvent
 from indianyio.protocol import DelProperty, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
 from indianyio.protocol._text import require_name, require_xml_text

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
-from indianyio._transports import ByteStream, open_stdio
+from indianyio._model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device
@@ -25,10 +25,10 @@ from indianyio.driver._sending import send, timestamp_or_now
 from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector
 from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
-from indianyio.model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio.protocol import GetProperties, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
 from indianyio.protocol._text import brief, require_xml_text
+from indianyio.streams import ByteStream, open_stdio
 
 __all__ = ["IPyDriver"]
 

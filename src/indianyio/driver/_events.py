@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
+from indianyio._model import DEFAULT_LIMITS, SizeFormat, ValuesEvent, VectorEvent, event_table, read_blobs
 from indianyio._vocabulary import Limits
 from indianyio.driver._vectors import AnyVector, BLOBVector, NumberVector, SwitchVector, TextVector
-from indianyio.model import DEFAULT_LIMITS, SizeFormat, ValuesEvent, VectorEvent, event_table, read_blobs
 from indianyio.protocol import (
     GetProperties,
     NewBLOBVector,

@@ -14,12 +14,12 @@ from typing import Generic, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
+from indianyio._model import SnoopEvent, SnoopTable
 from indianyio.driver._background import Background
 from indianyio.driver._device import Device
 from indianyio.driver._events import NewEvent
 from indianyio.driver._guard import Guard
 from indianyio.driver._vectors import AnyVector
-from indianyio.model import SnoopEvent, SnoopTable
 from indianyio.protocol import (
     Attachment,
     Frame,

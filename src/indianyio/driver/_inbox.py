@@ -14,8 +14,8 @@ from typing import ClassVar, cast
 
 import anyio
 
+from indianyio._model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio._rated_log import RatedLog
-from indianyio._transports import flaw_of
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import getProperties, new_event
 from indianyio.driver._handlers import Arrival, DriverHooks, Write
@@ -24,7 +24,6 @@ from indianyio.driver._readers import Lanes
 from indianyio.driver._replies import Replies
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import WriteRefusedError
-from indianyio.model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio.protocol import (
     Frame,
     GetProperties,
@@ -37,6 +36,7 @@ from indianyio.protocol import (
     format_timestamp,
 )
 from indianyio.protocol._text import brief
+from indianyio.streams import flaw_of
 
 __all__ = ["Inbox"]
 

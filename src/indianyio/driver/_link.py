@@ -19,14 +19,14 @@ import anyio.lowlevel
 
 from indianyio._link import MOST_UNCLAIMED, Link, close_all
 from indianyio._link_sending import PROMPT_BYTES
-from indianyio._transports import ByteStream
+from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError
-from indianyio.model import Outbox, Outgoing
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._encoder import encode_blob_parts, encode_parts
 from indianyio.protocol._frames import Head
-from indianyio.protocol._relay import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
+from indianyio.protocol._relayable import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
+from indianyio.streams import ByteStream
 
 __all__ = ["TURN_SECONDS", "DriverLink", "StreamLink"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from indianyio._model import AnyVector
 from indianyio.driver._background import BackgroundWork
 from indianyio.driver._sending import Sender
-from indianyio.model import AnyVector
 
 __all__ = ["DeviceOwner", "Running", "VectorOwner"]
 

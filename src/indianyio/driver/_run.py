@@ -23,6 +23,7 @@ import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._failures import FAILURES, exit_in, failure_in
+from indianyio._model import SnoopEvent
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._end_requests import EndRequests
@@ -36,7 +37,6 @@ from indianyio.driver._replies import Replies
 from indianyio.driver._sending import Sender
 from indianyio.driver._vectors import AnyVector
 from indianyio.driver._watch import Watch
-from indianyio.model import SnoopEvent
 
 __all__ = ["DriverRun"]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import anyio.lowlevel
 
-from indianyio.model import BLOBMember
+from indianyio._model import BLOBMember
 from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage, format_timestamp
 from indianyio.protocol._frames import Head
 

@@ -14,10 +14,7 @@ from datetime import datetime
 from time import time
 from typing import Generic, TypeAlias, TypeVar
 
-from indianyio._vocabulary import State
-from indianyio.driver._owners import DeviceOwner, VectorOwner
-from indianyio.driver._sending import Sender, send, stamp_of, timestamp_or_now
-from indianyio.model import (
+from indianyio._model import (
     BLOBMember,
     BLOBValue,
     BLOBVectorModel,
@@ -34,6 +31,9 @@ from indianyio.model import (
     WordMember,
     WordVectorModel,
 )
+from indianyio._vocabulary import State
+from indianyio.driver._owners import DeviceOwner, VectorOwner
+from indianyio.driver._sending import Sender, send, stamp_of, timestamp_or_now
 from indianyio.protocol import OneBLOB, SetBLOBVector, format_timestamp
 
 __all__ = [

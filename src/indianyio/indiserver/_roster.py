@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 import anyio
 import anyio.lowlevel
 
+from indianyio._routing import PeerStatistics
 from indianyio.indiserver._commands import Start, Stop
 from indianyio.indiserver._console_log import say
-from indianyio.model import PeerStatistics
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._remotes import RemoteServer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from indianyio._routing import PeerKind
 from indianyio.indiserver._console_log import TRAFFIC_LOGGER
 from indianyio.indiserver._message_log import MessageLog
-from indianyio.model import PeerKind
 from indianyio.protocol import Frame
 from indianyio.server._hub import Port, Tap
 

@@ -162,7 +162,7 @@ _DROPPED = {
     "is_stream": "_blob_forms",
     "number_text": "_numbers",
     "parse_element": "_decoder",
-    "relayable": "_relay",
+    "relayable": "_relayable",
     "replace_uncarried": "_text",
     "require_name": "_text",
     "require_number_format": "_numbers",

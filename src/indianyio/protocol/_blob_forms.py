@@ -51,7 +51,7 @@ MakeAttachment: TypeAlias = Callable[[str], WritableAttachment]
 def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
     """Return a frame in the form that a receiver can read.
 
-    :param frame: what :func:`~indianyio.protocol._relay.relayable` returned.
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned.
     :param attach: whether the receiver takes descriptors. If not, attached BLOBs become inline. If so, inline ones
         become attached, unless that made more than 16 descriptors, which is what libindi takes at a time
         (protocol.md W37), or there is no memory or no descriptor left: inline is read by everybody.
@@ -68,7 +68,7 @@ def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
 def is_stream(frame: Frame) -> bool:
     """Return whether a frame is part of a video, which a slow receiver may miss (protocol.md 2.8).
 
-    :param frame: what :func:`~indianyio.protocol._relay.relayable` returned.
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned.
     """
     if frame.tag != SetBLOBVector.tag:
         return False
@@ -78,7 +78,7 @@ def is_stream(frame: Frame) -> bool:
 def attached_bytes(frame: Frame) -> int:
     """Return how many bytes of BLOBs travel beside a frame.
 
-    :param frame: what :func:`~indianyio.protocol._relay.relayable` or :func:`blob_form` returned.
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` or :func:`blob_form` returned.
     """
     return sum(attached_lengths(frame))
 

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from indianyio.protocol._heads import REST_OF_HEAD, attribute
 from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._start_tags import REST_OF_HEAD, attribute
 
 __all__ = [
     "BlobElement",

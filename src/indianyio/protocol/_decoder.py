@@ -54,7 +54,7 @@ def _plain_message(frame: Frame, limits: Limits) -> WireMessage | None:
 
 
 def _by_parser(frame: Frame, limits: Limits) -> WireMessage | Unusable:
-    from indianyio.protocol._shapes import RefusalError
+    from indianyio.protocol._xml import RefusalError
     from indianyio.protocol._xml_decoder import parsed_message
 
     try:

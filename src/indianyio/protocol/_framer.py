@@ -31,11 +31,11 @@ from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
-from indianyio.protocol._heads import REST_OF_HEAD
-from indianyio.protocol._losses import Skipped, Streak
+from indianyio.protocol._garbage import Skipped, Streak
 from indianyio.protocol._messages import MESSAGES
 from indianyio.protocol._patterns import LazyPattern
 from indianyio.protocol._plain_frames import CONTENT_TAGS, PlainFrames
+from indianyio.protocol._start_tags import REST_OF_HEAD
 
 __all__ = ["CONTENT_TAGS", "Framer"]
 

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeAlias
 import msgspec
 
 from indianyio.protocol._elements import Attachment, WireMessage
-from indianyio.protocol._heads import attribute
+from indianyio.protocol._start_tags import attribute
 
 __all__ = ["Frame", "Head", "Unusable"]
 
@@ -60,7 +60,7 @@ class Frame(msgspec.Struct, eq=False):
         ``_plain``), and it has no more members than its receiver's limits allow; ``None`` as long as nobody has
         looked. It is looked at once.
     :ivar known_head: what :attr:`head` returns, if that is known.
-    :ivar safe: whether it may be handed on as it is, within its receiver's limits (see ``_relay``); ``None`` as
+    :ivar safe: whether it may be handed on as it is, within its receiver's limits (see ``_relayable``); ``None`` as
         long as nobody has looked.
     """
 

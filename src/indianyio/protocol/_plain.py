@@ -22,9 +22,9 @@ import re
 from functools import lru_cache
 
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
-from indianyio.protocol._heads import attribute, encoding_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, EnableBLOB
 from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._start_tags import attribute, encoding_of
 
 __all__ = [
     "captured_head",

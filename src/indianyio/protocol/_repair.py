@@ -17,8 +17,8 @@ import re
 from collections.abc import Callable
 
 from indianyio.protocol._elements import DefText, OneText
-from indianyio.protocol._heads import encoding_of, is_xml_character, without_declarations
 from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._start_tags import encoding_of, is_xml_character, without_declarations
 
 __all__ = ["PARTED", "UnrepairableError", "repaired"]
 

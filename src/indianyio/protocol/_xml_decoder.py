@@ -30,8 +30,8 @@ from indianyio.protocol._elements import (
 )
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame
 from indianyio.protocol._messages import MEMBERS, MESSAGES
-from indianyio.protocol._shapes import Node, RefusalError, nodes_of, parse
 from indianyio.protocol._values import BLANKS, WORDS, text_reader
+from indianyio.protocol._xml import Node, RefusalError, nodes_of, parse
 
 __all__ = ["parse_element", "parsed_message"]
 

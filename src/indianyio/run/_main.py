@@ -21,7 +21,6 @@ import anyio
 
 from indianyio._binding import EarlyListening
 from indianyio._failures import EXITS, Exit, exit_in, leaves
-from indianyio._transports import divert_stdio, stdio_is_terminal
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._arguments import is_server, parse_arguments
@@ -31,6 +30,7 @@ from indianyio.run._executable import make_executable
 from indianyio.run._interruption import End
 from indianyio.run._loading import build_driver, find_driver
 from indianyio.run._serving import longest_end, make_server
+from indianyio.streams import divert_stdio, stdio_is_terminal
 
 __all__ = ["main", "run_command"]
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from indianyio._failures import FAILURES, failure_in
-from indianyio._transports import ByteStream, SocketStream
+from indianyio._routing import PeerOutbox
 from indianyio.exceptions import ConnectionLostError
-from indianyio.model import PeerOutbox
 from indianyio.server._access import (
     Access,
     AccessRule,
@@ -23,6 +22,7 @@ from indianyio.server._access import (
 from indianyio.server._handshakes import Handshakes
 from indianyio.server._hub import Hub
 from indianyio.server._wire import WirePort
+from indianyio.streams import ByteStream, SocketStream
 
 __all__ = ["Clients"]
 

@@ -1,6 +1,6 @@
 """A driver that is a program of its own: it is started, listened to, and started again if it dies.
 
-What happens within one life of the program, its end included, is the matter of :mod:`indianyio.server._lives`.
+What happens within one life of the program, its end included, is the matter of ``_driver_life``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskStatus
 
-from indianyio.model import OUTBOX_BYTES, DriverOutbox, PeerStatistics
+from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
+from indianyio.server._driver_life import END_SECONDS, DriverLife, DriverPort
 from indianyio.server._executables import recorded_grace
 from indianyio.server._hub import Hub, Port
-from indianyio.server._lives import END_SECONDS, DriverLife, DriverPort
 from indianyio.server._processes import DriverProcess, find_program, require_program
 from indianyio.server._supervision import Attempts, Backoff
 

@@ -17,16 +17,16 @@ from typing import NoReturn, Protocol, TypeAlias, TypeVar
 import anyio
 
 from indianyio._rated_log import RatedLog
-from indianyio._transports import SharedMemory, flaw_of, is_fixed
+from indianyio._routing import Delivery, PeerKind, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.model import Delivery, PeerKind, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
 from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
 from indianyio.protocol._blob_forms import attached_bytes, attached_lengths
 from indianyio.protocol._plain_frames import CONTENT_TAGS
-from indianyio.protocol._relay import is_relayable_as_it_is, relayable
+from indianyio.protocol._relayable import is_relayable_as_it_is, relayable
 from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker
+from indianyio.streams import SharedMemory, flaw_of, is_fixed
 
 __all__ = ["Hub", "Port", "Tap"]
 

@@ -27,8 +27,8 @@ from indianyio._binding import (
     distinct_addresses,
     known_addresses,
 )
-from indianyio._transports import hang_up
 from indianyio.server._access import Connection
+from indianyio.streams import hang_up
 
 __all__ = ["ConnectionHandler", "Listener", "open_listeners"]
 

@@ -23,7 +23,7 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 
-from indianyio._transports import SocketStream
+from indianyio.streams import SocketStream
 
 __all__ = ["REAP_SECONDS", "DriverProcess", "find_program", "require_program"]
 

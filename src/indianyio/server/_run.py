@@ -21,15 +21,15 @@ from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
 from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves
+from indianyio._routing import PeerStatistics
 from indianyio.driver import IPyDriver
 from indianyio.driver._end_requests import EndRequests
 from indianyio.exceptions import INDIError
-from indianyio.model import PeerStatistics
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
 from indianyio.server._listeners import ConnectionHandler
-from indianyio.server._local import LocalLink
+from indianyio.server._local_driver import LocalLink
 from indianyio.server._statistics import Counted, log_regularly, statistics_by_name
 
 __all__ = ["Feeder", "ServerRun"]

@@ -19,10 +19,10 @@ from anyio.abc import TaskStatus
 
 from indianyio._binding import EarlyListening
 from indianyio._block import at_work
+from indianyio._routing import PeerStatistics
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
-from indianyio.model import PeerStatistics
 from indianyio.protocol import format_timestamp
 from indianyio.protocol._text import replace_uncarried, require_xml_text
 from indianyio.server._access import AccessRule, default_access, warn_if_open

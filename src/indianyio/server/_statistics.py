@@ -9,7 +9,7 @@ from typing import Protocol
 
 import anyio
 
-from indianyio.model import PeerStatistics
+from indianyio._routing import PeerStatistics
 
 __all__ = ["Counted", "distinct", "log_regularly", "statistics_by_name"]
 

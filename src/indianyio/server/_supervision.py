@@ -18,11 +18,11 @@ import anyio
 
 from indianyio._failures import FAILURES, failure_in
 from indianyio._link import Turn
-from indianyio._transports import ByteStream
-from indianyio.model import DriverOutbox, Relayed, Room
+from indianyio._routing import DriverOutbox, Relayed, Room
 from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
 from indianyio.server._wire import WirePort
+from indianyio.streams import ByteStream
 
 __all__ = ["STEADY_SECONDS", "Attempts", "Backoff", "FeederPort", "run_guarded"]
 

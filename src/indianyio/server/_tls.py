@@ -1,7 +1,7 @@
 """TLS under INDI: a byte stream that encrypts what it sends and decrypts what arrives.
 
 OpenSSL works on two buffers in memory here and never sees the socket, so waiting, closing and cancelling are those
-of :class:`~indianyio._transports.SocketStream`. Receiving never sends: what OpenSSL wants to answer (a new key, by
+of :class:`~indianyio.streams.SocketStream`. Receiving never sends: what OpenSSL wants to answer (a new key, by
 TLS 1.3) may travel with the next message. So a peer that does not read cannot hold up the reading of what it says,
 and the reading and the sending task need no lock between them.
 """
@@ -17,11 +17,11 @@ from typing import cast
 import anyio
 import anyio.lowlevel
 
-from indianyio._transports import RECEIVE_BYTES, Received, SocketStream
-from indianyio._transports._base import refuse_attachments
-from indianyio._transports._scratch import scratch
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._elements import Attachment
+from indianyio.streams import RECEIVE_BYTES, Received, SocketStream
+from indianyio.streams._base import refuse_attachments
+from indianyio.streams._scratch import scratch
 
 __all__ = ["HANDSHAKE_SECONDS", "TLSStream", "accept_tls", "check_server_context"]
 
@@ -77,7 +77,7 @@ async def accept_tls(
 
 
 class TLSStream:
-    """A :class:`~indianyio._transports.ByteStream` over a socket, encrypted; made by :func:`accept_tls`."""
+    """A :class:`~indianyio.streams.ByteStream` over a socket, encrypted; made by :func:`accept_tls`."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, name: str | None = None) -> None:
         self._socket = sock
@@ -90,7 +90,7 @@ class TLSStream:
 
     @property
     def name(self) -> str:
-        """The peer, as of :class:`~indianyio._transports.SocketStream`."""
+        """The peer, as of :class:`~indianyio.streams.SocketStream`."""
         return self._stream.name
 
     @property

@@ -9,10 +9,10 @@ import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._link import Link, Turn
-from indianyio._transports import ByteStream
-from indianyio.model import DriverOutbox, PeerOutbox, PeerStatistics, Relayed, Room
+from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame
 from indianyio.server._hub import Hub
+from indianyio.streams import ByteStream
 
 __all__ = ["WirePort"]
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TypeAlias, TypeVar
 
-from indianyio._transports import ByteStream
 from indianyio.exceptions import ConnectionLostError, LocalProtocolError, RemoteProtocolError, UnknownVectorError
 from indianyio.protocol import (
     Attachment,
@@ -37,6 +36,7 @@ from indianyio.protocol import (
     parse_number,
 )
 from indianyio.protocol._numbers import number_text
+from indianyio.streams import ByteStream
 
 __all__ = ["Peer", "Value", "member_values"]
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from indianyio._block import at_work
-from indianyio._transports import memory_pair
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
+from indianyio.streams import memory_pair
 from indianyio.testing._peer import Peer
 
 __all__ = ["running"]

@@ -1,0 +1,180 @@
+"""What a vector says of itself beside its members; whatever is assigned is checked where it is assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypedDict, TypeVar
+
+from indianyio._model._number_members import require_number
+from indianyio._vocabulary import Permission, State
+from indianyio.protocol._numbers import number_text
+from indianyio.protocol._text import require_name, require_xml_text
+
+__all__ = ["STATES", "Heading", "VectorAttributes", "require_word"]
+
+WordT = TypeVar("WordT", bound=StrEnum)
+
+STATES: Mapping[str, State] = {str(state): state for state in State}
+"""The states by their words."""
+
+
+class Heading(TypedDict):
+    """The attributes that every message of a vector starts with."""
+
+    device: str
+    name: str
+    state: State
+    timestamp: str
+    message: str | None
+
+
+class VectorAttributes:
+    """Name, label, group, permission, state, timeout and message of a vector.
+
+    :ivar devicename: the device it belongs to, empty until a device takes it.
+    :ivar changed: something other than a member differs from what was last sent; true at first.
+    :ivar enable: whether the vector takes part in anything; the driver looks at it.
+    :ivar validate: whether clients' writes are held to permission, rule and range.
+    :raises TypeError: an argument is of the wrong type.
+    :raises ValueError: an argument has no legal value.
+    """
+
+    def __init__(self, name: str, label: str, group: str, perm: str, state: str) -> None:
+        self._name = require_name(name, "the name of a vector")
+        self.devicename = ""
+        self.enable = True
+        self.validate = True
+        self.label = label
+        self.group = group
+        self._perm = require_word(Permission, perm, self._what("perm"))
+        self._state = self._checked_state(state)
+        self._timeout = "0"
+        self._message = ""
+        self.changed = True
+
+    @property
+    def name(self) -> str:
+        """The vector's name in its device; it cannot be changed."""
+        return self._name
+
+    @property
+    def label(self) -> str:
+        """What people read; an empty one is sent as the name.
+
+        :raises TypeError: on assignment of what is no text.
+        :raises ValueError: on assignment of a text that XML cannot carry.
+        """
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = require_xml_text(label, self._what("label"))
+
+    @property
+    def group(self) -> str:
+        """The page on which clients show the vector.
+
+        :raises TypeError: on assignment of what is no text.
+        :raises ValueError: on assignment of a text that XML cannot carry.
+        """
+        return self._group
+
+    @group.setter
+    def group(self, group: str) -> None:
+        self._group = require_xml_text(group, self._what("group"))
+
+    @property
+    def perm(self) -> Permission:
+        """What clients may do; they learn of a change only by deletion and a new definition (protocol.md W25).
+
+        :raises ValueError: on assignment of another word than ``ro``, ``wo`` and ``rw``.
+        """
+        return self._perm
+
+    @perm.setter
+    def perm(self, perm: str) -> None:
+        self._perm = self._checked_perm(perm)
+
+    @property
+    def state(self) -> State:
+        """What the vector is doing; words are taken as well as members of :class:`State`.
+
+        :raises ValueError: on assignment of another word.
+        """
+        return self._state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        checked = self._checked_state(state)
+        self.changed = self.changed or checked is not self._state
+        self._state = checked
+
+    @property
+    def timeout(self) -> str:
+        """How many seconds a change may take at worst, as text; 0 if unknown. Numbers are taken too.
+
+        :raises TypeError: on assignment of neither text nor number.
+        :raises ValueError: on assignment of what is not a finite number from 0.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, timeout: str | float) -> None:
+        checked = self._checked_timeout(timeout)
+        self.changed = self.changed or checked != self._timeout
+        self._timeout = checked
+
+    @property
+    def message(self) -> str:
+        """The text that travels with the next send, and only with that.
+
+        :raises TypeError: on assignment of what is no text.
+        :raises ValueError: on assignment of a text that XML cannot carry.
+        """
+        return self._message
+
+    @message.setter
+    def message(self, message: str) -> None:
+        checked = require_xml_text(message, self._what("message"))
+        self.changed = self.changed or bool(checked)
+        self._message = checked
+
+    # -- for the wire ------------------------------------------------------------------------------------------
+
+    def _wire_timeout(self) -> str | None:
+        # Nobody waits for what nobody can change.
+        return None if self._perm is Permission.RO else self._timeout
+
+    def _wire_label(self) -> str:
+        # libindi's clients show an empty label as it is, its drivers send the name (protocol.md 1.2).
+        return self._label or self._name
+
+    # -- checks ------------------------------------------------------------------------------------------------
+
+    def _checked_perm(self, perm: str) -> Permission:
+        return require_word(Permission, perm, self._what("perm"))
+
+    def _checked_state(self, state: str) -> State:
+        return require_word(State, state, self._what("state"))
+
+    def _checked_timeout(self, timeout: str | float) -> str:
+        what = self._what("timeout")
+        text = number_text(require_number(timeout, what))
+        if float(text) < 0:
+            raise ValueError(f"{what} must not be negative, it is {timeout!r}")
+        return text
+
+    def _what(self, attribute: str) -> str:
+        return f"the {attribute} of vector {self._name!r}"
+
+
+def require_word(words: type[WordT], value: object, what: str) -> WordT:
+    """Return ``value`` as one of the standard's words.
+
+    :raises ValueError: it is none of them.
+    """
+    for word in words:
+        if word == value:
+            return word
+    raise ValueError(f"{what} must be one of {', '.join(words)}, not {value!r}")

@@ -1,0 +1,164 @@
+"""Frames on their way to any number of receivers, each of whom gets them in the form that it can read.
+
+A conversion is made when the first receiver needs it, and then shared by all. So are descriptors: every receiver
+holds a part of its own in each, and lets go of it when the message is sent, or is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from typing import ClassVar, TypeAlias
+
+from indianyio._model._outbox import Outgoing
+from indianyio.protocol import Frame
+from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol._plain_frames import CONTENT_TAGS
+from indianyio.protocol._shared_attachments import SharedAttachment
+
+__all__ = ["PlainRelay", "Relay", "Relayed"]
+
+# Shorter messages are copied to get their newline; longer ones are followed by it, which costs a call to send.
+_COPIED_BYTES = 64 << 10
+
+
+class Relay:
+    """A frame being handed on; it is over with :meth:`close`, the receivers' parts are not.
+
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned. Its attachments belong to the
+        relay now.
+    :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
+    :param sender: who has sent it, ``None`` for the server itself.
+    :param hands_over: whether the descriptors that came may be handed on; if not, all receivers get base64.
+    """
+
+    def __init__(
+        self, frame: Frame, make: MakeAttachment, sender: Hashable = None, *, hands_over: bool = True
+    ) -> None:
+        self.sender = sender
+        self._make = make
+        self._hands_over = hands_over
+        self._held: list[SharedAttachment] = []
+        self._received = self._shared(frame) if frame.attachments else frame
+        self._forms: dict[bool, Frame] = {}
+        self._outgoing: dict[bool, Outgoing] = {}
+
+    @cached_property
+    def is_stream(self) -> bool:
+        """Whether this is part of a video, which a slow receiver may miss (protocol.md 2.8)."""
+        return is_stream(self._received)
+
+    @property
+    def came(self) -> Sequence[Frame]:
+        """What came, to be looked at: its attachments are not the reader's."""
+        return (self._received,)
+
+    def frames(self) -> Sequence[Frame]:
+        """Return what came, for one receiver that reads either form, and who closes its attachments."""
+        form = self._received
+        return (form.with_attachments(self._parts(form)) if form.attachments else form,)
+
+    def outgoing(self, *, attach: bool) -> Outgoing:
+        """Return the message for one receiver's outbox.
+
+        :param attach: whether the receiver takes descriptors.
+        :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
+        """
+        attach = attach and self._hands_over
+        form = self._form(attach=attach)
+        outgoing = self._outgoing.get(attach)
+        if outgoing is None:
+            short = len(form.data) < _COPIED_BYTES
+            parts = (form.data + b"\n",) if short else (form.data, b"\n")
+            outgoing = self._outgoing[attach] = Outgoing(parts, (), attached_bytes(form))
+        return replace(outgoing, attachments=self._parts(form)) if form.attachments else outgoing
+
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox; see :meth:`outgoing`."""
+        yield self._received, self.outgoing(attach=attach)
+
+    def needs_conversion(self, *, attach: bool) -> bool:
+        """Tell whether a form has to be made for such a receiver, which for a large BLOB takes long."""
+        form, attach = self._received, attach and self._hands_over
+        return attach not in self._forms and form.tag in CONTENT_TAGS and (attach or form.attached > 0)
+
+    def convert(self, *, attach: bool) -> None:
+        """Make the form for such receivers now; may be done in another thread, while nobody else has the relay.
+
+        What fails then fails again where the form is needed.
+        """
+        with suppress(ValueError):
+            self._form(attach=attach and self._hands_over)
+
+    def close(self) -> None:
+        """Let go of the attachments: no more receivers will come. Closing twice does nothing."""
+        for held in self._held:
+            held.close()
+
+    def _form(self, *, attach: bool) -> Frame:
+        form = self._forms.get(attach)
+        if form is None:
+            form = blob_form(self._received, attach=attach, make=self._make)
+            form = self._forms[attach] = form if form is self._received else self._shared(form)
+        return form
+
+    def _shared(self, frame: Frame) -> Frame:
+        """Return the frame with attachments that can be shared, and hold those that are new."""
+        shared: list[SharedAttachment] = []
+        for attachment in frame.attachments:
+            if isinstance(attachment, SharedAttachment):
+                shared.append(attachment)
+            else:
+                shared.append(SharedAttachment(attachment))
+                self._held.append(shared[-1])
+        return frame.with_attachments(tuple(shared))
+
+    @staticmethod
+    def _parts(form: Frame) -> tuple[SharedAttachment, ...]:
+        return tuple(held.share() for held in form.attachments if isinstance(held, SharedAttachment))
+
+
+class PlainRelay:
+    """Plain messages that go to the same receivers one after the other, as one.
+
+    Plain ones look the same to everybody and have no attachments; so this is a :class:`Relay` of many, and simple.
+
+    :param frames: what :func:`~indianyio.protocol._relayable.relayable` would return as it is, or did; none a BLOB
+        vector.
+    :param sender: who has sent them.
+    """
+
+    is_stream: ClassVar[bool] = False
+
+    def __init__(self, frames: Sequence[Frame], sender: Hashable = None) -> None:
+        self.sender = sender
+        self._frames = frames
+        self._outgoing: Outgoing | None = None
+
+    @property
+    def came(self) -> Sequence[Frame]:
+        """What came."""
+        return self._frames
+
+    def frames(self) -> Sequence[Frame]:
+        """Return what came."""
+        return self._frames
+
+    def outgoing(self, *, attach: bool) -> Outgoing:
+        """Return the messages for one receiver's outbox."""
+        if self._outgoing is None:
+            lines = [frame.data for frame in self._frames]
+            lines.append(b"")
+            self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self._frames))
+        return self._outgoing
+
+    def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
+        """Yield each message that came, with its form for one receiver's outbox."""
+        for frame in self._frames:
+            yield frame, Outgoing((frame.data + b"\n",))
+
+
+Relayed: TypeAlias = Relay | PlainRelay
+"""What is handed on."""

@@ -1,0 +1,76 @@
+"""A TCP connection to another server, as a plain socket in a stream of ours.
+
+Of the addresses that a name has, one after the other is tried, and each gets its share of the time that is left:
+the first may be one that never answers. The kernel looks after the connection: what is silent is asked for a sign
+of life, and what does not answer for two minutes is lost, as where somebody pulled a plug.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import anyio
+
+from indianyio.streams import SocketStream
+
+__all__ = ["dial"]
+
+# A silent peer is asked after a minute, and again every 15 s; what it has not confirmed for 2 minutes is lost with
+# it (milliseconds; by default the kernel tries for 15 minutes). Not every system has each of these.
+_SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+
+
+async def dial(host: str, port: int, timeout_seconds: float, *, name: str) -> SocketStream:
+    """Connect to a server, by IPv4 or IPv6.
+
+    Cancelled, it leaves nothing open.
+
+    :param timeout_seconds: how long that may take in all.
+    :param name: what the stream is called in log lines.
+    :raises OSError: there is no such host, or no address of it can be connected to; the last one's error.
+    :raises UnicodeError: the host's name is none.
+    """
+    deadline = anyio.current_time() + timeout_seconds
+    silence = problem = OSError(errno.ETIMEDOUT, f"no answer within {timeout_seconds:g} s")
+    with anyio.CancelScope(deadline=deadline):
+        addresses = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+            share_seconds = (deadline - anyio.current_time()) / (len(addresses) - tried)
+            problem = silence
+            try:
+                with anyio.move_on_after(share_seconds):
+                    return await _connected(socket.socket(family, kind, protocol), address, name)
+            except OSError as error:
+                problem = error
+    raise problem
+
+
+async def _connected(sock: socket.socket, address: tuple[str, int], name: str) -> SocketStream:
+    """Return a stream over the socket when that is connected; it is closed if it cannot be."""
+    try:
+        sock.setblocking(False)
+        problem = sock.connect_ex(address)
+        if problem in _UNDER_WAY:
+            await anyio.wait_writable(sock)
+            problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if problem:
+            raise OSError(problem, os.strerror(problem))
+        if sock.getsockname() == sock.getpeername():
+            # Nobody listens, and the kernel gave us the very port that we call: whoever tries for ever gets there.
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        _look_after(sock)
+        return SocketStream(sock, name=name)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _look_after(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _SIGNS_OF_LIFE.items():
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
