@@ -1,0 +1,293 @@
+"""What a server has told a client: devices, vectors, messages. No I/O, no clock.
+
+:meth:`Mirror.receive` takes a message and returns what has changed by it. Nothing that a server sends can make the
+mirror grow beyond its limit, and nothing that is missing or odd in a message costs more than that: a state that is no
+state leaves the one before, a number that cannot be read leaves the one before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple, TypeAlias
+from weakref import WeakValueDictionary
+
+from indianyio._vocabulary import State
+from indianyio.client._vectors import (
+    Actions,
+    AnyVector,
+    BLOBVector,
+    LightVector,
+    NumberVector,
+    SwitchVector,
+    TextVector,
+)
+from indianyio.exceptions import RemoteProtocolError, UnknownDeviceError, UnknownVectorError
+from indianyio.protocol import (
+    DefBLOBVector,
+    DefLightVector,
+    DefNumberVector,
+    DefSwitchVector,
+    DefTextVector,
+    DefVector,
+    DelProperty,
+    Message,
+    SetBLOBVector,
+    SetLightVector,
+    SetNumberVector,
+    SetSwitchVector,
+    SetTextVector,
+    SetVector,
+    WireMessage,
+)
+
+__all__ = ["MIRROR_BYTES", "Change", "ChangeKind", "Device", "Mirror"]
+
+MIRROR_BYTES = 64 << 20
+"""What the definitions, texts and messages of one server may hold; BLOBs count as far as they are kept."""
+
+# What an object costs beside its texts, roughly: so that a million empty members are not free.
+_MEMBER_BYTES, _VECTOR_BYTES = 400, 1500
+
+# How many lines a log keeps, of a device and of the server.
+_LOG_LINES = 200
+
+ChangeKind: TypeAlias = Literal["defined", "updated", "deleted", "message", "lost", "back"]
+
+
+class Change(NamedTuple):
+    """What a message, or the loss of the server, has changed.
+
+    :ivar kind: what has happened.
+    :ivar device: the device's name; ``None`` where all are concerned.
+    :ivar vector: the vector, or ``None`` where a device is concerned as a whole.
+    :ivar members: the members that an update names.
+    :ivar message: the driver's text, or "".
+    :ivar left_out: how many changes of the same vector were left out before this one, because whoever watches was
+        slower than they came.
+    """
+
+    kind: ChangeKind
+    device: str | None
+    vector: AnyVector | None = None
+    members: frozenset[str] = frozenset()
+    message: str = ""
+    left_out: int = 0
+
+
+class Device(Mapping[str, AnyVector]):
+    """A device: its vectors by name.
+
+    :ivar name: its name.
+    :ivar messages: its latest messages, the oldest first, each with its timestamp as the driver wrote it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.messages: deque[tuple[str, str]] = deque(maxlen=_LOG_LINES)
+        self._present: dict[str, AnyVector] = {}
+        # What is deleted and defined again is the same object for whoever has kept it, and costs nothing if nobody has.
+        self._known: WeakValueDictionary[str, AnyVector] = WeakValueDictionary()
+
+    def __getitem__(self, vector: str) -> AnyVector:
+        try:
+            return self._present[vector]
+        except KeyError:
+            raise UnknownVectorError(self.name, vector, tuple(self._present)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._present)
+
+    def __len__(self) -> int:
+        return len(self._present)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<Device {self.name}: {len(self._present)} vectors>"
+
+    def is_on(self, vector: str, switch: str) -> bool:
+        """Return whether a switch is On; ``False`` where there is none of that name."""
+        found = self._present.get(vector)
+        return isinstance(found, SwitchVector) and bool(found.get(switch))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the driver is connected to its instrument: CONNECT is On, and the vector is not Busy or Alert."""
+        connection = self._present.get("CONNECTION")
+        return self.is_on("CONNECTION", "CONNECT") and connection is not None and connection.state == State.OK
+
+    def snapshot(self) -> dict[str, object]:
+        """Return all of it as plain data, ready for JSON."""
+        return {name: vector.snapshot() for name, vector in self._present.items()}
+
+
+class Mirror(Mapping[str, Device]):
+    """All devices of a server, by name.
+
+    :param actions: what the vectors do their writes with.
+    :param limit_bytes: how much may be kept.
+    """
+
+    def __init__(self, actions: Actions, *, limit_bytes: int = MIRROR_BYTES) -> None:
+        self.messages: deque[tuple[str, str]] = deque(maxlen=_LOG_LINES)
+        self._actions = actions
+        self._limit_bytes = limit_bytes
+        self._present: dict[str, Device] = {}
+        self._known: WeakValueDictionary[str, Device] = WeakValueDictionary()
+        self._costs: dict[tuple[str, str], int] = {}
+        self._held_bytes = 0
+
+    def __getitem__(self, device: str) -> Device:
+        try:
+            return self._present[device]
+        except KeyError:
+            raise UnknownDeviceError(device, tuple(self._present)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._present)
+
+    def __len__(self) -> int:
+        return len(self._present)
+
+    def receive(self, message: WireMessage) -> Change | None:
+        """Take a message of the server; return what has changed by it, or ``None`` for nothing.
+
+        :raises RemoteProtocolError: more would have to be kept than the limit allows.
+        """
+        if isinstance(message, SetVector):
+            return self._set(message)
+        if isinstance(message, DefVector):
+            return self._define(message)
+        if isinstance(message, DelProperty):
+            return self._delete(message)
+        if isinstance(message, Message):
+            return self._say(message)
+        return None
+
+    def lose(self) -> None:
+        """Mark everything as stale: the connection was lost."""
+        for device in self._present.values():
+            for vector in device._present.values():
+                vector.stale = True
+
+    def forget_stale(self) -> list[Change]:
+        """Delete what was not defined anew after the connection came back."""
+        changes: list[Change] = []
+        for device in list(self._present.values()):
+            for name, vector in list(device._present.items()):
+                if vector.stale:
+                    changes.append(self._remove(device, name))
+        return changes
+
+    # -- the messages ----------------------------------------------------------------------------------------------
+
+    def _define(self, message: DefVector) -> Change | None:
+        device = self._known.get(message.device)
+        before = None if device is None else device._known.get(message.name)
+        self._account(message)
+        if device is None:
+            device = self._known[message.device] = Device(message.device)
+        self._present[message.device] = device
+        kind = _KINDS[type(message)]
+        if before is None or type(before) is not kind:
+            if before is not None:
+                before.exists = False
+            before = device._known[message.name] = kind(message.device, message.name, self._actions)
+        device._present[message.name] = before
+        before._fill(message)
+        text = self._log(device, message.timestamp, message.message)
+        return Change("defined", device.name, before, frozenset(before), text)
+
+    def _set(self, message: SetVector) -> Change | None:
+        device = self._present.get(message.device)
+        vector = None if device is None else device._present.get(message.name)
+        # An update of another kind than the definition says nothing that could be understood.
+        if device is None or vector is None or _KINDS_OF_SETS[type(message)] is not type(vector):
+            return None
+        text = self._log(device, message.timestamp, message.message)
+        vector._update(message)
+        if isinstance(vector, TextVector):
+            self._account_texts(vector)
+        return Change("updated", device.name, vector, frozenset(one.name for one in message.members), text)
+
+    def _delete(self, message: DelProperty) -> Change | None:
+        device = self._present.get(message.device)
+        if device is None:
+            return None
+        text = self._log(device, message.timestamp, message.message)
+        if message.name is not None:
+            if message.name not in device._present:
+                return None
+            return self._remove(device, message.name)._replace(message=text)
+        for name in list(device._present):
+            self._remove(device, name)
+        self._present.pop(device.name, None)
+        return Change("deleted", device.name, None, frozenset(), text)
+
+    def _remove(self, device: Device, name: str) -> Change:
+        vector = device._present.pop(name)
+        vector.exists = False
+        self._held_bytes -= self._costs.pop((device.name, name), 0)
+        if not device._present:
+            self._present.pop(device.name, None)
+        return Change("deleted", device.name, vector)
+
+    def _say(self, message: Message) -> Change | None:
+        text = (message.message or "").strip()
+        device = None if message.device is None else self._known.get(message.device)
+        if not text:
+            return None
+        if device is None:
+            self.messages.append((message.timestamp or "", text))
+        else:
+            self._log(device, message.timestamp, text)
+        return Change("message", message.device, None, frozenset(), text)
+
+    def _log(self, device: Device, timestamp: str | None, message: str | None) -> str:
+        text = (message or "").strip()
+        if text:
+            device.messages.append((timestamp or "", text))
+        return text
+
+    # -- the limit -------------------------------------------------------------------------------------------------
+
+    def _account(self, message: DefVector) -> None:
+        cost = _VECTOR_BYTES + len(message.name) + len(message.label or "") + len(message.group or "")
+        for member in message.members:
+            value = getattr(member, "value", "")
+            cost += _MEMBER_BYTES + len(member.name) + len(member.label or "") + len(value)
+        self._charge((message.device, message.name), cost)
+
+    def _account_texts(self, vector: TextVector) -> None:
+        cost = _VECTOR_BYTES + sum(_MEMBER_BYTES + len(name) + len(text) for name, text in vector.items())
+        self._charge((vector.device, vector.name), cost)
+
+    def _charge(self, key: tuple[str, str], cost: int) -> None:
+        held = self._held_bytes - self._costs.get(key, 0) + cost
+        if held > self._limit_bytes:
+            raise RemoteProtocolError(
+                f"the server defines more than {self._limit_bytes} bytes of properties, the last is {key[0]}.{key[1]}"
+            )
+        self._held_bytes = held
+        self._costs[key] = cost
+
+
+_KINDS: Mapping[type[DefVector], type[AnyVector]] = {
+    DefNumberVector: NumberVector,
+    DefSwitchVector: SwitchVector,
+    DefTextVector: TextVector,
+    DefLightVector: LightVector,
+    DefBLOBVector: BLOBVector,
+}
+
+_KINDS_OF_SETS: Mapping[type[SetVector], type[AnyVector]] = {
+    SetNumberVector: NumberVector,
+    SetSwitchVector: SwitchVector,
+    SetTextVector: TextVector,
+    SetLightVector: LightVector,
+    SetBLOBVector: BLOBVector,
+}
