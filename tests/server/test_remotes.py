@@ -17,10 +17,10 @@ import trio
 import trio.testing
 
 from indianyio._transports import MemoryStream, SocketStream, memory_pair
+from indianyio._transports._dialling import dial
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, NewTextVector, SetTextVector
 from indianyio.server import _remotes
-from indianyio.server._dialling import dial
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._supervision import Backoff
 from indianyio.testing import Peer

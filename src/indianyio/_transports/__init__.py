@@ -1,8 +1,15 @@
 """Byte streams that carry INDI: standard input and output, sockets, pairs in memory; and attached BLOBs."""
 
-from indianyio._transports._attachments import SharedMemory, attachments_supported, flaw_of, is_fixed
+from indianyio._transports._attachments import (
+    RefusedAttachment,
+    SharedMemory,
+    attachments_supported,
+    flaw_of,
+    is_fixed,
+)
 from indianyio._transports._base import RECEIVE_BYTES, ByteStream, Received
 from indianyio._transports._descriptors import hang_up
+from indianyio._transports._dialling import dial, dial_unix
 from indianyio._transports._memory import MemoryStream, memory_pair
 from indianyio._transports._sockets import SocketStream
 from indianyio._transports._stdio import describe_stdio, divert_stdio, open_stdio, stdio_is_terminal
@@ -12,10 +19,13 @@ __all__ = [
     "ByteStream",
     "MemoryStream",
     "Received",
+    "RefusedAttachment",
     "SharedMemory",
     "SocketStream",
     "attachments_supported",
     "describe_stdio",
+    "dial",
+    "dial_unix",
     "divert_stdio",
     "flaw_of",
     "hang_up",

@@ -1,21 +1,29 @@
-"""From what a program wants to the message that is sent: checked first, so that a mistake is raised where it is made.
+"""From what a program wants to the message that is sent.
 
-The rules are those by which drivers refuse (docs/protocol.md 3.2); a refusal of the driver's own can only come for
-what a client cannot know.
+It is checked first, so that a mistake is raised where it is made. The rules are those by which drivers refuse
+(docs/protocol.md 3.2); a refusal of the driver's own can only come for what a client cannot know.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from indianyio._vocabulary import Permission, Rule, Switch
+from indianyio.client._actions import Written
 from indianyio.client._members import NumberMember
-from indianyio.client._settling import Written
-from indianyio.client._vectors import BLOBVector, NumberVector, SwitchVector, TextVector, Vector
+from indianyio.client._vectors import NumberVector, SwitchVector, TextVector, Vector
 from indianyio.exceptions import UnknownMemberError
-from indianyio.protocol import NewNumberVector, NewSwitchVector, NewTextVector, NewVector, OneNumber, OneSwitch, OneText
+from indianyio.protocol import (
+    NewNumberVector,
+    NewSwitchVector,
+    NewTextVector,
+    NewVector,
+    OneNumber,
+    OneSwitch,
+    OneText,
+)
 from indianyio.protocol._numbers import getfloat, number_text
 from indianyio.protocol._text import require_xml_text
 
@@ -34,9 +42,9 @@ def typed_values(vector: Vector[Any], values: Mapping[str, Written]) -> dict[str
     for name in values:
         if name not in vector.members:
             raise UnknownMemberError(vector.device, vector.name, name, tuple(vector.members))
-    read = _READERS.get(type(vector))
+    read = _READERS.get(vector.kind)
     if read is None:
-        raise ValueError(f"{_named(vector)} is a {vector.kind} vector, which cannot be set; BLOBs are sent with send_blob")
+        raise ValueError(f"{_named(vector)} is a {vector.kind} vector, which nobody can set")
     return {name: read(vector, name, value) for name, value in values.items()}
 
 
@@ -49,23 +57,19 @@ def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate:
     """
     if validate and vector.perm is Permission.RO:
         raise ValueError(f"{_named(vector)} is read-only")
-    names = {"device": vector.device, "name": vector.name}
     if isinstance(vector, NumberVector):
         if validate:
             _check_range(vector, values)
-        return NewNumberVector(
-            **names, members=tuple(OneNumber(name=name, value=number_text(float(value))) for name, value in values.items())
-        )
+        numbers = (OneNumber(name=name, value=number_text(float(value))) for name, value in values.items())
+        return NewNumberVector(device=vector.device, name=vector.name, members=tuple(numbers))
     if isinstance(vector, SwitchVector):
         if validate:
             _check_rule(vector, values)
-        return NewSwitchVector(
-            **names,
-            members=tuple(OneSwitch(name=name, value=Switch.ON if on else Switch.OFF) for name, on in values.items()),
-        )
-    return NewTextVector(
-        **names, members=tuple(OneText(name=name, value=str(text)) for name, text in values.items())
-    )
+        words = ((name, Switch.ON if on else Switch.OFF) for name, on in values.items())
+        switches = tuple(OneSwitch(name=name, value=word) for name, word in words)
+        return NewSwitchVector(device=vector.device, name=vector.name, members=switches)
+    texts = (OneText(name=name, value=str(text)) for name, text in values.items())
+    return NewTextVector(device=vector.device, name=vector.name, members=tuple(texts))
 
 
 def _read_number(vector: Vector[Any], name: str, value: Written) -> float:
@@ -84,10 +88,14 @@ def _read_switch(vector: Vector[Any], name: str, value: Written) -> bool:
 
 
 def _read_text(vector: Vector[Any], name: str, value: Written) -> str:
-    return require_xml_text(value, f"{_named(vector)}: {name}")  # type: ignore[arg-type]  # it raises TypeError
+    return require_xml_text(value, f"{_named(vector)}: {name}")
 
 
-_READERS = {NumberVector: _read_number, SwitchVector: _read_switch, TextVector: _read_text}
+_READERS: Mapping[str, Callable[[Vector[Any], str, Written], Written]] = {
+    NumberVector.kind: _read_number,
+    SwitchVector.kind: _read_switch,
+    TextVector.kind: _read_text,
+}
 
 
 def _check_range(vector: NumberVector, values: Mapping[str, Written]) -> None:

@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Generic, TypeVar
 
 from indianyio._vocabulary import State
-from indianyio.model._writes import whole_number
-from indianyio.protocol import OneBLOB, format_number
-from indianyio.protocol._blobs import inflate
+from indianyio.protocol import format_number
 from indianyio.protocol._numbers import getfloat
 
-__all__ = ["Blob", "Member", "NumberMember", "blob_of", "number_or", "state_or"]
+__all__ = ["Member", "NumberMember", "number_or", "state_or"]
 
 V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """The content of a BLOB member, as it came.
-
-    :ivar name: the member's name; it comes from the network, so it is never a path.
-    :ivar format: a file suffix with its leading dot, such as ``.fits``; ``.fits.z`` for what is compressed.
-    :ivar size: the bytes of the content when it is not compressed, as the driver says.
-    :ivar data: the content as transported.
-    :ivar timestamp: when the driver sent it, in UTC; ``None`` if it does not say.
-    """
-
-    name: str
-    format: str
-    size: int
-    data: bytes = field(repr=False)
-    timestamp: datetime | None = None
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether :attr:`data` is a zlib stream."""
-        return self.format.endswith(".z")
-
-    def content(self) -> bytes:
-        """Return the content, decompressed if need be.
-
-        :raises ValueError: it is no zlib stream, or does not have :attr:`size` bytes.
-        """
-        return inflate(self.data, self.size, self.size) if self.is_compressed else self.data
 
 
 class Member(Generic[V]):
@@ -52,8 +18,9 @@ class Member(Generic[V]):
 
     :ivar name: its name.
     :ivar label: what people read.
-    :ivar value: its value: a number as :class:`float`, a switch as :class:`bool`, a text as :class:`str`, a light as
-        :class:`~indianyio.State`; a BLOB as :class:`Blob`, or ``None`` before the first.
+    :ivar value: its value: a number as :class:`float`, a switch as :class:`bool`, a text as :class:`str`, a light
+        as
+        :class:`~indianyio.State`; a BLOB as :class:`~indianyio.client.Blob`, or ``None`` before the first.
     """
 
     __slots__ = ("label", "name", "value")
@@ -128,18 +95,3 @@ def state_or(text: str, otherwise: State) -> State:
         return State(text.strip())
     except ValueError:
         return otherwise
-
-
-def blob_of(one: OneBLOB, timestamp: datetime | None) -> Blob | None:
-    """Return the content that a member of an update carries; ``None`` where it only reports a state.
-
-    :raises ValueError: its size is no whole number, or fewer bytes are attached than it says.
-    """
-    size = None if one.size is None else whole_number(one.size)
-    if one.attachment is not None:
-        data = one.attachment.read(whole_number(one.size if one.len is None else one.len))
-    else:
-        data = bytes(one.data)
-    if not data and not size:
-        return None
-    return Blob(one.name, one.format or ".bin", len(data) if size is None else size, data, timestamp)

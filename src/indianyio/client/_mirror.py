@@ -1,20 +1,22 @@
 """What a server has told a client: devices, vectors, messages. No I/O, no clock.
 
 :meth:`Mirror.receive` takes a message and returns what has changed by it. Nothing that a server sends can make the
-mirror grow beyond its limit, and nothing that is missing or odd in a message costs more than that: a state that is no
-state leaves the one before, a number that cannot be read leaves the one before.
+mirror grow beyond its limit, and nothing that is missing or odd in a message costs more than that: a state that is
+no state leaves the one before, a number that cannot be read leaves the one before.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
 from weakref import WeakValueDictionary
 
-from indianyio._vocabulary import State
+from msgspec.structs import replace
+
+from indianyio.client._actions import Actions
+from indianyio.client._changes import Change
+from indianyio.client._devices import LOG_LINES, Device
 from indianyio.client._vectors import (
-    Actions,
     AnyVector,
     BLOBVector,
     LightVector,
@@ -22,7 +24,7 @@ from indianyio.client._vectors import (
     SwitchVector,
     TextVector,
 )
-from indianyio.exceptions import RemoteProtocolError, UnknownDeviceError, UnknownVectorError
+from indianyio.exceptions import RemoteProtocolError, UnknownDeviceError
 from indianyio.protocol import (
     DefBLOBVector,
     DefLightVector,
@@ -41,103 +43,44 @@ from indianyio.protocol import (
     WireMessage,
 )
 
-__all__ = ["MIRROR_BYTES", "Change", "ChangeKind", "Device", "Mirror"]
+__all__ = ["MIRROR_BYTES", "Mirror"]
 
 MIRROR_BYTES = 64 << 20
-"""What the definitions, texts and messages of one server may hold; BLOBs count as far as they are kept."""
+"""What the definitions and texts of one server may hold."""
 
 # What an object costs beside its texts, roughly: so that a million empty members are not free.
 _MEMBER_BYTES, _VECTOR_BYTES = 400, 1500
 
-# How many lines a log keeps, of a device and of the server.
-_LOG_LINES = 200
-
-ChangeKind: TypeAlias = Literal["defined", "updated", "deleted", "message", "lost", "back"]
-
-
-class Change(NamedTuple):
-    """What a message, or the loss of the server, has changed.
-
-    :ivar kind: what has happened.
-    :ivar device: the device's name; ``None`` where all are concerned.
-    :ivar vector: the vector, or ``None`` where a device is concerned as a whole.
-    :ivar members: the members that an update names.
-    :ivar message: the driver's text, or "".
-    :ivar left_out: how many changes of the same vector were left out before this one, because whoever watches was
-        slower than they came.
-    """
-
-    kind: ChangeKind
-    device: str | None
-    vector: AnyVector | None = None
-    members: frozenset[str] = frozenset()
-    message: str = ""
-    left_out: int = 0
-
-
-class Device(Mapping[str, AnyVector]):
-    """A device: its vectors by name.
-
-    :ivar name: its name.
-    :ivar messages: its latest messages, the oldest first, each with its timestamp as the driver wrote it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.messages: deque[tuple[str, str]] = deque(maxlen=_LOG_LINES)
-        self._present: dict[str, AnyVector] = {}
-        # What is deleted and defined again is the same object for whoever has kept it, and costs nothing if nobody has.
-        self._known: WeakValueDictionary[str, AnyVector] = WeakValueDictionary()
-
-    def __getitem__(self, vector: str) -> AnyVector:
-        try:
-            return self._present[vector]
-        except KeyError:
-            raise UnknownVectorError(self.name, vector, tuple(self._present)) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._present)
-
-    def __len__(self) -> int:
-        return len(self._present)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __repr__(self) -> str:
-        return f"<Device {self.name}: {len(self._present)} vectors>"
-
-    def is_on(self, vector: str, switch: str) -> bool:
-        """Return whether a switch is On; ``False`` where there is none of that name."""
-        found = self._present.get(vector)
-        return isinstance(found, SwitchVector) and bool(found.get(switch))
-
-    @property
-    def connected(self) -> bool:
-        """Whether the driver is connected to its instrument: CONNECT is On, and the vector is not Busy or Alert."""
-        connection = self._present.get("CONNECTION")
-        return self.is_on("CONNECTION", "CONNECT") and connection is not None and connection.state == State.OK
-
-    def snapshot(self) -> dict[str, object]:
-        """Return all of it as plain data, ready for JSON."""
-        return {name: vector.snapshot() for name, vector in self._present.items()}
+# How many members keep their latest BLOB: small ones are memory, large ones a file that is open.
+_KEPT_BLOBS = 16
 
 
 class Mirror(Mapping[str, Device]):
     """All devices of a server, by name.
 
     :param actions: what the vectors do their writes with.
+    :param wants_blobs: whether anybody has asked for the BLOBs of a vector; what nobody has asked for is not kept.
     :param limit_bytes: how much may be kept.
+    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+        timestamp.
     """
 
-    def __init__(self, actions: Actions, *, limit_bytes: int = MIRROR_BYTES) -> None:
-        self.messages: deque[tuple[str, str]] = deque(maxlen=_LOG_LINES)
+    def __init__(
+        self,
+        actions: Actions,
+        *,
+        wants_blobs: Callable[[str, str], bool] = lambda device, vector: True,
+        limit_bytes: int = MIRROR_BYTES,
+    ) -> None:
+        self.messages: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
         self._actions = actions
         self._limit_bytes = limit_bytes
         self._present: dict[str, Device] = {}
+        # What is deleted and defined again is the same object for whoever has kept it.
         self._known: WeakValueDictionary[str, Device] = WeakValueDictionary()
+        self._known_vectors: WeakValueDictionary[tuple[str, str], AnyVector] = WeakValueDictionary()
+        self._wants_blobs = wants_blobs
+        self._with_blobs: dict[tuple[BLOBVector, str], None] = {}
         self._costs: dict[tuple[str, str], int] = {}
         self._held_bytes = 0
 
@@ -187,20 +130,21 @@ class Mirror(Mapping[str, Device]):
 
     def _define(self, message: DefVector) -> Change | None:
         device = self._known.get(message.device)
-        before = None if device is None else device._known.get(message.name)
+        key = (message.device, message.name)
+        before = self._known_vectors.get(key)
         self._account(message)
         if device is None:
-            device = self._known[message.device] = Device(message.device)
+            device = self._known[message.device] = Device(message.device, self._actions)
         self._present[message.device] = device
         kind = _KINDS[type(message)]
         if before is None or type(before) is not kind:
             if before is not None:
                 before.exists = False
-            before = device._known[message.name] = kind(message.device, message.name, self._actions)
+            before = self._known_vectors[key] = kind(message.device, message.name, self._actions)
         device._present[message.name] = before
         before._fill(message)
         text = self._log(device, message.timestamp, message.message)
-        return Change("defined", device.name, before, frozenset(before), text)
+        return Change("defined", device.name, before, before.state, frozenset(before), text)
 
     def _set(self, message: SetVector) -> Change | None:
         device = self._present.get(message.device)
@@ -209,10 +153,25 @@ class Mirror(Mapping[str, Device]):
         if device is None or vector is None or _KINDS_OF_SETS[type(message)] is not type(vector):
             return None
         text = self._log(device, message.timestamp, message.message)
-        vector._update(message)
+        if isinstance(vector, BLOBVector) and not self._wants_blobs(device.name, vector.name):
+            message = replace(message, members=())
+        taken = vector._update(message)
         if isinstance(vector, TextVector):
             self._account_texts(vector)
-        return Change("updated", device.name, vector, frozenset(one.name for one in message.members), text)
+        elif isinstance(vector, BLOBVector):
+            self._bound_blobs(vector, taken)
+        return Change("updated", device.name, vector, vector.state, taken, text)
+
+    def _bound_blobs(self, vector: BLOBVector, taken: frozenset[str]) -> None:
+        """Let go of the oldest BLOBs where there are too many members that have one."""
+        for name in taken:
+            self._with_blobs.pop((vector, name), None)
+            self._with_blobs[vector, name] = None
+        while len(self._with_blobs) > _KEPT_BLOBS:
+            oldest, name = next(iter(self._with_blobs))
+            del self._with_blobs[oldest, name]
+            if name in oldest.members:
+                oldest.members[name].value = None
 
     def _delete(self, message: DelProperty) -> Change | None:
         device = self._present.get(message.device)
@@ -226,7 +185,7 @@ class Mirror(Mapping[str, Device]):
         for name in list(device._present):
             self._remove(device, name)
         self._present.pop(device.name, None)
-        return Change("deleted", device.name, None, frozenset(), text)
+        return Change("deleted", device.name, message=text)
 
     def _remove(self, device: Device, name: str) -> Change:
         vector = device._present.pop(name)
@@ -245,7 +204,7 @@ class Mirror(Mapping[str, Device]):
             self.messages.append((message.timestamp or "", text))
         else:
             self._log(device, message.timestamp, text)
-        return Change("message", message.device, None, frozenset(), text)
+        return Change("message", message.device, message=text)
 
     def _log(self, device: Device, timestamp: str | None, message: str | None) -> str:
         text = (message or "").strip()
@@ -270,7 +229,7 @@ class Mirror(Mapping[str, Device]):
         held = self._held_bytes - self._costs.get(key, 0) + cost
         if held > self._limit_bytes:
             raise RemoteProtocolError(
-                f"the server defines more than {self._limit_bytes} bytes of properties, the last is {key[0]}.{key[1]}"
+                f"the server defines more than {self._limit_bytes} bytes of properties, last {key[0]}.{key[1]}"
             )
         self._held_bytes = held
         self._costs[key] = cost

@@ -2,8 +2,8 @@
 
 INDI has no numbers for requests, so a client tells from the states of a property what became of its write. Most
 properties follow one rule: Busy while the device works, Ok when it is done, Idle when it was stopped, Alert when it
-failed. The rows here are those that differ, or that have a property which stops them. A property without a row follows
-the rule.
+failed. The rows here are those that differ, or that have a property which stops them. A property without a row
+follows the rule.
 
 Source: libindi's base classes and simulators (docs/protocol.md, part 3).
 """
@@ -41,12 +41,12 @@ class SettleRow(NamedTuple):
     :ivar when: another property of the device and the member of it that must be On for the row to hold.
     :ivar ok: what Ok means after Busy.
     :ivar idle: what Idle means after Busy.
-    :ivar busy_is_done: whether Busy with the written values is the success, because the property stays Busy for as long
-        as the device does what was asked (motion by hand, tracking, streaming).
+    :ivar busy_is_done: whether Busy with the written values is the success, because the property stays Busy for as
+        long as the device does what was asked (motion by hand, tracking, streaming).
     :ivar any_ok: whether any Ok answers the write, as that of a button does which is Off again at once.
     :ivar abort: the property and the switch that stop it.
-    :ivar on_cancel: what a cancelled ``set`` does. What moves towards safety is left alone: a time-out must not stop a
-        parking.
+    :ivar on_cancel: what a cancelled ``set`` does. What moves towards safety is left alone: a time-out must not
+        stop a parking.
     :ivar left_alone: switches for which ``on_cancel`` is "leave", whatever it is otherwise.
     :ivar tolerances: how near the members must come to what was written.
     """

@@ -5,12 +5,15 @@ The rule, in the order in which it is asked:
 1. Only what arrives after the write counts.
 2. Alert is a refusal, or a failure.
 3. After Busy, the first state that is not Busy decides; the property's row says what Ok and Idle mean.
-4. A property that never becomes Busy has answered when an update carries the values that were written.
-5. If it was Busy before the write, its next end belongs to the old operation, unless it carries the written values or
-   the new operation was seen to begin.
-6. A property that is defined anew has been updated by its definition.
+4. A property that never becomes Busy has answered when an update carries the values that were written, to the last
+   digit: a mount that reports its place every second is always near to a target near by.
+5. If it was Busy before the write, its next end belongs to the old operation, unless it carries the written values
+   or the new operation was seen to begin.
+6. A property that is defined anew has been updated by its definition, unless that says what was so before the
+   write: for every client that connects, all properties are defined once more.
 7. What has neither answered nor become Busy after the start time-out, or is deleted and does not come back within
-   that time, gets no more patience. What is Busy may take as long as the caller allows.
+   that time, gets no more patience. If the device has complained meanwhile, that is a refusal: a parked mount of
+   libindi's leaves its coordinates as they were, and says why. What is Busy may take as long as the caller allows.
 """
 
 from __future__ import annotations
@@ -21,11 +24,16 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from indianyio._vocabulary import State
+from indianyio.client._actions import Written
 from indianyio.client._settle_table import SettleRow, Tolerance
 
-__all__ = ["Outcome", "Seen", "Settling", "Verdict", "Written"]
+__all__ = ["Outcome", "Seen", "Settling", "Verdict"]
 
-Written = float | bool | str | State
+# How libindi's drivers begin what they say of what they do not do.
+_COMPLAINTS = ("[ERROR]", "[WARNING]")
+
+# Some of libindi's drivers say why in a message that follows the Alert, in the same breath.
+_REASON_SECONDS = 0.2
 
 # Numbers are written with all their digits, but a driver may keep them as 32-bit floats.
 _RELATIVE = 1e-6
@@ -58,12 +66,14 @@ class Seen(NamedTuple):
     :ivar values: all its values.
     :ivar carried: the members that the update names.
     :ivar message: the driver's text, or "".
+    :ivar defined: whether this is a definition.
     """
 
     state: State
     values: Mapping[str, object]
     carried: frozenset[str]
     message: str = ""
+    defined: bool = False
 
 
 class _Phase(Enum):
@@ -78,8 +88,9 @@ class Settling:
     :param row: how the property tells.
     :param written: what was written.
     :param state: the property's state when it was written.
-    :param is_button: whether the property is a switch vector that may be all Off, so that an Ok with all Off answers
-        a write of On.
+    :param values: its values when it was written.
+    :param is_button: whether the property is a switch vector that may be all Off, so that an Ok with all Off
+        answers a write of On.
     :param now: when it was written, on any clock that only goes forward, in seconds.
     :param start_timeout: how long it may show no sign of the write, in seconds.
     """
@@ -89,6 +100,7 @@ class Settling:
         row: SettleRow,
         written: Mapping[str, Written],
         state: State,
+        values: Mapping[str, object],
         *,
         is_button: bool,
         now: float,
@@ -97,10 +109,14 @@ class Settling:
         self._row = row
         self._written = written
         self._is_button = is_button or row.any_ok
+        self._state_before = state
+        self._values_before = {name: values.get(name) for name in written}
         self._phase = _Phase.OLD if state is State.BUSY else _Phase.WAITING
         self._start_timeout = start_timeout
         self._deleted = False
         self._last: Seen | None = None
+        self._said = ""
+        self._alerted = False
         self.deadline: float = math.inf if self._phase is _Phase.OLD else now + start_timeout
 
     def update(self, seen: Seen, now: float) -> Verdict | None:
@@ -109,8 +125,12 @@ class Settling:
         if self._deleted:
             self._deleted = False
             self.deadline = math.inf if self._phase is not _Phase.WAITING else now + self._start_timeout
+        elif seen.defined and self._is_as_before(seen):
+            return None
+        if self._alerted:
+            return None
         if seen.state is State.ALERT:
-            return Verdict(Outcome.REFUSED, seen.message or "the driver says Alert and gives no reason")
+            return self._alert(seen.message or self._said, now)
         if seen.state is State.BUSY:
             return self._busy(seen)
         if self._phase is _Phase.RUNNING:
@@ -123,19 +143,45 @@ class Settling:
             self.deadline = now + self._start_timeout
         return None
 
+    def say(self, text: str) -> Verdict | None:
+        """Take a message of the device: libindi's drivers say why in one; return the verdict if it is one."""
+        self._said = text
+        return Verdict(Outcome.REFUSED, text) if self._alerted else None
+
     def delete(self, now: float) -> None:
         """Take note that the property was deleted; it may be defined again."""
+        if self._alerted:
+            return
         self._deleted = True
         self.deadline = now + self._start_timeout
 
     def late(self) -> Verdict:
         """Return the verdict when :attr:`deadline` has passed."""
+        if self._alerted:
+            return Verdict(Outcome.REFUSED, "the driver says Alert and gives no reason")
         if self._deleted:
             return Verdict(Outcome.DELETED, "it was deleted and not defined again")
+        if self._said.startswith(_COMPLAINTS):
+            return Verdict(Outcome.REFUSED, self._said)
+        said = f'; the device said "{self._said}"' if self._said else ""
         if self._last is None:
-            return Verdict(Outcome.SILENT, "nothing was heard of it")
+            return Verdict(Outcome.SILENT, f"nothing was heard of it{said}")
         shown = ", ".join(f"{name}={self._last.values.get(name)}" for name in self._written)
-        return Verdict(Outcome.SILENT, f"it last said {self._last.state} with {shown}")
+        return Verdict(Outcome.SILENT, f"it last said {self._last.state} with {shown}{said}")
+
+    def _alert(self, reason: str, now: float) -> Verdict | None:
+        if reason:
+            return Verdict(Outcome.REFUSED, reason)
+        self._alerted = True
+        self.deadline = now + _REASON_SECONDS
+        return None
+
+    def _is_as_before(self, seen: Seen) -> bool:
+        if self._phase is _Phase.RUNNING:
+            return False
+        return seen.state is self._state_before and all(
+            seen.values.get(name) == value for name, value in self._values_before.items()
+        )
 
     def _busy(self, seen: Seen) -> Verdict | None:
         carries = self._carries(seen)
@@ -162,8 +208,7 @@ class Settling:
     def _carries(self, seen: Seen) -> bool:
         """Return whether the update names what was written, with those values.
 
-        Exactly those: a mount that reports its place every second is always near to a target near by. At the end of an
-        old operation near is enough, for there a device reports where it has come to rest.
+        At the end of an old operation near is enough, for there a device reports where it has come to rest.
         """
         return self._written.keys() <= seen.carried and self._reached(
             seen.values, exactly=self._phase is _Phase.WAITING or seen.state is State.BUSY

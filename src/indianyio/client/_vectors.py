@@ -1,20 +1,26 @@
 """The vectors of a device, as a client sees them: mappings from member names to typed values.
 
-A program may hold a vector for as long as it likes. When it is deleted and defined again, it is the same object that
-comes back; meanwhile :attr:`Vector.exists` is ``False`` and the last values stay readable.
+A program may hold a vector for as long as it likes. When it is deleted and defined again, it is the same object
+that comes back; meanwhile :attr:`Vector.exists` is ``False`` and the last values stay readable.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+
+import anyio
 
 from indianyio._vocabulary import Permission, Rule, State, Switch
-from indianyio.client._members import Blob, Member, NumberMember, blob_of, number_or, state_or
+from indianyio.client._actions import Actions, Written
+from indianyio.client._blobs import Blob, blob_of
+from indianyio.client._members import Member, NumberMember, number_or, state_or
 from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
+    DefBLOB,
     DefLight,
     DefLightVector,
     DefNumber,
@@ -32,11 +38,7 @@ from indianyio.protocol import (
     parse_timestamp,
 )
 
-if TYPE_CHECKING:
-    from indianyio.client._settling import Written
-
 __all__ = [
-    "Actions",
     "AnyVector",
     "BLOBVector",
     "LightVector",
@@ -48,31 +50,14 @@ __all__ = [
 
 V = TypeVar("V")
 
-
-class Actions(Protocol):
-    """What a vector needs of the client that it belongs to."""
-
-    async def set(
-        self,
-        vector: Vector[Any],
-        values: Mapping[str, Written],
-        *,
-        timeout: float | None,
-        start_timeout: float,
-        wait: bool,
-        on_cancel: OnCancel | None,
-        validate: bool | None,
-    ) -> None:
-        """Write, and wait for what becomes of it."""
-
-    async def wait_for(self, predicate: Callable[[], bool], *, what: str, timeout: float | None) -> None:
-        """Wait until a condition holds, looking after each message of the server."""
+logger = logging.getLogger(__name__)
 
 
 class Vector(Mapping[str, V], Generic[V]):
     """A property of a device: its members' values by name, and its state.
 
-    :cvar kind: which of the five kinds it is, as in the tags: ``Number``, ``Switch``, ``Text``, ``Light``, ``BLOB``.
+    :cvar kind: which of the five kinds it is, as in the tags: ``Number``, ``Switch``, ``Text``, ``Light``,
+        ``BLOB``.
     :ivar device: the device's name.
     :ivar name: the vector's name.
     :ivar label: what people read.
@@ -80,7 +65,8 @@ class Vector(Mapping[str, V], Generic[V]):
     :ivar state: what it is doing.
     :ivar perm: what a client may do with it; lights are read-only.
     :ivar rule: of a switch vector, how many switches may be On; ``None`` for others.
-    :ivar timeout: how long an operation may take at the most, in seconds, as the driver says; 0 if it does not know.
+    :ivar timeout: how long an operation may take at the most, in seconds, as the driver says; 0 if it does not
+        know.
     :ivar timestamp: when the driver sent the latest update, in UTC; ``None`` if it did not say.
     :ivar message: the text of the latest update that had one.
     :ivar members: the members by name.
@@ -105,6 +91,7 @@ class Vector(Mapping[str, V], Generic[V]):
         self.exists = True
         self.stale = False
         self._actions = actions
+        self._turn = anyio.Lock()  # whose write it is
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -166,31 +153,37 @@ class Vector(Mapping[str, V], Generic[V]):
         self.rule = (message.rule or Rule.ANY_OF_MANY) if isinstance(message, DefSwitchVector) else None
         self.members = {one.name: self._define(one, self.members.get(one.name)) for one in message.members}
 
-    def _update(self, message: SetVector) -> None:
-        """Take an update; members that it names and the vector does not have are ignored."""
+    def _update(self, message: SetVector) -> frozenset[str]:
+        """Take an update; members that it names and the vector does not have are ignored.
+
+        :return: the members that have a value by it.
+        """
         self.stale = False
         self.state = message.state or self.state
         self.timestamp = parse_timestamp(message.timestamp or "") or self.timestamp
         self.message = (message.message or "").strip() or self.message
+        taken: list[str] = []
         for one in message.members:
             member = self.members.get(one.name)
-            if member is not None:
-                self._take(member, one)
+            if member is not None and self._take(member, one):
+                taken.append(one.name)
+        return frozenset(taken)
 
     def _define(self, one: WireMember, before: Member[V] | None) -> Member[V]:
         raise NotImplementedError
 
-    def _take(self, member: Member[V], one: WireMember) -> None:
+    def _take(self, member: Member[V], one: WireMember) -> bool:
+        """Give a member its new value; return whether there was one."""
         raise NotImplementedError
 
-    # -- writing and waiting -----------------------------------------------------------------------------------------
+    # -- writing and waiting ---------------------------------------------------------------------------------------
 
     async def set(
         self,
         values: Mapping[str, Written] | None = None,
         /,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - a time-out with a text of its own
+        timeout: float | None = None,
         start_timeout: float = 2.0,
         wait: bool = True,
         on_cancel: OnCancel | None = None,
@@ -203,8 +196,8 @@ class Vector(Mapping[str, V], Generic[V]):
         properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
         it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
 
-        :param values: members and what they should be: numbers, truth values for switches, texts; for names that are no
-            Python identifiers, or that are parameters here.
+        :param values: members and what they should be: numbers, truth values for switches, texts; for names that
+            are no Python identifiers, or that are parameters here.
         :param members: more of them.
         :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
         :param start_timeout: how long the driver may show no sign of the write, in seconds.
@@ -236,7 +229,7 @@ class Vector(Mapping[str, V], Generic[V]):
         self,
         predicate: Callable[[Self], bool],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - a time-out with a text of its own
+        timeout: float | None = None,
     ) -> Self:
         """Wait until a condition holds for this vector; return at once if it does already.
 
@@ -245,8 +238,10 @@ class Vector(Mapping[str, V], Generic[V]):
         :raises TimeoutError: it did not hold within that time; the text shows the vector.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
-        await self._actions.wait_for(
-            lambda: self.exists and predicate(self), what=f"{self.device}.{self.name}", timeout=timeout
+        await self._actions.wait_until(
+            lambda: self.exists and predicate(self),
+            what=lambda: f"the condition did not hold within {timeout:g} s; it is {self!r}",
+            timeout=timeout,
         )
         return self
 
@@ -269,7 +264,7 @@ class NumberVector(Vector[float]):
             one.name, one.label or one.name, number_or(one.value, 0.0), one.format or "%g", limits=limits
         )
 
-    def _take(self, member: Member[float], one: WireMember) -> None:
+    def _take(self, member: Member[float], one: WireMember) -> bool:
         assert isinstance(one, OneNumber)
         member.value = number_or(one.value, member.value)
         if isinstance(member, NumberMember):
@@ -277,6 +272,7 @@ class NumberVector(Vector[float]):
             member.min = number_or(one.min, member.min)
             member.max = number_or(one.max, member.max)
             member.step = number_or(one.step, member.step)
+        return True
 
 
 class SwitchVector(Vector[bool]):
@@ -293,9 +289,10 @@ class SwitchVector(Vector[bool]):
         assert isinstance(one, DefSwitch)
         return Member(one.name, one.label or one.name, one.value.strip() == Switch.ON)
 
-    def _take(self, member: Member[bool], one: WireMember) -> None:
+    def _take(self, member: Member[bool], one: WireMember) -> bool:
         assert isinstance(one, OneSwitch)
         member.value = one.value.strip() == Switch.ON
+        return True
 
 
 class TextVector(Vector[str]):
@@ -307,9 +304,10 @@ class TextVector(Vector[str]):
         assert isinstance(one, DefText)
         return Member(one.name, one.label or one.name, one.value)
 
-    def _take(self, member: Member[str], one: WireMember) -> None:
+    def _take(self, member: Member[str], one: WireMember) -> bool:
         assert isinstance(one, OneText)
         member.value = one.value
+        return True
 
 
 class LightVector(Vector[State]):
@@ -324,9 +322,10 @@ class LightVector(Vector[State]):
         assert isinstance(one, DefLight)
         return Member(one.name, one.label or one.name, state_or(one.value, State.IDLE))
 
-    def _take(self, member: Member[State], one: WireMember) -> None:
+    def _take(self, member: Member[State], one: WireMember) -> bool:
         assert isinstance(one, OneLight)
         member.value = state_or(one.value, member.value)
+        return True
 
 
 class BLOBVector(Vector[Blob | None]):
@@ -340,14 +339,22 @@ class BLOBVector(Vector[Blob | None]):
         return {"label": member.label, "value": value}
 
     def _define(self, one: WireMember, before: Member[Blob | None] | None) -> Member[Blob | None]:
+        assert isinstance(one, DefBLOB)
         # A definition never carries content; what came before it is still the latest.
         return Member(one.name, one.label or one.name, None if before is None else before.value)
 
-    def _take(self, member: Member[Blob | None], one: WireMember) -> None:
+    def _take(self, member: Member[Blob | None], one: WireMember) -> bool:
         assert isinstance(one, OneBLOB)
-        blob = blob_of(one, self.timestamp)
-        if blob is not None:
-            member.value = blob
+        try:
+            blob = blob_of(one, self.timestamp)
+        except ValueError as error:
+            logger.warning("%s.%s: a BLOB cannot be used: %s", self.device, self.name, error)
+            return False
+        if blob is None:
+            return False
+        member.value = blob
+        return True
 
 
-AnyVector: TypeAlias = NumberVector | SwitchVector | TextVector | LightVector | BLOBVector
+AnyVector: TypeAlias = Vector[Any]
+"""A vector of any kind; ``isinstance`` tells which, and a type checker then knows the type of the values."""

@@ -12,10 +12,10 @@ from dataclasses import replace
 import anyio
 
 from indianyio._transports import ByteStream, SocketStream
+from indianyio._transports._dialling import dial
 from indianyio.model import OUTBOX_BYTES, PeerOutbox, PeerStatistics, Relayed
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import require_xml_text
-from indianyio.server._dialling import dial
 from indianyio.server._hub import Hub, Port
 from indianyio.server._supervision import Attempts, Backoff, FeederPort, run_guarded
 
