@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import pytest
 
 from indianyio._transports import memory_pair
 from indianyio.client import Client, Device, Vector, open_client
@@ -62,6 +63,13 @@ class Script:
 
     def vector(self, name: str) -> Vector[Any]:
         return self.client[DEVICE][name]
+
+
+@contextmanager
+def ends_with(kind: type[Exception], match: str | None = None) -> Iterator[None]:
+    """Expect an error of a block that has more than one statement, as a client's has."""
+    with pytest.raises(kind, match=match):
+        yield
 
 
 @asynccontextmanager

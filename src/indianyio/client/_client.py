@@ -41,7 +41,7 @@ _LAST_WORDS_SECONDS = 2.0
 # so that the clients of an observatory do not come back in step. What is not defined again after a while is not
 # there.
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, _JITTER = 0.5, 30.0, 0.2
-_DEFINED_AGAIN_SECONDS = 5.0
+_DEFINED_AGAIN_SECONDS = 10.0
 
 
 class Client(Mapping[str, Device]):
@@ -71,13 +71,14 @@ class Client(Mapping[str, Device]):
         self._folder = folder
         self._connection: Connection | None = None
         self._ending = False
+        self._was_connected = False
         self._life = anyio.CancelScope(shield=True)
         self._wanted_blobs: Counter[tuple[str, str]] = Counter()
         self._coming: list[Coming] = []
         self._listeners = Listeners()
         actions = _Actions(self)
         self._mirror = Mirror(actions, wants_blobs=lambda device, vector: self._wanted_blobs[device, vector] > 0)
-        self._operations = Operations(self._listeners, self._send, self._mirror.get)
+        self._operations = Operations(self._listeners, self._send, self._present_connection, self._mirror.get)
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Client(Mapping[str, Device]):
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._listeners.wait_for(
-            lambda: name in self._mirror,
+            lambda: name in self._mirror and self._mirror[name].is_fresh,
             seconds=timeout,
             what=lambda: f"no device {name!r} within {timeout:g} s; there is {', '.join(self) or 'none'}",
         )
@@ -200,7 +201,7 @@ class Client(Mapping[str, Device]):
     async def _converse(self, stream: ByteStream, ready: Callable[[], None]) -> str:
         """Keep the mirror over one connection; return why it ended."""
         connection = Connection(stream, self._receive, self._report, self._folder)
-        is_back = self._listeners.ended is None and any(self._mirror.values())
+        is_back, self._was_connected = self._was_connected, True
         self._connection = connection
         greeting: list[WireMessage] = [GetProperties(device=self._device)]
         greeting += [
@@ -213,11 +214,17 @@ class Client(Mapping[str, Device]):
         ready()
         reason = "the client ends"
         try:
-            reason = await connection.run(greeting)
+            reason = await connection.run(greeting, self._forget_what_does_not_come_back if is_back else None)
         finally:
             self._connection = None
             self._lose(f"the connection to {self._name} was lost: {reason}", connection)
         return f"the connection to {self._name} was lost: {reason}"
+
+    async def _forget_what_does_not_come_back(self) -> None:
+        """Take for deleted what a server that is back has not defined after a while."""
+        await anyio.sleep(_DEFINED_AGAIN_SECONDS)
+        for change in self._mirror.forget_stale():
+            self._listeners.tell(change)
 
     def _lose(self, reason: str, connection: Connection) -> None:
         self._mirror.lose()
@@ -251,10 +258,13 @@ class Client(Mapping[str, Device]):
             coming.notice_progress(progress)
 
     async def _send(self, message: WireMessage) -> None:
+        await self._present_connection().send(message)
+
+    def _present_connection(self) -> Connection:
         self._listeners.require_more()
         if self._connection is None:
             raise ConnectionLostError(f"there is no connection to {self._name} now")
-        await self._connection.send(message)
+        return self._connection
 
 
 class _Actions:

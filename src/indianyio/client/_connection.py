@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -65,10 +66,13 @@ class Connection:
         self._reason = "it was closed at this end"
         self._answers_pings = False
 
-    async def run(self, greeting: Sequence[WireMessage]) -> str:
+    async def run(
+        self, greeting: Sequence[WireMessage], meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> str:
         """Read and write until the connection ends.
 
         :param greeting: what is sent first.
+        :param meanwhile: is to be done while there is this connection.
         :return: why it ended, in words.
         """
         for message in greeting:
@@ -80,6 +84,8 @@ class Connection:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write)
                     tasks.start_soon(self._ask_when_silent)
+                    if meanwhile is not None:
+                        tasks.start_soon(meanwhile)
                     reason = await self._link.read(self._handle)
                     self._end(reason)
         finally:

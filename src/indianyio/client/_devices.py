@@ -79,7 +79,13 @@ class Device(Mapping[str, AnyVector]):
             connection is not None
             and self.is_on("CONNECTION", "CONNECT")
             and connection.state not in (State.BUSY, State.ALERT)
+            and not connection.stale
         )
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether anything of it was told since the server was connected the last time."""
+        return any(not vector.stale for vector in self._present.values())
 
     def snapshot(self) -> dict[str, object]:
         """Return all of it as plain data, ready for JSON."""
@@ -96,7 +102,7 @@ class Device(Mapping[str, AnyVector]):
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._actions.wait_until(
-            lambda: name in self._present,
+            lambda: name in self._present and not self._present[name].stale,
             what=lambda: f"no {self.name}.{name} within {timeout:g} s; there is {_listed(self._present)}",
             timeout=timeout,
         )
@@ -201,17 +207,18 @@ class Device(Mapping[str, AnyVector]):
             yield self
             return
         try:
-            await self.set("CONNECTION", CONNECT=True, timeout=timeout, on_cancel="leave")
+            await connection.set(CONNECT=True, timeout=timeout, on_cancel="leave")
             yield self
         finally:
+            # Cancelled in between, the driver may be about to connect, though it has not said anything yet.
             with anyio.move_on_after(_DISCONNECT_SECONDS, shield=True) as limit:
                 await self._disconnect(connection)
             if limit.cancelled_caught:
                 logger.warning("%s has not disconnected within %g s", self.name, _DISCONNECT_SECONDS)
 
     async def _disconnect(self, connection: AnyVector) -> None:
-        """Disconnect, if there is anything to be disconnected, whatever has happened."""
-        if not connection.exists or not (self.is_connected or connection.state is State.BUSY):
+        """Disconnect, unless the driver has failed to connect, or is not there any more."""
+        if not connection.exists or connection.state is State.ALERT:
             return
         try:
             await connection.set(DISCONNECT=True, on_cancel="leave", validate=False)

@@ -102,4 +102,5 @@ class Listeners:
             raise failure
         if not held.is_set():
             raise TimeoutError(what())
+        await anyio.lowlevel.checkpoint_if_cancelled()  # in the client's block, that ends with this very error
         self.require_more()

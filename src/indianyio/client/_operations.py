@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import anyio
+import anyio.lowlevel
 
 from indianyio._vocabulary import Rule, State, Switch
 from indianyio.client._actions import Written
@@ -54,12 +55,20 @@ class Operations:
     :param listeners: tells of changes.
     :param send: sends a message, waiting while there is no room for it; raises :exc:`ConnectionLostError` where
         there is no connection.
+    :param require_connection: raises :exc:`ConnectionLostError` where there is no connection.
     :param device_of: returns a device by its name, or ``None``.
     """
 
-    def __init__(self, listeners: Listeners, send: Send, device_of: Callable[[str], Device | None]) -> None:
+    def __init__(
+        self,
+        listeners: Listeners,
+        send: Send,
+        require_connection: Callable[[], object],
+        device_of: Callable[[str], Device | None],
+    ) -> None:
         self._listeners = listeners
         self._send = send
+        self._require_connection = require_connection
         self._device_of = device_of
 
     async def set(self, vector: Vector[Any], values: Mapping[str, Written], wishes: Wishes) -> None:
@@ -70,7 +79,7 @@ class Operations:
         with anyio.move_on_after(math.inf if wishes.timeout is None else wishes.timeout):
             async with vector._turn:
                 # By now another set of this program may have changed what is there.
-                _require_there(vector)
+                await self._require_fresh(vector, wishes.start_timeout)
                 message = new_message(vector, wanted, validate=wishes.validate)
                 if wishes.wait:
                     await self._settle(_Operation(vector, wanted, self._row(vector), wishes), message)
@@ -78,6 +87,17 @@ class Operations:
                     await self._send(message)
                 return
         raise TimeoutError(f"{vector.device}.{vector.name}: not done within {wishes.timeout:g} s; it is {vector!r}")
+
+    async def _require_fresh(self, vector: Vector[Any], seconds: float) -> None:
+        """Wait a moment for what has not been told yet since the connection is back."""
+        if vector.stale:
+            self._require_connection()
+            await self._listeners.wait_for(
+                lambda: not vector.stale,
+                seconds=seconds,
+                what=lambda: f"{vector.device}.{vector.name} has not been told again since the server is back",
+            )
+        _require_there(vector)
 
     def _row(self, vector: Vector[Any]) -> SettleRow:
         device = self._device_of(vector.device)
@@ -161,6 +181,7 @@ class _Operation:
             while self._verdict is None and self._lost is None:
                 await self._hear()
         if self._lost is not None:
+            await anyio.lowlevel.checkpoint()  # in the client's block, that ends with this very error
             raise ConnectionLostError(
                 f"{self.vector.device}.{self.vector.name}: {self._lost}; what the device does now is not known"
             )

@@ -233,13 +233,15 @@ class Vector(Mapping[str, V], Generic[V]):
     ) -> Self:
         """Wait until a condition holds for this vector; return at once if it does already.
 
+        While the vector is deleted, or stale because the connection was lost, no condition holds.
+
         :param predicate: gets the vector, after each update.
         :param timeout: for how long at the most, in seconds.
         :raises TimeoutError: it did not hold within that time; the text shows the vector.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._actions.wait_until(
-            lambda: self.exists and predicate(self),
+            lambda: self.exists and not self.stale and predicate(self),
             what=lambda: f"the condition did not hold within {timeout:g} s; it is {self!r}",
             timeout=timeout,
         )
