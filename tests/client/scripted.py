@@ -73,11 +73,13 @@ def ends_with(kind: type[Exception], match: str | None = None) -> Iterator[None]
 
 
 @asynccontextmanager
-async def scripted(*definitions: str, capacity_bytes: int = 1 << 20, **options: bool) -> AsyncGenerator[Script]:
+async def scripted(
+    *definitions: str, capacity_bytes: int = 1 << 20, folder: str | None = None
+) -> AsyncGenerator[Script]:
     """Open a client of a server that has defined this much."""
     near, far = memory_pair(names=("the client", "the script"), capacity_bytes=capacity_bytes)
     peer = Peer(near)
-    async with open_client(stream=far, **options) as client:  # type: ignore[arg-type]
+    async with open_client(stream=far, folder=folder) as client:
         script = Script(peer, client)
         await peer.expect(GetProperties)
         await script.say(*definitions)

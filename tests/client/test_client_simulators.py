@@ -17,6 +17,7 @@ from tests.libindi.libindi_harness import IndiServer, indiserver
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.long,
     pytest.mark.libindi,
     pytest.mark.skipif(
         shutil.which("indi_simulator_ccd") is None, reason="no simulators (Debian: apt-get install indi-bin)"

@@ -187,6 +187,7 @@ class Client(Mapping[str, Device]):
                     stream = await self._dial_again()
         finally:
             self._listeners.end("the client has ended")
+            self._mirror.release_blobs()
 
     async def end(self) -> None:
         """Send what there is to be sent, and end."""

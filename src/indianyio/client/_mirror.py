@@ -117,6 +117,13 @@ class Mirror(Mapping[str, Device]):
             for vector in device._present.values():
                 vector.stale = True
 
+    def release_blobs(self) -> None:
+        """Let go of all contents; whoever has one keeps it."""
+        for vector, name in self._with_blobs:
+            if name in vector.members:
+                vector.members[name].value = None
+        self._with_blobs.clear()
+
     def forget_stale(self) -> list[Change]:
         """Delete what was not defined anew after the connection came back."""
         changes: list[Change] = []

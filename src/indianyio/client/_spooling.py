@@ -152,6 +152,8 @@ class Spooler:
         if taken is None:
             return None
         head, rest = taken
+        if not head:
+            return rest
         passed.append(head)
         attributes = _attributes(head)
         self._names = (attributes.get(b"device", b""), attributes.get(b"name", b""))
@@ -178,6 +180,8 @@ class Spooler:
         if taken is None:
             return None
         head, rest = taken
+        if not head:
+            return rest
         if head.endswith(b"/>") or _attributes(head).get(b"attached") == b"true":
             passed.append(head)
             self._place = _Place.INSIDE
@@ -187,18 +191,21 @@ class Spooler:
         return rest
 
     def _take_head(self, piece: bytes, passed: list[bytes]) -> tuple[bytes, bytes] | None:
-        """Return a start tag, once it is complete, and what is behind it."""
+        """Return a start tag, once it is complete, and what is behind it; if it is none, nothing and the rest.
+
+        What is none is passed on: what reads behind will see what it is.
+        """
         self._held += piece
-        end = _head_end(self._held)
-        if end is None and len(self._held) <= _LONGEST_HEAD:
+        end, is_whole = _head_end(self._held)
+        if not end:
             return None
         held = bytes(self._held)
         self._held.clear()
-        if not end:  # no start tag: what reads behind will see what it is
-            passed.append(held)
-            self._place = _Place.OUTSIDE
-            return None
-        return held[:end], held[end:]
+        if is_whole:
+            return held[:end], held[end:]
+        passed.append(held[:end])
+        self._place = _Place.OUTSIDE
+        return b"", held[end:]
 
     def _in_content(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
         end = piece.find(b"<")
@@ -296,8 +303,8 @@ class _Content:
         self._feed_loose(digits)
 
     def finish(self) -> None:
-        if self.file is not None and self._rest:
-            rest, self._rest = self._rest, b""
+        rest, self._rest = self._rest.translate(None, _WHITE_SPACE), b""
+        if self.file is not None and rest:
             self._feed_loose(rest + b"=" * (-len(rest) % 4))
 
     def _feed_loose(self, text: bytes) -> None:
@@ -336,17 +343,17 @@ def _attributes(head: bytes) -> dict[bytes, bytes]:
     return {one[1]: one[2][1:-1] for one in _ATTRIBUTE.finditer(head)}
 
 
-def _head_end(head: bytes | bytearray) -> int | None:
-    """Return the position behind the start tag at the beginning.
+def _head_end(head: bytes | bytearray) -> tuple[int, bool]:
+    """Return where the start tag at the beginning ends, and whether it does.
 
-    :return: ``None`` if its end is not there yet, 0 if it has none because another tag begins in it.
+    :return: 0 if its end is not there yet; ``False`` if another tag begins in it, or if it is too long.
     """
     quote = b""
-    for mark in _HEAD_MARK.finditer(head, 1):
+    for mark in _HEAD_MARK.finditer(head, 1, _LONGEST_HEAD):
         if mark[0] == b"<":
-            return 0
+            return mark.start(), False
         if mark[0] == b">" and not quote:
-            return mark.end()
+            return mark.end(), True
         if mark[0] != b">" and quote in (b"", mark[0]):
             quote = b"" if quote else mark[0]
-    return None
+    return (_LONGEST_HEAD, False) if len(head) >= _LONGEST_HEAD else (0, False)
