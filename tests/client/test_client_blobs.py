@@ -106,7 +106,7 @@ async def test_no_image_comes() -> None:
 async def test_the_server_is_lost_while_an_image_is_awaited() -> None:
     with anyio.fail_after(5), ends_with(ConnectionLostError):
         async with camera() as script, script.device.next("CCD1") as image:
-            await script.peer.send(set_blob(CONTENT)[:1_000_000])
+            await script.peer.send(set_blob(CONTENT)[:3_000_000])
             await script.peer.close()
             await image.get()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from indianyio._transports import SharedMemory
 from indianyio.client import ConnectionLostError, open_client
 from tests.client.scripted import ends_with
 from tests.libindi.libindi_harness import IndiServer, indiserver, wait_until
@@ -135,3 +136,21 @@ async def test_indiserver_comes_back(server: IndiServer, tmp_path: Path, anyio_b
                             await camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.2, timeout=20)
                             saved = await image.save(tmp_path / "after.fits", timeout=10)
                         assert saved.stat().st_size > 1_000_000
+
+
+@pytest.mark.anyio
+async def test_an_image_over_the_unix_socket_comes_as_a_descriptor(
+    server: IndiServer, tmp_path: Path, anyio_backend: str
+) -> None:
+    with anyio.fail_after(60):
+        async with open_client(unix=f"@{server.unix_name}") as indi:
+            camera = await indi.device("CCD Simulator", timeout=10)
+            async with camera.connected(timeout=10), camera.next("CCD1") as image:
+                await camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.2, timeout=20)
+                saved = await image.save(tmp_path / "image.fits", timeout=10)
+        assert image.blob is not None
+        assert isinstance(image.blob._attachment, SharedMemory)
+        content = saved.read_bytes()
+        assert content.startswith(b"SIMPLE  =")
+        assert content == image.blob.content()
+        assert len(content) == image.blob.size

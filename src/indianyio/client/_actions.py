@@ -48,6 +48,3 @@ class Actions(Protocol):
 
     async def enable_blobs(self, device: str, vector: str, policy: BLOBHandling) -> None:
         """Tell the server whether the BLOBs of a vector are wanted."""
-
-    def offer_set(self, vector: Vector[Any], values: Mapping[str, Written]) -> None:
-        """Write without waiting for anything; if that is not possible now, it is not done."""

@@ -16,7 +16,6 @@ from indianyio._vocabulary import BLOBHandling, State
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
 from indianyio.client._changes import Change
-from indianyio.client._checks import new_message, typed_values
 from indianyio.client._coming import Coming
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
@@ -298,6 +297,9 @@ class _Actions:
     async def next_blob(
         self, vector: BLOBVector, member: str | None, progress: OnProgress | None
     ) -> AsyncGenerator[Coming]:
+        # BLOBs are read with it, and it takes a while to load: now, and not while one arrives.
+        from indianyio.protocol import _xml_decoder  # noqa: F401
+
         client = self._client
         key = (vector.device, vector.name)
         coming = Coming(vector, member, self.wait_until, progress)
@@ -323,8 +325,3 @@ class _Actions:
             client._wanted_blobs[device, vector] += 1
         value = BLOBHandling.NEVER if policy is BLOBHandling.NEVER else BLOBHandling.ALSO
         await client._send(EnableBLOB(device=device, name=vector, value=value))
-
-    def offer_set(self, vector: Vector[Any], values: Mapping[str, Written]) -> None:
-        connection = self._client._connection
-        if connection is not None:
-            connection.offer(new_message(vector, typed_values(vector, values), validate=False))

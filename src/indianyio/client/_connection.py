@@ -214,6 +214,7 @@ class _HeardStream:
         return self._stream.send_now(data)
 
     async def aclose(self) -> None:
+        self._spooler = None  # a BLOB that was under way is let go with its file
         await self._stream.aclose()
 
 

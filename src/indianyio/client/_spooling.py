@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import pybase64
 
@@ -102,14 +102,6 @@ class Spooler:
         self._held = bytearray()  # what is not passed on yet
         self._head = b""
         self._content: _Content | None = None
-        self._steps: dict[_Place, Callable[[bytes, list[bytes], list[Attachment]], bytes | None]] = {
-            _Place.OUTSIDE: self._outside,
-            _Place.VECTOR_HEAD: self._in_vector_head,
-            _Place.INSIDE: self._inside,
-            _Place.HEAD: self._in_head,
-            _Place.CONTENT: self._in_content,
-            _Place.SPOOL: self._spool,
-        }
 
     def feed(self, data: bytes) -> tuple[bytes, list[Attachment]]:
         """Take the next bytes; return what is to be read instead, and the attachments that belong to it.
@@ -131,7 +123,7 @@ class Spooler:
         attachments: list[Attachment] = []
         piece: bytes | None = data
         while piece is not None:
-            piece = self._steps[self._place](piece, passed, attachments)
+            piece = self._STEPS[self._place](self, piece, passed, attachments)
         return b"".join(passed), attachments
 
     # -- the steps: each takes what is there, and returns what the next is to take, or None if it needs more -------
@@ -242,6 +234,15 @@ class Spooler:
         self._content = None
         self._place = _Place.INSIDE
         return piece[end:]
+
+    _STEPS: ClassVar[Mapping[_Place, Callable[[Spooler, bytes, list[bytes], list[Attachment]], bytes | None]]] = {
+        _Place.OUTSIDE: _outside,
+        _Place.VECTOR_HEAD: _in_vector_head,
+        _Place.INSIDE: _inside,
+        _Place.HEAD: _in_head,
+        _Place.CONTENT: _in_content,
+        _Place.SPOOL: _spool,
+    }
 
     # -- what they share -------------------------------------------------------------------------------------------
 
