@@ -181,6 +181,24 @@ async def test_the_logs_are_bounded() -> None:
         assert ("", "to all") in script.client.messages
 
 
+async def test_a_server_that_talks_without_end_is_not_remembered_without_end() -> None:
+    long = "x" * 5000
+    async with scripted(numbers("N", X=1), capacity_bytes=1 << 22) as script, script.client.watch() as slow:
+        for number in range(6000):
+            await script.peer.send(
+                f'<defNumberVector device="D{number}" name="N" state="Ok" message="{"" if number % 50 else long}">'
+                '<defNumber name="X">1</defNumber></defNumberVector>'
+                f'<message device="D{number}" message="y"/><delProperty device="D{number}"/>'
+            )
+        await script.fence()
+        assert set(script.client) == {DEVICE}
+        assert len(script.client._mirror._logs) <= 5000
+        assert len(slow._queue.waiting) <= 10_000
+        assert (await anext(slow)).kind == "defined"
+        await script.say(f'<message device="{DEVICE}" message="{long}"/>')
+        assert script.device.messages[-1][1] == "x" * 1000
+
+
 # -- mistakes ------------------------------------------------------------------------------------------------------
 
 

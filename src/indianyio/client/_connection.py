@@ -23,6 +23,9 @@ __all__ = ["Connection", "Receive"]
 
 _OUTBOX_BYTES = 8 << 20
 
+# What a client's pings are called; drivers answer the pings of others, and servers pass that on to everybody.
+_PING = "indianyio"
+
 # A server that has sent nothing for so long is asked, and has so long to answer.
 _SILENT_SECONDS = 20.0
 _ANSWER_SECONDS = 10.0
@@ -64,7 +67,7 @@ class Connection:
         self._scope = anyio.CancelScope()
         self._finishing = False
         self._reason = "it was closed at this end"
-        self._answers_pings = False
+        self._answers_pings = anyio.Event()
 
     async def run(
         self, greeting: Sequence[WireMessage], meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -78,7 +81,7 @@ class Connection:
         for message in greeting:
             self._link.offer(message)
         # Whoever answers this will be asked again when it has been silent for long. Old servers do not.
-        self._link.offer(PingRequest(uid="indianyio"))
+        self._link.offer(PingRequest(uid=_PING))
         try:
             with self._scope:
                 async with anyio.create_task_group() as tasks:
@@ -120,13 +123,13 @@ class Connection:
 
     async def _ask_when_silent(self) -> None:
         stream = self._stream
+        await self._answers_pings.wait()
         while True:
             await anyio.sleep_until(stream.heard_at + _SILENT_SECONDS)
-            if anyio.current_time() < stream.heard_at + _SILENT_SECONDS or not self._answers_pings:
-                stream.heard_at = max(stream.heard_at, anyio.current_time() - _SILENT_SECONDS / 2)
+            if anyio.current_time() < stream.heard_at + _SILENT_SECONDS:
                 continue
             asked_at = anyio.current_time()
-            self._link.offer(PingRequest(uid="indianyio"))
+            self._link.offer(PingRequest(uid=_PING))
             await anyio.sleep(_ANSWER_SECONDS)
             if stream.heard_at < asked_at:
                 await anyio.sleep(_GRACE_SECONDS)
@@ -142,7 +145,8 @@ class Connection:
         if isinstance(message, PingRequest):
             self._link.offer(PingReply(uid=message.uid))
         elif isinstance(message, PingReply):
-            self._answers_pings = True
+            if message.uid == _PING:
+                self._answers_pings.set()
         else:
             if isinstance(message, SetBLOBVector):
                 # They are its members' from now on, and closed with them.

@@ -8,9 +8,12 @@ from indianyio._vocabulary import State
 from indianyio.protocol import format_number
 from indianyio.protocol._numbers import getfloat
 
-__all__ = ["Member", "NumberMember", "number_or", "state_or"]
+__all__ = ["Member", "NumberMember", "number_or", "shortened", "state_or"]
 
 V = TypeVar("V")
+
+# How much is kept of a text for people; libindi cuts them at 254.
+_TEXT_CHARACTERS = 1000
 
 
 class Member(Generic[V]):
@@ -77,6 +80,11 @@ class NumberMember(Member[float]):
     def has_limits(self) -> bool:
         """Whether there is a range; equal limits are none."""
         return self.min < self.max
+
+
+def shortened(text: str | None) -> str:
+    """Return a text for people without the white space around it, and no longer than people read."""
+    return (text or "").strip()[:_TEXT_CHARACTERS]
 
 
 def number_or(text: str | None, otherwise: float) -> float:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from indianyio.client._actions import Actions
 from indianyio.client._changes import Change
 from indianyio.client._devices import LOG_LINES, Device
+from indianyio.client._members import shortened
 from indianyio.client._vectors import (
     AnyVector,
     BLOBVector,
@@ -51,6 +52,9 @@ MIRROR_BYTES = 64 << 20
 # What an object costs beside its texts, roughly: so that a million empty members are not free.
 _MEMBER_BYTES, _VECTOR_BYTES = 400, 1500
 
+# How many lines all logs together keep.
+_LINES = 5000
+
 # How many members keep their latest BLOB: small ones are memory, large ones a file that is open.
 _KEPT_BLOBS = 16
 
@@ -73,6 +77,7 @@ class Mirror(Mapping[str, Device]):
         limit_bytes: int = MIRROR_BYTES,
     ) -> None:
         self.messages: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
+        self._logs: deque[deque[tuple[str, str]]] = deque()
         self._actions = actions
         self._limit_bytes = limit_bytes
         self._present: dict[str, Device] = {}
@@ -203,29 +208,38 @@ class Mirror(Mapping[str, Device]):
         return Change("deleted", device.name, vector)
 
     def _say(self, message: Message) -> Change | None:
-        text = (message.message or "").strip()
+        text = shortened(message.message)
         device = None if message.device is None else self._known.get(message.device)
         if not text:
             return None
         if device is None:
-            self.messages.append((message.timestamp or "", text))
+            self._write(self.messages, message.timestamp, text)
         else:
             self._log(device, message.timestamp, text)
         return Change("message", message.device, message=text)
 
     def _log(self, device: Device, timestamp: str | None, message: str | None) -> str:
-        text = (message or "").strip()
+        text = shortened(message)
         if text:
-            device.messages.append((timestamp or "", text))
+            self._write(device.messages, timestamp, text)
         return text
+
+    def _write(self, log: deque[tuple[str, str]], timestamp: str | None, text: str) -> None:
+        """Write a line into a log; of all logs together the oldest line goes, where there are too many."""
+        log.append((shortened(timestamp), text))
+        self._logs.append(log)
+        if len(self._logs) > _LINES:
+            oldest = self._logs.popleft()
+            if len(oldest) > 1:
+                oldest.popleft()
 
     # -- the limit -------------------------------------------------------------------------------------------------
 
     def _account(self, message: DefVector) -> None:
         cost = _VECTOR_BYTES + len(message.name) + len(message.label or "") + len(message.group or "")
         for member in message.members:
-            value = getattr(member, "value", "")
-            cost += _MEMBER_BYTES + len(member.name) + len(member.label or "") + len(value)
+            texts = (member.name, member.label, getattr(member, "value", ""), getattr(member, "format", ""))
+            cost += _MEMBER_BYTES + sum(len(text or "") for text in texts)
         self._charge((message.device, message.name), cost)
 
     def _account_texts(self, vector: TextVector) -> None:

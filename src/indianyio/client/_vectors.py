@@ -16,7 +16,7 @@ import anyio
 from indianyio._vocabulary import Permission, Rule, State, Switch
 from indianyio.client._actions import Actions, Written
 from indianyio.client._blobs import Blob, blob_of
-from indianyio.client._members import Member, NumberMember, number_or, state_or
+from indianyio.client._members import Member, NumberMember, number_or, shortened, state_or
 from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
@@ -146,7 +146,7 @@ class Vector(Mapping[str, V], Generic[V]):
         self.group = message.group or ""
         self.state = message.state or State.IDLE
         self.timestamp = parse_timestamp(message.timestamp or "")
-        self.message = (message.message or "").strip()
+        self.message = shortened(message.message)
         if not isinstance(message, DefLightVector):
             self.perm = message.perm or Permission.RW
             self.timeout = number_or(message.timeout, 0.0)
@@ -161,7 +161,7 @@ class Vector(Mapping[str, V], Generic[V]):
         self.stale = False
         self.state = message.state or self.state
         self.timestamp = parse_timestamp(message.timestamp or "") or self.timestamp
-        self.message = (message.message or "").strip() or self.message
+        self.message = shortened(message.message) or self.message
         taken: list[str] = []
         for one in message.members:
             member = self.members.get(one.name)

@@ -16,6 +16,9 @@ from indianyio.exceptions import ConnectionLostError
 
 __all__ = ["Watch"]
 
+# How many vectors may have a change that waits. There are that many where a server defines and deletes without end.
+_MOST_WAITING = 10_000
+
 
 class Watch:
     """An iterator of changes; :meth:`indianyio.client.Client.watch` makes one.
@@ -88,6 +91,8 @@ class _Queue:
         else:
             key = ("vector", change.device, change.vector.name)
         before = self.waiting.get(key)
+        if before is None and len(self.waiting) >= _MOST_WAITING:
+            before = self.take()
         self.waiting[key] = change if before is None else change._replace(left_out=before.left_out + 1)
         self.filled.set()
 
