@@ -19,7 +19,7 @@ from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import NewNumberVector, PingReply, PingRequest
 from indianyio.server import IPyServer
 from indianyio.testing import Peer
-from tests.client.scripted import DEVICE, ends_with, numbers, scripted, set_numbers
+from tests.client.scripted import DEVICE, blobs, ends_with, numbers, scripted, set_numbers
 from tests.driver.gadget import Gadget
 from tests.driver.test_life import CancelAtStep
 
@@ -222,6 +222,8 @@ async def test_odd_definitions_and_updates(caplog: pytest.LogCaptureFixture) -> 
         assert dict(script.vector("N")) == {"T": " a "}
         await script.say(numbers("M", "Ok", {"X": 1}).replace(">1<", ">banana<"))
         assert script.vector("M")["X"] == 0
+        await script.say(blobs().replace('perm="ro"', 'perm="ro" timeout="30"'))
+        assert script.vector("CCD1").timeout == 30
 
 
 async def test_members_that_are_defined_no_more_are_gone() -> None:

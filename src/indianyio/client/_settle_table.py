@@ -65,6 +65,8 @@ class SettleRow(NamedTuple):
 
 # A minute of arc: more than any mount's own pointing jitter, less than any slew that is worth the name.
 _ARC_MINUTE = 1 / 60
+# What is tracked moves along the horizon, faster the higher it stands.
+_HORIZON_DEGREES = 0.25
 _COORDINATES = {"RA": Tolerance(_ARC_MINUTE / 15, 24.0), "DEC": Tolerance(_ARC_MINUTE)}
 _MOUNT_ABORT = ("TELESCOPE_ABORT_MOTION", "ABORT")
 _DOME_ABORT = ("DOME_ABORT_MOTION", "ABORT")
@@ -90,7 +92,7 @@ SETTLE_ROWS: tuple[SettleRow, ...] = (
         ok="reached",
         idle="reached",
         abort=_MOUNT_ABORT,
-        tolerances={"AZ": Tolerance(_ARC_MINUTE, 360.0), "ALT": Tolerance(_ARC_MINUTE)},
+        tolerances={"AZ": Tolerance(_HORIZON_DEGREES, 360.0), "ALT": Tolerance(_HORIZON_DEGREES)},
     ),
     # An aborted parking is Alert with both switches Off.
     SettleRow(names=("TELESCOPE_PARK",), idle="reached", abort=_MOUNT_ABORT, on_cancel="leave"),
