@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -21,7 +20,6 @@ from indianyio.server import IPyServer
 from indianyio.testing import Peer
 from tests.client.scripted import DEVICE, blobs, ends_with, numbers, scripted, set_numbers
 from tests.driver.gadget import Gadget
-from tests.driver.test_life import CancelAtStep
 
 pytestmark = pytest.mark.anyio
 
@@ -421,141 +419,3 @@ async def test_our_own_server_over_tcp(caplog: pytest.LogCaptureFixture) -> None
                 await client.device("Nobody", timeout=0.05)
             with pytest.raises(KeyError, match="no vector 'NOPE'; it has 'TEXT', 'NUMBER'"):
                 await device.set("NOPE", start_timeout=0.05, X=1)
-
-
-# -- cancelled anywhere --------------------------------------------------------------------------------------------
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def sweep(act: Callable[[MemoryStream, MemoryStream], Awaitable[None]], check: Callable[[int], None]) -> int:
-    """Cancel after step n, for every n, and check the promises; return how many steps there were."""
-    for step in range(1, 5_000):
-        near, far = memory_pair()
-        scope = trio.CancelScope()
-
-        async def main(
-            near: MemoryStream = near, far: MemoryStream = far, scope: trio.CancelScope = scope
-        ) -> float:
-            began = trio.current_time()
-            with scope:
-                await act(near, far)
-            await near.aclose()
-            return trio.current_time() - began
-
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        took = trio.run(main, clock=clock, instruments=[CancelAtStep(scope, step)])
-        assert took < 30, f"step {step}"
-        if not scope.cancelled_caught:
-            return step
-        check(step)
-    pytest.fail("it has no end")
-
-
-@pytest.mark.parametrize("anyio_backend", ["trio"])
-def test_cancelled_at_every_step(anyio_backend: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever was begun is ended: a connection is closed, an exposure aborted, an instrument disconnected."""
-    seen: list[str] = []
-
-    async def act(near: MemoryStream, far: MemoryStream) -> None:
-        seen.clear()
-        async with trio.open_nursery() as camera:
-
-            async def take() -> None:
-                with trio.CancelScope(shield=True):
-                    try:
-                        await recording(near, seen)
-                    except* ConnectionLostError:
-                        seen.append("the client has ended")
-
-            camera.start_soon(take)
-            async with open_client(stream=far) as client:
-                device = await client.device(DEVICE, timeout=5)
-                async with device.connected(timeout=5), device.next("CCD1") as image:
-                    await device.set("CCD_EXPOSURE", S=5, timeout=20)
-                    blob = await image.get(timeout=5)
-                    assert blob.content() == b"abc"
-
-    def check(step: int) -> None:
-        exposures, aborts = (
-            seen.count("newNumberVector CCD_EXPOSURE S"),
-            seen.count("newSwitchVector CCD_ABORT_EXPOSURE ABORT"),
-        )
-        finished = seen.count("done")
-        # Cancelled while it was sent, the exposure may or may not have begun; an Abort too many does no harm.
-        assert exposures - finished <= aborts <= 1, (step, seen)
-        enabled = [one for one in seen if one.startswith("enableBLOB")]
-        assert len(enabled) % 2 == 0, (step, seen)
-        # A telegram too many to disconnect does no harm.
-        connects, disconnects = (seen.count(f"newSwitchVector CONNECTION {one}CONNECT") for one in ("", "DIS"))
-        assert connects <= disconnects <= 1, (step, seen)
-
-    before = open_descriptors()
-    steps = sweep(act, check)
-    assert steps > 50
-    assert open_descriptors() == before
-
-
-async def recording(near: MemoryStream, seen: list[str]) -> None:
-    """Be the camera, and remember what is asked of it."""
-
-    class Recording(Peer):
-        async def receive(self) -> object:  # type: ignore[override]
-            message = await super().receive()
-            members = [one.name for one in getattr(message, "members", ())]
-            seen.append(" ".join([message.tag, getattr(message, "name", None) or "", *members]))
-            return message
-
-    await camera(Recording(near), near, seen)
-
-
-async def camera(peer: Peer, near: MemoryStream, seen: list[str]) -> None:
-    async with anyio.create_task_group() as tasks:
-        exposing = anyio.CancelScope()
-
-        async def expose() -> None:
-            with exposing:
-                await near.send(set_numbers("CCD_EXPOSURE", "Busy", S=5).encode())
-                await anyio.sleep(5)
-                seen.append("done")
-                await near.send(
-                    f'<setBLOBVector device="{DEVICE}" name="CCD1" state="Ok">'
-                    '<oneBLOB name="CCD1" size="3" format=".x">YWJj</oneBLOB></setBLOBVector>'.encode()
-                )
-                await near.send(set_numbers("CCD_EXPOSURE", "Ok", S=0).encode())
-
-        try:
-            await near.send(DEFINITIONS.encode())
-            while True:
-                message = await peer.receive()
-                if message.tag == "newNumberVector":
-                    tasks.start_soon(expose)
-                elif message.tag == "newSwitchVector":
-                    if message.name == "CCD_ABORT_EXPOSURE":  # type: ignore[attr-defined]
-                        exposing.cancel()
-                        await near.send(set_numbers("CCD_EXPOSURE", "Idle", S=0).encode())
-                    else:
-                        on = message.members[0].name == "CONNECT"  # type: ignore[attr-defined]
-                        await near.send(connection(on).encode())
-        finally:
-            tasks.cancel_scope.cancel()
-
-
-def connection(on: bool) -> str:
-    return (
-        f'<setSwitchVector device="{DEVICE}" name="CONNECTION" state="Ok">'
-        f'<oneSwitch name="CONNECT">{"On" if on else "Off"}</oneSwitch>'
-        f'<oneSwitch name="DISCONNECT">{"Off" if on else "On"}</oneSwitch></setSwitchVector>'
-    )
-
-
-DEFINITIONS = (
-    numbers("CCD_EXPOSURE", "Ok", S=0)
-    + f'<defSwitchVector device="{DEVICE}" name="CCD_ABORT_EXPOSURE" state="Idle" perm="rw" rule="AtMostOne">'
-    '<defSwitch name="ABORT">Off</defSwitch></defSwitchVector>'
-    f'<defSwitchVector device="{DEVICE}" name="CONNECTION" state="Idle" perm="rw" rule="OneOfMany">'
-    '<defSwitch name="CONNECT">Off</defSwitch><defSwitch name="DISCONNECT">On</defSwitch></defSwitchVector>'
-    f'<defBLOBVector device="{DEVICE}" name="CCD1" state="Idle" perm="ro"><defBLOB name="CCD1"/></defBLOBVector>'
-)
