@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md", "docs/client.md")
 GET = '<getProperties version="1.7"/>'
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 
@@ -49,9 +49,10 @@ def run_python(*arguments: str, folder: Path, text: str = "") -> str:
 def test_every_python_block_is_run_by_a_test_here() -> None:
     names = {page: sorted(python_blocks(page)) for page in PAGES}
     assert names == {
-        "README.md": ["mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
+        "README.md": ["exposures.py", "mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
         "docs/tutorial.md": ["roof.py"],
         "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
+        "docs/client.md": ["pointing.py", "watching.py"],  # in tests/client/test_client_scripts.py
     }
 
 

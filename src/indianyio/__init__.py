@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indianyio._api import *  # noqa: F403
+    from indianyio.client import open_client as open_client
     from indianyio.server import IPyServer as IPyServer
 
 __version__ = version = "0.1.0"
@@ -19,17 +20,19 @@ if not TYPE_CHECKING:
     # The names are imported when the first of them is used: a server listens long before that (``indianyio.run``),
     # and whoever connects meanwhile waits in its queue instead of being refused.
 
-    def __getattr__(name: str) -> object:
-        if name == "IPyServer":
-            # By itself: a driver on standard input and output needs no server, and does not pay for loading one.
-            from indianyio.server import IPyServer
+    # By themselves: a driver on standard input and output needs neither, and does not pay for loading them.
+    _ALONE = {"IPyServer": "indianyio.server", "open_client": "indianyio.client"}
 
-            return IPyServer
+    def __getattr__(name: str) -> object:
+        if name in _ALONE:
+            from importlib import import_module
+
+            return getattr(import_module(_ALONE[name]), name)
         if not name.startswith("_") or name == "__all__":
             from indianyio import _api
 
             names = {one: getattr(_api, one) for one in _api.__all__}
-            globals().update(names, __all__=[*names, "IPyServer", "__version__", "version"])
+            globals().update(names, __all__=[*names, *_ALONE, "__version__", "version"])
             if name in globals():
                 return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

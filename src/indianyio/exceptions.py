@@ -13,7 +13,9 @@ __all__ = [
     "INDIError",
     "LocalProtocolError",
     "NumberFormatError",
+    "OperationAbortedError",
     "ProtocolError",
+    "RefusedError",
     "RemoteProtocolError",
     "ServerFailedError",
     "UnknownDeviceError",
@@ -64,7 +66,7 @@ class _NamedLookupError(INDIError, KeyError):
 
 
 class UnknownDeviceError(_NamedLookupError):
-    """A driver has no such device.
+    """A driver, or a server, has no such device.
 
     :ivar device: the name it does not have.
     """
@@ -117,6 +119,38 @@ class WriteRefusedError(INDIError):
         self.device = device
         self.vector = vector
         self.member = member
+
+
+class RefusedError(INDIError):
+    """A driver has answered a client's write with Alert: refused, or failed half-way.
+
+    The text is the driver's own, if it gave one.
+
+    :ivar device: the device written to.
+    :ivar vector: the vector written to.
+    :ivar message: the driver's text.
+    """
+
+    def __init__(self, message: str, *, device: str, vector: str) -> None:
+        super().__init__(f"{device}.{vector}: {message}")
+        self.device = device
+        self.vector = vector
+        self.message = message
+
+
+class OperationAbortedError(INDIError):
+    """What a client asked for has begun, and was stopped before it was done.
+
+    :ivar device: the device written to.
+    :ivar vector: the vector written to.
+    :ivar message: the driver's text, or what was seen instead.
+    """
+
+    def __init__(self, message: str, *, device: str, vector: str) -> None:
+        super().__init__(f"{device}.{vector}: {message}")
+        self.device = device
+        self.vector = vector
+        self.message = message
 
 
 class DriverLoadError(INDIError):

@@ -18,10 +18,9 @@ import trio.testing
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, NewTextVector, SetTextVector
 from indianyio.server import _remotes
-from indianyio.server._connecting import dial
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._supervision import Backoff
-from indianyio.streams import MemoryStream, SocketStream, memory_pair
+from indianyio.streams import MemoryStream, SocketStream, dial, memory_pair
 from indianyio.testing import Peer
 from tests.server.programs import write
 from tests.server.watching import errors, feeding, new_hub, nothing_left, texts, until

@@ -16,10 +16,9 @@ from indianyio._rated_log import RatedLog
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import require_xml_text
-from indianyio.server._connecting import dial
 from indianyio.server._hub import Hub, Port
 from indianyio.server._supervision import Attempts, Backoff, FeederPort, run_guarded
-from indianyio.streams import ByteStream, SocketStream
+from indianyio.streams import ByteStream, SocketStream, dial
 
 __all__ = ["RemoteServer"]
 

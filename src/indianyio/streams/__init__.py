@@ -1,7 +1,14 @@
 """Byte streams that carry INDI: standard input and output, sockets, pairs in memory; and attached BLOBs."""
 
-from indianyio.streams._attachments import SharedMemory, attachments_supported, flaw_of, is_fixed
+from indianyio.streams._attachments import (
+    RefusedAttachment,
+    SharedMemory,
+    attachments_supported,
+    flaw_of,
+    is_fixed,
+)
 from indianyio.streams._base import RECEIVE_BYTES, ByteStream, Received
+from indianyio.streams._connecting import dial, dial_unix
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._memory import MemoryStream, memory_pair
 from indianyio.streams._sockets import SocketStream
@@ -12,10 +19,13 @@ __all__ = [
     "ByteStream",
     "MemoryStream",
     "Received",
+    "RefusedAttachment",
     "SharedMemory",
     "SocketStream",
     "attachments_supported",
     "describe_stdio",
+    "dial",
+    "dial_unix",
     "divert_stdio",
     "flaw_of",
     "hang_up",

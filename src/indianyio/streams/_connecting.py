@@ -1,4 +1,4 @@
-"""A TCP connection to another server, as a plain socket in a stream of ours.
+"""A connection to a server, by TCP or by a unix socket, as a stream of ours.
 
 Of the addresses that a name has, one after the other is tried, and each gets its share of the time that is left:
 the first may be one that never answers. The kernel looks after the connection: what is silent is asked for a sign
@@ -13,13 +13,16 @@ import socket
 
 import anyio
 
-from indianyio.streams import SocketStream
+from indianyio.streams._sockets import SocketStream
 
-__all__ = ["dial"]
+__all__ = ["dial", "dial_unix"]
 
 # A silent peer is asked after a minute, and again every 15 s; what it has not confirmed for 2 minutes is lost with
 # it (milliseconds; by default the kernel tries for 15 minutes). Not every system has each of these.
 _SIGNS_OF_LIFE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+
+# How long to wait before a crowded unix socket is tried again.
+_CROWDED_SECONDS = 0.05
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 
@@ -49,20 +52,43 @@ async def dial(host: str, port: int, timeout_seconds: float, *, name: str) -> So
     raise problem
 
 
-async def _connected(sock: socket.socket, address: tuple[str, int], name: str) -> SocketStream:
+async def dial_unix(path: str, timeout_seconds: float, *, name: str) -> SocketStream:
+    """Connect to a server by its unix socket.
+
+    :param path: where it is, or ``@`` (or a NUL character) and a name for an abstract one.
+    :param timeout_seconds: how long that may take.
+    :param name: what the stream is called in log lines.
+    :raises OSError: there is none, or nobody listens there.
+    """
+    address = "\0" + path[1:] if path[:1] in ("@", "\0") else path
+    with anyio.move_on_after(timeout_seconds):
+        while True:
+            try:
+                return await _connected(socket.socket(socket.AF_UNIX), address, name)
+            except BlockingIOError:
+                # So many are waiting to be accepted that there is no place; only later will there be one.
+                await anyio.sleep(_CROWDED_SECONDS)
+    raise OSError(errno.ETIMEDOUT, f"no answer within {timeout_seconds:g} s")
+
+
+async def _connected(sock: socket.socket, address: tuple[str, int] | str, name: str) -> SocketStream:
     """Return a stream over the socket when that is connected; it is closed if it cannot be."""
+    is_unix = isinstance(address, str)
     try:
         sock.setblocking(False)
         problem = sock.connect_ex(address)
+        if problem == errno.EAGAIN and is_unix:
+            raise BlockingIOError(problem, os.strerror(problem))
         if problem in _UNDER_WAY:
             await anyio.wait_writable(sock)
             problem = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if problem:
             raise OSError(problem, os.strerror(problem))
-        if sock.getsockname() == sock.getpeername():
+        if not is_unix and sock.getsockname() == sock.getpeername():
             # Nobody listens, and the kernel gave us the very port that we call: whoever tries for ever gets there.
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-        _look_after(sock)
+        if not is_unix:
+            _look_after(sock)
         return SocketStream(sock, name=name)
     except BaseException:
         sock.close()

@@ -1,0 +1,209 @@
+"""The content of a BLOB member: in memory while it is small, else in a file that nobody else can see."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from io import FileIO
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from anyio import to_thread
+
+from indianyio._model._writes import whole_number
+from indianyio.protocol import Attachment, OneBLOB
+from indianyio.streams import SharedMemory, flaw_of
+
+__all__ = ["Blob", "OnProgress", "Progress", "blob_of"]
+
+_SLICE_BYTES = 1 << 20
+
+
+class Progress(NamedTuple):
+    """How far a BLOB has come.
+
+    :ivar done: bytes received or written so far.
+    :ivar total: how many there will be; 0 if that is not known.
+    """
+
+    done: int
+    total: int
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+"""Is told how far a BLOB has come; must not wait."""
+
+
+class Blob:
+    """The content of a BLOB member, as it came.
+
+    Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
+    is only read when it is asked for. That is let go with the last reference to this object.
+
+    :ivar name: the member's name; it comes from the network, so it is never used as a path.
+    :ivar format: a file suffix with its leading dot, such as ``.fits``; ``.fits.z`` for what is compressed.
+    :ivar size: the bytes of the content when it is not compressed, as the driver says.
+    :ivar length: the bytes of the content as transported.
+    :ivar timestamp: when the driver sent it, in UTC; ``None`` if it does not say.
+    """
+
+    __slots__ = ("_attachment", "_data", "format", "length", "name", "size", "timestamp")
+
+    def __init__(
+        self,
+        name: str,
+        format: str,  # noqa: A002 - the attribute's name in INDI
+        size: int,
+        *,
+        data: bytes = b"",
+        attachment: Attachment | None = None,
+        length: int | None = None,
+        timestamp: datetime | None = None,
+    ) -> None:
+        self.name = name
+        self.format = format
+        self.size = size
+        self.length = len(data) if length is None else length
+        self.timestamp = timestamp
+        self._data = data
+        self._attachment = attachment
+
+    def __repr__(self) -> str:
+        return f"<Blob {self.name} {self.format} {self.size} bytes>"
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the content travelled as a zlib stream."""
+        return self.format.endswith(".z")
+
+    @property
+    def data(self) -> bytes:
+        """The content as transported, read now if it lies in a file.
+
+        :raises ValueError: it cannot be had; the text says why.
+        """
+        return self._data if self._attachment is None else self._attachment.read(self.length)
+
+    def content(self) -> bytes:
+        """Return the content, decompressed if need be.
+
+        :raises ValueError: it cannot be had, or is damaged.
+        """
+        return b"".join(self.slices())
+
+    def slices(self) -> Iterator[bytes]:
+        """Yield the content piece by piece, decompressed if need be, so that it never lies in memory as a whole.
+
+        :raises ValueError: it cannot be had, or is damaged.
+        """
+        return _inflated(self._transported(), self.size) if self.is_compressed else self._transported()
+
+    async def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
+        """Write the content into a file, which is complete as soon as it is there.
+
+        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
+        leaves nothing.
+
+        :param path: where; nothing that comes from the network becomes part of it.
+        :param progress: is told how far the writing is.
+        :return: the path.
+        :raises OSError: it cannot be written there.
+        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
+        """
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        file = await to_thread.run_sync(_new_file, beside)
+        try:
+            with file:
+                slices, done = self.slices(), 0
+                while written := await to_thread.run_sync(_write_slice, file, slices):
+                    done += written
+                    if progress is not None:
+                        progress(Progress(done, self.size))
+                await to_thread.run_sync(_finish, file, beside, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                beside.unlink()
+            raise
+        return target
+
+    def _transported(self) -> Iterator[bytes]:
+        attachment = self._attachment
+        if attachment is None:
+            yield self._data
+            return
+        if (flaw := flaw_of(attachment, self.length)) is not None:
+            raise ValueError(flaw)
+        if not isinstance(attachment, SharedMemory):
+            yield attachment.read(self.length)
+            return
+        for offset in range(0, self.length, _SLICE_BYTES):
+            wanted = min(_SLICE_BYTES, self.length - offset)
+            piece = os.pread(attachment.fileno(), wanted, offset)
+            if len(piece) < wanted:
+                raise ValueError(f"the content was cut to {offset + len(piece)} bytes while it was read")
+            yield piece
+
+
+def blob_of(one: OneBLOB, timestamp: datetime | None) -> Blob | None:
+    """Return the content that a member of an update carries; ``None`` where it only reports a state.
+
+    :raises ValueError: its size is no whole number.
+    """
+    size = None if one.size is None else whole_number(one.size)
+    suffix = one.format or ".bin"
+    if one.attachment is not None:
+        length = whole_number(one.size if one.len is None else one.len) if one.len or one.size else 0
+        whole = length if size is None else size
+        return Blob(one.name, suffix, whole, attachment=one.attachment, length=length, timestamp=timestamp)
+    data = bytes(one.data)
+    if not data and not size:
+        return None
+    return Blob(one.name, suffix, len(data) if size is None else size, data=data, timestamp=timestamp)
+
+
+def _inflated(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    inflater, total = zlib.decompressobj(), 0
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest and not inflater.eof:
+                part = inflater.decompress(rest, _SLICE_BYTES)
+                rest = inflater.unconsumed_tail
+                total += len(part)
+                if total > size:
+                    raise ValueError(f"a compressed BLOB holds more than the {size} bytes it announced")
+                yield part
+        while not inflater.eof and (part := inflater.flush(_SLICE_BYTES)):
+            total += len(part)
+            yield part
+    except zlib.error as error:
+        raise ValueError(f"a compressed BLOB is damaged: {error}") from None
+    if not inflater.eof or total != size:
+        raise ValueError(f"a compressed BLOB ends after {total} of {size} bytes")
+
+
+def _new_file(path: Path) -> FileIO:
+    # With the permissions that any new file gets, which a temporary one would not have.
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb", buffering=0)
+
+
+def _write_slice(file: FileIO, slices: Iterator[bytes]) -> int:
+    """Write the next slice; return its length, 0 at the end."""
+    for piece in slices:
+        if piece:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[file.write(rest) :]
+            return len(piece)
+    return 0
+
+
+def _finish(file: FileIO, beside: Path, target: Path) -> None:
+    # Its bytes before its name: after a power cut there is the old file or the new one, not an empty one.
+    os.fsync(file.fileno())
+    beside.replace(target)

@@ -1,0 +1,119 @@
+"""From what a program wants to the message that is sent.
+
+It is checked first, so that a mistake is raised where it is made. The rules are those by which drivers refuse
+(docs/protocol.md 3.2); a refusal of the driver's own can only come for what a client cannot know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from indianyio._vocabulary import Permission, Rule, Switch
+from indianyio.client._actions import Written
+from indianyio.client._members import NumberMember
+from indianyio.client._vectors import NumberVector, SwitchVector, TextVector, Vector
+from indianyio.exceptions import UnknownMemberError
+from indianyio.protocol import (
+    NewNumberVector,
+    NewSwitchVector,
+    NewTextVector,
+    NewVector,
+    OneNumber,
+    OneSwitch,
+    OneText,
+)
+from indianyio.protocol._numbers import getfloat, number_text
+from indianyio.protocol._text import require_xml_text
+
+__all__ = ["new_message", "typed_values"]
+
+
+def typed_values(vector: Vector[Any], values: Mapping[str, Written]) -> dict[str, Written]:
+    """Return the values in the types that the vector has: numbers as floats, switches as truth values.
+
+    :raises UnknownMemberError: the vector has no such member.
+    :raises TypeError: a value is of another type.
+    :raises ValueError: a text that stands for a number or a switch is neither; nobody can write the vector.
+    """
+    if not values:
+        raise ValueError(f"{_named(vector)}: name at least one member and its value")
+    for name in values:
+        if name not in vector.members:
+            raise UnknownMemberError(vector.device, vector.name, name, tuple(vector.members))
+    read = _READERS.get(vector.kind)
+    if read is None:
+        raise ValueError(f"{_named(vector)} is a {vector.kind} vector, which nobody can set")
+    return {name: read(vector, name, value) for name, value in values.items()}
+
+
+def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate: bool) -> NewVector:
+    """Return the message that writes these values.
+
+    :param values: as :func:`typed_values` returns them.
+    :param validate: whether permission, range and rule are looked at.
+    :raises ValueError: the driver would refuse it.
+    """
+    if validate and vector.perm is Permission.RO:
+        raise ValueError(f"{_named(vector)} is read-only")
+    if isinstance(vector, NumberVector):
+        if validate:
+            _check_range(vector, values)
+        numbers = (OneNumber(name=name, value=number_text(float(value))) for name, value in values.items())
+        return NewNumberVector(device=vector.device, name=vector.name, members=tuple(numbers))
+    if isinstance(vector, SwitchVector):
+        if validate:
+            _check_rule(vector, values)
+        words = ((name, Switch.ON if on else Switch.OFF) for name, on in values.items())
+        switches = tuple(OneSwitch(name=name, value=word) for name, word in words)
+        return NewSwitchVector(device=vector.device, name=vector.name, members=switches)
+    texts = (OneText(name=name, value=str(text)) for name, text in values.items())
+    return NewTextVector(device=vector.device, name=vector.name, members=tuple(texts))
+
+
+def _read_number(vector: Vector[Any], name: str, value: Written) -> float:
+    number = getfloat(value) if not isinstance(value, bool) else math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{_named(vector)}: {name} must be a finite number, not {value!r}")
+    return number
+
+
+def _read_switch(vector: Vector[Any], name: str, value: Written) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in (Switch.ON, Switch.OFF):
+        return value == Switch.ON
+    raise ValueError(f"{_named(vector)}: switch {name} must be True or False, 'On' or 'Off', not {value!r}")
+
+
+def _read_text(vector: Vector[Any], name: str, value: Written) -> str:
+    return require_xml_text(value, f"{_named(vector)}: {name}")
+
+
+_READERS: Mapping[str, Callable[[Vector[Any], str, Written], Written]] = {
+    NumberVector.kind: _read_number,
+    SwitchVector.kind: _read_switch,
+    TextVector.kind: _read_text,
+}
+
+
+def _check_range(vector: NumberVector, values: Mapping[str, Written]) -> None:
+    for name, value in values.items():
+        member = vector.members[name]
+        if isinstance(member, NumberMember) and member.has_limits and not member.min <= float(value) <= member.max:
+            raise ValueError(
+                f"{_named(vector)}: {name} must be from {member.min:g} to {member.max:g}, not {float(value):g}"
+            )
+
+
+def _check_rule(vector: SwitchVector, values: Mapping[str, Written]) -> None:
+    on = [name for name, value in values.items() if value]
+    if vector.rule is not Rule.ANY_OF_MANY and len(on) > 1:
+        raise ValueError(f"{_named(vector)}: only one switch may be On ({vector.rule}), not {', '.join(on)}")
+    if vector.rule is Rule.ONE_OF_MANY and not on:
+        raise ValueError(f"{_named(vector)}: one switch must be On ({vector.rule})")
+
+
+def _named(vector: Vector[Any]) -> str:
+    return f"{vector.device}.{vector.name}"

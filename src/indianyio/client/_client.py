@@ -1,0 +1,327 @@
+"""The client of one server: what there is, what becomes of it, and the tasks behind that."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import anyio
+
+from indianyio._vocabulary import BLOBHandling, State
+from indianyio.client._actions import Written
+from indianyio.client._blobs import OnProgress
+from indianyio.client._changes import Change
+from indianyio.client._coming import Coming
+from indianyio.client._connection import Connection
+from indianyio.client._devices import Device
+from indianyio.client._listeners import Listeners
+from indianyio.client._mirror import Mirror
+from indianyio.client._operations import Operations, Wishes
+from indianyio.client._settle_table import OnCancel
+from indianyio.client._spooling import SpoolProgress
+from indianyio.client._vectors import BLOBVector, Vector
+from indianyio.client._watch import Watch
+from indianyio.exceptions import ConnectionLostError
+from indianyio.protocol import EnableBLOB, GetProperties, WireMessage
+from indianyio.streams import ByteStream
+
+__all__ = ["Client"]
+
+logger = logging.getLogger(__name__)
+
+# How long the server may take to read the last words of a client that ends.
+_LAST_WORDS_SECONDS = 2.0
+
+# How long to wait before connecting again: first, and at the most; each wait differs a little from the one before,
+# so that the clients of an observatory do not come back in step. What is not defined again after a while is not
+# there.
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, _JITTER = 0.5, 30.0, 0.2
+_DEFINED_AGAIN_SECONDS = 10.0
+
+
+class Client(Mapping[str, Device]):
+    """The devices of a server by name; :func:`open_client` makes one.
+
+    All of it belongs to the event loop in which it was opened.
+
+    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+        timestamp.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[ByteStream]],
+        *,
+        name: str,
+        device: str | None,
+        reconnect: bool,
+        validate: bool,
+        folder: str | None,
+    ) -> None:
+        self._dial = dial
+        self._name = name
+        self._device = device
+        self._reconnect = reconnect
+        self._validate = validate
+        self._folder = folder
+        self._connection: Connection | None = None
+        self._ending = False
+        self._was_connected = False
+        self._life = anyio.CancelScope(shield=True)
+        self._wanted_blobs: Counter[tuple[str, str]] = Counter()
+        self._coming: list[Coming] = []
+        self._listeners = Listeners()
+        actions = _Actions(self)
+        self._mirror = Mirror(actions, wants_blobs=lambda device, vector: self._wanted_blobs[device, vector] > 0)
+        self._operations = Operations(self._listeners, self._send, self._present_connection, self._mirror.get)
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def __getitem__(self, device: str) -> Device:
+        return self._mirror[device]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mirror)
+
+    def __len__(self) -> int:
+        return len(self._mirror)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._name}: {', '.join(self) or 'no devices'}>"
+
+    @property
+    def messages(self) -> deque[tuple[str, str]]:
+        """The latest messages that belong to no device."""
+        return self._mirror.messages
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to the server now."""
+        return self._connection is not None
+
+    def snapshot(self) -> dict[str, object]:
+        """Return everything as plain data, ready for JSON."""
+        return {name: device.snapshot() for name, device in self.items()}
+
+    # -- waiting and watching --------------------------------------------------------------------------------------
+
+    async def device(self, name: str, timeout: float | None = None) -> Device:
+        """Wait until the server has a device of this name, and return it; at once if it has it already.
+
+        :param name: its name.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: there is none; the text says which there are instead.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        await self._listeners.wait_for(
+            lambda: name in self._mirror and self._mirror[name].is_fresh,
+            seconds=timeout,
+            what=lambda: f"no device {name!r} within {timeout:g} s; there is {', '.join(self) or 'none'}",
+        )
+        return self._mirror[name]
+
+    async def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
+        """Wait until a condition holds; return at once if it does already.
+
+        :param predicate: gets this client, after each change.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: it did not hold within that time.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        await self._listeners.wait_for(
+            lambda: predicate(self),
+            seconds=timeout,
+            what=lambda: f"the condition did not hold within {timeout:g} s; there is {self!r}",
+        )
+        return self
+
+    def watch(
+        self, device: str | None = None, vector: str | None = None, state: State | str | None = None
+    ) -> Watch:
+        """Watch what changes, from now on.
+
+        ::
+
+            async with indi.watch("Dome", "DOME_SHUTTER") as changes:
+                async for change in changes:
+                    print(change.vector)
+
+        Who is slower than the changes come gets the newest of each vector, and how many were left out.
+
+        :param device: only of this device; of all if absent.
+        :param vector: only of vectors of this name.
+        :param state: only when a vector is in this state.
+        """
+        return Watch(self._listeners, device=device, vector=vector, state=None if state is None else State(state))
+
+    # -- the tasks behind it ---------------------------------------------------------------------------------------
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Connect, and keep the mirror until :meth:`end` is called.
+
+        :param ready: called as soon as there is a connection.
+        :raises OSError: there is none.
+        :raises ConnectionLostError: it was lost, and is not to be made again.
+        :raises RemoteProtocolError: the server wants to have more kept than is possible.
+        """
+        try:
+            # Whoever is cancelled in the block may still have a telescope to stop; end() ends this.
+            with self._life:
+                stream = await self._dial()
+                while True:
+                    reason = await self._converse(stream, ready)
+                    if self._ending:
+                        return
+                    if not self._reconnect:
+                        raise ConnectionLostError(reason)
+                    stream = await self._dial_again()
+        finally:
+            self._listeners.end("the client has ended")
+            self._mirror.release_blobs()
+
+    async def end(self) -> None:
+        """Send what there is to be sent, and end."""
+        self._ending = True
+        connection = self._connection
+        if connection is not None:
+            connection.finish()
+            with anyio.move_on_after(_LAST_WORDS_SECONDS, shield=True):
+                await connection.ended.wait()
+        self._life.cancel("the client ends")
+
+    async def _converse(self, stream: ByteStream, ready: Callable[[], None]) -> str:
+        """Keep the mirror over one connection; return why it ended."""
+        connection = Connection(stream, self._receive, self._report, self._folder)
+        is_back, self._was_connected = self._was_connected, True
+        self._connection = connection
+        greeting: list[WireMessage] = [GetProperties(device=self._device)]
+        greeting += [
+            EnableBLOB(device=device, name=vector, value=BLOBHandling.ALSO)
+            for (device, vector), count in self._wanted_blobs.items()
+            if count > 0
+        ]
+        if is_back:
+            self._listeners.tell(Change("back"))
+        ready()
+        reason = "the client ends"
+        try:
+            reason = await connection.run(greeting, self._forget_what_does_not_come_back if is_back else None)
+        finally:
+            self._connection = None
+            self._lose(f"the connection to {self._name} was lost: {reason}", connection)
+        return f"the connection to {self._name} was lost: {reason}"
+
+    async def _forget_what_does_not_come_back(self) -> None:
+        """Take for deleted what a server that is back has not defined after a while."""
+        await anyio.sleep(_DEFINED_AGAIN_SECONDS)
+        for change in self._mirror.forget_stale():
+            self._listeners.tell(change)
+
+    def _lose(self, reason: str, connection: Connection) -> None:
+        self._mirror.lose()
+        if self._ending:
+            return
+        if connection.failure is not None:
+            self._listeners.end(str(connection.failure))
+            raise connection.failure
+        if self._reconnect:
+            self._listeners.tell(Change("lost", message=reason))
+        else:
+            self._listeners.end(reason)
+
+    async def _dial_again(self) -> ByteStream:
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            await anyio.sleep(delay * (1 + _JITTER * random.uniform(-1, 1)))
+            try:
+                return await self._dial()
+            except OSError as error:
+                logger.info("%s", error)
+            delay = min(2 * delay, _LONGEST_RETRY_SECONDS)
+
+    def _receive(self, message: WireMessage) -> None:
+        change = self._mirror.receive(message)
+        if change is not None:
+            self._listeners.tell(change)
+
+    def _report(self, progress: SpoolProgress) -> None:
+        for coming in self._coming:
+            coming.notice_progress(progress)
+
+    async def _send(self, message: WireMessage) -> None:
+        await self._present_connection().send(message)
+
+    def _present_connection(self) -> Connection:
+        self._listeners.require_more()
+        if self._connection is None:
+            raise ConnectionLostError(f"there is no connection to {self._name} now")
+        return self._connection
+
+
+class _Actions:
+    """What the devices and vectors of a client do with it; see :class:`indianyio.client._actions.Actions`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def set(
+        self,
+        vector: Vector[Any],
+        values: Mapping[str, Written],
+        *,
+        timeout: float | None,
+        start_timeout: float,
+        wait: bool,
+        on_cancel: OnCancel | None,
+        validate: bool | None,
+    ) -> None:
+        client = self._client
+        checked = client._validate if validate is None else validate
+        await client._operations.set(vector, values, Wishes(timeout, start_timeout, wait, on_cancel, checked))
+
+    async def wait_until(
+        self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
+    ) -> None:
+        await self._client._listeners.wait_for(predicate, seconds=timeout, what=what)
+
+    @asynccontextmanager
+    async def next_blob(
+        self, vector: BLOBVector, member: str | None, progress: OnProgress | None
+    ) -> AsyncGenerator[Coming]:
+        # BLOBs are read with it, and it takes a while to load: now, and not while one arrives.
+        from indianyio.protocol import _xml_decoder  # noqa: F401
+
+        client = self._client
+        key = (vector.device, vector.name)
+        coming = Coming(vector, member, self.wait_until, progress)
+        client._wanted_blobs[key] += 1
+        client._coming.append(coming)
+        try:
+            with client._listeners.listening(coming.notice):
+                await client._send(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.ALSO))
+                yield coming
+        finally:
+            client._coming.remove(coming)
+            client._wanted_blobs[key] -= 1
+            if not client._wanted_blobs[key]:
+                del client._wanted_blobs[key]
+                if client._connection is not None:
+                    client._connection.offer(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.NEVER))
+
+    async def enable_blobs(self, device: str, vector: str, policy: BLOBHandling) -> None:
+        client = self._client
+        if policy is BLOBHandling.NEVER:
+            client._wanted_blobs.pop((device, vector), None)
+        else:
+            client._wanted_blobs[device, vector] += 1
+        value = BLOBHandling.NEVER if policy is BLOBHandling.NEVER else BLOBHandling.ALSO
+        await client._send(EnableBLOB(device=device, name=vector, value=value))

@@ -1,0 +1,103 @@
+"""Opening a client: a block for as long as which there is a connection to a server."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from indianyio._block import at_work
+from indianyio.client._client import Client
+from indianyio.exceptions import ConnectionLostError
+from indianyio.protocol._text import require_xml_text
+from indianyio.streams import ByteStream, dial, dial_unix
+
+__all__ = ["open_client"]
+
+
+@asynccontextmanager
+async def open_client(
+    host: str = "localhost",
+    port: int = 7624,
+    *,
+    unix: str | None = None,
+    stream: ByteStream | None = None,
+    device: str | None = None,
+    reconnect: bool = False,
+    timeout: float = 10.0,
+    validate: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+) -> AsyncGenerator[Client]:
+    """Be the client of an INDI server for as long as the block lasts.
+
+    ::
+
+        async with open_client("observatory") as indi:
+            camera = await indi.device("CCD Simulator", timeout=5)
+            ...
+
+    What the block raises comes out of it as it was raised. If the server is lost, and the client does not
+    reconnect, the block is cancelled at once and one :exc:`ConnectionLostError` comes out.
+
+    When the block begins there is a connection, but the server may not have told of any device yet.
+
+    :param host: the server's name or address.
+    :param port: its TCP port.
+    :param unix: its unix socket instead: a path, or ``@`` and a name for an abstract one. BLOBs come as
+        descriptors.
+    :param stream: a connection that is there already instead; closed when the block ends.
+    :param device: the only device that is wanted; all if absent.
+    :param reconnect: whether to connect again, for ever, when the server was lost. What was known of it stays and
+        is marked as stale until it is told anew. An operation that was under way raises :exc:`ConnectionLostError`
+        all the same, and is never repeated by itself.
+    :param timeout: how long connecting may take, in seconds.
+    :param validate: whether writes are checked before they are sent, where that is not said of a single one.
+    :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
+    :raises OSError: the server cannot be reached; the text says which, and why.
+    :raises ConnectionLostError: it was lost.
+    :raises RemoteProtocolError: it defines more than a client can keep.
+    :raises ValueError: more than one way to the server is given, or no way to connect again.
+    """
+    if unix is not None and stream is not None:
+        raise ValueError("give a unix socket or a stream, not both")
+    if stream is not None and reconnect:
+        raise ValueError("a stream that is given cannot be connected again")
+    require_xml_text("all" if device is None else device, "the device")
+    name, dial_once = _way(host, port, unix, stream, timeout)
+    client = Client(
+        dial_once,
+        name=name,
+        device=device,
+        reconnect=reconnect,
+        validate=validate,
+        folder=None if folder is None else os.fspath(folder),
+    )
+    async with at_work(
+        client.serve, client.end, what="the client", failed=lambda failure: failure, outranks=ConnectionLostError
+    ):
+        yield client
+
+
+def _way(
+    host: str, port: int, unix: str | None, stream: ByteStream | None, timeout: float
+) -> tuple[str, Callable[[], Awaitable[ByteStream]]]:
+    """Return what the server is called, and what connects to it."""
+
+    async def connect() -> ByteStream:
+        try:
+            if stream is not None:
+                return stream
+            if unix is not None:
+                return await dial_unix(unix, timeout, name=name)
+            return await dial(host, port, timeout, name=name)
+        except UnicodeError as error:  # a name that is none in DNS
+            raise OSError(f"{name}: there is no such host: {error}") from error
+        except OSError as error:
+            hint = "; is an INDI server running there?" if error.errno == errno.ECONNREFUSED else ""
+            raise OSError(error.errno, f"{name}: {error.strerror or error}{hint}") from error
+
+    name = unix or (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    if stream is not None:
+        name = stream.name
+    return name, connect
