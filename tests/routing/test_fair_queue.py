@@ -231,6 +231,17 @@ def test_a_driver_that_reads_nothing_costs_what_is_counted() -> None:
     assert peak_bytes < 1.1 * 3 * SHARE_BYTES
 
 
+def test_who_is_refused_for_what_others_sent_is_told_so() -> None:
+    waiting: FairQueue[str] = FairQueue(lambda item: None, limit_bytes=1000, share_bytes=1000)
+    assert waiting.offer("flood", "image", 3000, urgent=True)
+    assert not waiting.offer("honest", "abort", 1, urgent=True)
+    assert waiting.room_for("honest", taken=False) is Room.FULL
+    assert waiting.room_for("flood", taken=False) is Room.NONE
+    assert Room.FULL.is_refusal
+    assert Room.NONE.is_refusal
+    assert not Room.LITTLE.is_refusal
+
+
 @pytest.mark.parametrize(
     ("tag", "urgent", "keyed", "by_server"),
     [

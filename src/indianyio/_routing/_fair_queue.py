@@ -59,6 +59,14 @@ class Room(Enum):
     NONE = auto()
     """The sender had used up its share; they were not taken, or not all of them."""
 
+    FULL = auto()
+    """They were not taken, and nothing of the sender waits: it is others who have used up everything."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether something was not taken."""
+        return self in (Room.NONE, Room.FULL)
+
 
 @dataclass(slots=True)
 class _Entry(Generic[ItemT]):
@@ -139,7 +147,7 @@ class FairQueue(Generic[ItemT]):
         :param taken: whether all of them were taken.
         """
         if not taken:
-            return Room.NONE
+            return Room.NONE if self.cost_of(sender) else Room.FULL
         return Room.LITTLE if self.is_behind(sender) else Room.ENOUGH
 
     def is_behind(self, sender: Hashable) -> bool:

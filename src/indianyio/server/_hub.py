@@ -261,8 +261,9 @@ class Hub:
         self._show(port, row)
         relay = PlainRelay(row, port)
         for target in targets:
-            if target.deliver(relay) is Room.NONE:
-                self._note_refused(port, target, frames[start])
+            room = target.deliver(relay)
+            if room is not None and room.is_refusal:
+                self._note_refused(port, target, frames[start], room)
         return position
 
     def tell_all(self, ports: Iterable[Port], text: str, timestamp: str | None = None) -> None:
@@ -293,8 +294,8 @@ class Hub:
                 relay = self._relay(relays, sender, frame)
                 for target in delivery.targets:
                     room = target.deliver(relay)
-                    if room is Room.NONE:
-                        self._note_refused(sender, target, frame)
+                    if room is not None and room.is_refusal:
+                        self._note_refused(sender, target, frame, room)
                         if frame.tag.startswith("new"):
                             refused.add(id(frame))
                     elif room is Room.LITTLE:
@@ -318,15 +319,19 @@ class Hub:
         if sender is not None and self.router.is_client(sender) and isinstance(target, Taker):
             self._patience_with(sender).note_slow(target)
 
-    def _note_refused(self, sender: Port | None, target: Port, frame: Frame) -> None:
+    def _note_refused(self, sender: Port | None, target: Port, frame: Frame, room: Room) -> None:
         """Tell a client that its write is not carried out, and disconnect one that goes on and on."""
         if sender is None:
             return
-        text = "%s: a %s is refused: too much of what it sent waits for %s already"
+        is_own = room is Room.NONE
+        text = f"%s: a %s is refused: too much{' of what it sent' if is_own else ''} waits for %s already"
         self._log.warning((sender.name, "refused"), text, sender.name, frame.tag, target.name)
         if not self.router.is_client(sender):
             return
-        self._answer(sender, frame, f"[ERROR] not done: too much of what you sent waits for {target.name} already")
+        whose = " of what you sent" if is_own else ""
+        self._answer(sender, frame, f"[ERROR] not done: too much{whose} waits for {target.name} already")
+        if not is_own:
+            return  # that others have filled everything up is not this one's fault
         if self._patience_with(sender).note_refusal(anyio.current_time()) and not self.router.is_server(sender):
             sender.refuse("for half a minute it has sent more than a driver takes")
 
