@@ -178,7 +178,10 @@ class Inbox:
             self._replies.refuse(vector, f"Error: too many requests wait for {called} ({vector.name}) already.")
 
     def _vector_of(self, devicename: str, name: str) -> AnyVector | None:
-        """Return the vector that a write is for, ``None`` if it may not be written; its client is told why."""
+        """Return the vector that a write is for, ``None`` if there is none; its client is told.
+
+        A write to a vector that is disabled is only logged: whoever sent it has not heard yet that it was deleted.
+        """
         device = self._driver.data.get(devicename)
         if device is None:
             return None
