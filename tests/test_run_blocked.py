@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -201,14 +202,15 @@ async def block(driver: Gadget) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("impatient")
-async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture, anyio_backend_name: str) -> None:
+async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     # A name of its own: what was named a moment ago is not named again, in another run neither.
-    async with running(Gadget(work=block, device=f"Mount on {anyio_backend_name}")):
+    device = f"Mount {uuid4()}"
+    async with running(Gadget(work=block, device=device)):
         await anyio.sleep(0.3)
     [record] = [record for record in caplog.records if record.name == _watch.__name__]
     assert record.levelname == "WARNING"
     text = record.getMessage()
-    assert text.startswith(f"driver of Mount on {anyio_backend_name}: hardware has kept the event loop")
+    assert text.startswith(f"driver of {device}: hardware has kept the event loop")
     assert f"it is at {__file__}:" in text
     assert " in block, called from " in text
 
@@ -217,9 +219,9 @@ async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture, anyio
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("waits", [0, 1])
 async def test_a_handler_that_blocks_is_named_whether_it_has_waited_or_not(
-    caplog: pytest.LogCaptureFixture, anyio_backend_name: str, waits: int
+    caplog: pytest.LogCaptureFixture, waits: int
 ) -> None:
-    device = f"Mount {waits} on {anyio_backend_name}"
+    device = f"Mount {uuid4()}"
 
     async def block_in_handler(driver: Gadget, event: NewEvent) -> None:
         for _ in range(waits):
