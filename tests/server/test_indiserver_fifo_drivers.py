@@ -88,6 +88,9 @@ def test_nothing_that_the_fifo_says_ends_the_server(tmp_path: Path, fifo: Path) 
 def test_a_fifo_may_be_replaced(tmp_path: Path, fifo: Path) -> None:
     driver = make_driver(tmp_path, "any")
     with program(tmp_path, "-f", fifo) as server:
+        # It listens before it opens the pipe, so what is said there first waits until it has.
+        say(fifo, "stop somebody\n")
+        assert says(server, "'somebody'")
         (fifo.parent / "old").unlink(missing_ok=True)
         fifo.rename(fifo.parent / "old")
         say(fifo.parent / "old", "stop nobody\n")
