@@ -4,8 +4,8 @@ A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :
 its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox. A message is one
 entry of the outbox, so nothing can come between its bytes.
 
-This is what a server's and a driver's peers have in common. What a driver needs beyond it, sends that wait for room
-and frames that are taken one by one, is in ``driver/_link.py``.
+This is what all peers have in common. Sends that wait for room, which drivers and clients need beyond it, are in
+``_link_waiting.py``, and frames that are taken one by one in ``driver/_link.py``.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ from typing import Generic
 
 import msgspec
 
-from indianyio._routing._own_frames import LONGEST_PATH, request
-from indianyio._routing._routes import DriverRecord, PeerT
+from indianyio._routing._own_frames import LONGEST_PATH, ping_reply, request
+from indianyio._routing._routes import ClientRecord, DriverRecord, PeerT, Routes
 from indianyio._routing._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame
 
-__all__ = ["Delivery", "Routed"]
+__all__ = ["Delivery", "Routed", "answer_ping"]
 
 
 class Delivery(msgspec.Struct, Generic[PeerT], frozen=True):
@@ -58,3 +58,15 @@ class Routed(msgspec.Struct, Generic[PeerT]):
         for server in servers:
             asked = server.asked if addresses_all(device) and not addresses_all(server.asked) else device
             self.send(request(asked, name, (*path, server.mark)), (server.peer,))
+
+
+def answer_ping(
+    routes: Routes[PeerT], sender: ClientRecord[PeerT] | DriverRecord[PeerT], frame: Frame
+) -> Routed[PeerT]:
+    """Answer a ping, whoever sent it: everything before it has been dealt with."""
+    reply = ping_reply(frame)
+    if reply is None:
+        return Routed(dropped="a broken pingRequest")
+    routed: Routed[PeerT] = Routed()
+    routed.send(reply, (sender.peer,))
+    return routed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from indianyio._routing._decisions import Routed
-from indianyio._routing._own_frames import passed_on, path_of, ping_reply, policy_in, remark, request, unroutable
+from indianyio._routing._decisions import Routed, answer_ping
+from indianyio._routing._own_frames import passed_on, path_of, policy_in, remark, request, unroutable
 from indianyio._routing._routes import ClientRecord, PeerT, Routes
 from indianyio._routing._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame
@@ -150,15 +150,6 @@ def _set_policy(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
     return Routed()
 
 
-def _answer_ping(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    reply = ping_reply(frame)
-    if reply is None:
-        return Routed(dropped="a broken pingRequest")
-    routed: Routed[PeerT] = Routed()
-    routed.send(reply, (client.peer,))
-    return routed
-
-
 def _pass_reply(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
     """Give it to all drivers, as indiserver does (protocol.md S22); other servers have not asked for it."""
     routed: Routed[PeerT] = Routed()
@@ -175,6 +166,6 @@ _RULES: Mapping[str, _Rule] = {
     DelProperty.tag: _speak,
     GetProperties.tag: _ask,
     EnableBLOB.tag: _set_policy,
-    PingRequest.tag: _answer_ping,
+    PingRequest.tag: answer_ping,
     PingReply.tag: _pass_reply,
 }

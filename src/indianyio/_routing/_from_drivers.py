@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from indianyio._routing._decisions import Routed
-from indianyio._routing._own_frames import blob_request, passed_on, ping_reply, policy_in, unroutable
+from indianyio._routing._decisions import Routed, answer_ping
+from indianyio._routing._own_frames import blob_request, passed_on, policy_in, unroutable
 from indianyio._routing._remote_blobs import MAX_BLOB_VECTORS
 from indianyio._routing._routes import DriverRecord, PeerKind, PeerT, Routes
 from indianyio._routing._subscriptions import addresses_all
@@ -224,15 +224,6 @@ def _set_policy(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
     return Routed()
 
 
-def _answer_ping(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    reply = ping_reply(frame)
-    if reply is None:
-        return Routed(dropped="a broken pingRequest")
-    routed: Routed[PeerT] = Routed()
-    routed.send(reply, (driver.peer,))
-    return routed
-
-
 def _pass_reply(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
     """Give a driver's answer to all clients, whatever they want (protocol.md S22, 2.7); a server's is for us."""
     routed: Routed[PeerT] = Routed()
@@ -249,6 +240,6 @@ _RULES: Mapping[str, _Rule] = {
     DelProperty.tag: _delete,
     GetProperties.tag: _snoop,
     EnableBLOB.tag: _set_policy,
-    PingRequest.tag: _answer_ping,
+    PingRequest.tag: answer_ping,
     PingReply.tag: _pass_reply,
 }
