@@ -25,6 +25,9 @@ from indianyio.protocol._patterns import LazyPattern
 __all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "attached_lengths", "blob_form", "is_stream"]
 
 _ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
+# Copied at a time, so that other threads have their turn in between.
+_COPIED_BYTES = 1 << 20
+
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
 
 
@@ -101,9 +104,9 @@ def _attached(frame: Frame, make: MakeAttachment) -> Frame:
     if not frame.attached < len(spans) <= MAX_DESCRIPTORS:
         return frame
     attachments: list[Attachment] = []
-    pieces: list[memoryview | bytes] = []
+    pieces: list[bytes] = []
     there = iter(frame.attachments)
-    view, position = memoryview(frame.data), 0
+    data, view, position = frame.data, memoryview(frame.data), 0
     with ExitStack() as made:
         for span in spans:
             if span.attached:
@@ -115,10 +118,10 @@ def _attached(frame: Frame, make: MakeAttachment) -> Frame:
             except OSError:
                 return frame
             head = _bare_head(span) + b' len="%d" attached="true">' % len(content)
-            pieces += [view[position : span.start], head]
+            pieces += [*_copied(data, position, span.start), head]
             position = span.content_end
         made.pop_all()
-    pieces.append(view[position:])
+    pieces += _copied(data, position, len(data))
     return Frame(frame.tag, b"".join(pieces), tuple(attachments), len(attachments))
 
 
@@ -140,15 +143,22 @@ def _bare_head(span: BlobSpan) -> bytes:
 
 
 def _inline(frame: Frame) -> Frame:
-    pieces: list[memoryview | bytes] = []
-    view, position = memoryview(frame.data), 0
+    # Of bytes only, no views: while it joins other objects Python lets no other thread run.
+    pieces: list[bytes] = []
+    data, position = frame.data, 0
     for span, attachment in zip(_attached_spans(frame), frame.attachments, strict=True):
-        pieces += [view[position : span.start], _bare_head(span), b">"]
-        pieces += encode_base64(attachment.read(span.attached_bytes))
+        pieces += _copied(data, position, span.start)
+        pieces += [_bare_head(span), b">", *encode_base64(attachment.read(span.attached_bytes))]
         pieces += [b"</oneBLOB>"] * span.closes_itself
         position = span.content_end
-    pieces.append(view[position:])
+    pieces += _copied(data, position, len(data))
     return Frame(frame.tag, b"".join(pieces))
+
+
+def _copied(data: bytes, start: int, end: int) -> Iterator[bytes]:
+    """Yield what is between two BLOBs; there may be another one in it, which travels as base64."""
+    for position in range(start, end, _COPIED_BYTES):
+        yield data[position : min(position + _COPIED_BYTES, end)]
 
 
 def _attached_spans(frame: Frame) -> Iterator[BlobSpan]:

@@ -1,8 +1,8 @@
 """BLOB content: base64 in and out, and the zlib stream of the ``.z`` formats (protocol.md 1.5).
 
-An image is tens of megabytes, so nothing here holds it more often than it must. Encoding goes slice by slice and
-returns the slices, never their sum. Decoding first takes the text for what most programs send, base64 without a
-line break, which needs no copy; only where that fails is white space taken out and padding put on.
+An image is tens of megabytes, so nothing here holds it more often than it must, and all goes slice by slice.
+Encoding returns the slices, never their sum. Decoding first takes the text for what most programs send, base64
+without a line break, which needs no copy; only where that fails is white space taken out and padding put on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _LINE = 72
 # Bytes encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
 _LINE_BYTES = _LINE // 4 * 3
 _SLICE_BYTES = (1 << 20) // _LINE * _LINE_BYTES
+_TEXT_SLICE_BYTES = _SLICE_BYTES // 3 * 4
 
 # Compressed bytes taken at a time, and inflated bytes made of them at a time.
 _COMPRESSED_BYTES = 64 << 10
@@ -66,33 +67,70 @@ def _flat(data: bytes | bytearray | memoryview) -> memoryview:
 def decode_base64(text: bytes | memoryview) -> bytes:
     """Decode BLOB content, wrapped or not.
 
+    Goes slice by slice, so that a worker thread that decodes an image lets the event loop have its turn in between.
+
     :param text: base64 with ASCII white space anywhere and with or without its padding.
     :raises ValueError: it is anything else; the error tells what, and where.
     """
-    flat = text if isinstance(text, bytes) else _flat(text)
+    view, content = _flat(text), BytesIO()
+    for start in range(0, len(view), _TEXT_SLICE_BYTES):
+        piece = view[start : start + _TEXT_SLICE_BYTES]
+        decoded = _decoded(piece)
+        # Where a slice has less than that in it there was padding, behind which nothing may come.
+        is_last = start + len(piece) == len(view)
+        if not decoded or (len(decoded) < _SLICE_BYTES and not is_last):
+            return _decode_loose(view, start, content)
+        content.write(decoded)
+    return content.getvalue()  # no copy, as nobody else has the buffer
+
+
+def _decoded(digits: memoryview | bytes) -> bytes:
+    """Return what unbroken base64 stands for, or nothing if it is no such."""
     try:
-        return pybase64.b64decode(flat, validate=True)
+        return pybase64.b64decode(digits, validate=True)
     except binascii.Error:
-        return _decode_loose(flat)
+        return b""
 
 
-def _decode_loose(text: bytes | memoryview) -> bytes:
-    found = _NOT_BASE64.search(text)
-    if found is not None:
-        raise ValueError(f"base64 has the byte 0x{found[0][0]:02X} at offset {found.start()}")
-    digits = bytes(text).translate(None, _WHITE_SPACE)
-    padding = b"=" * (-len(digits) % 4)
-    try:
-        return pybase64.b64decode(digits + padding, validate=True)
-    except binascii.Error:
-        raise ValueError(_padding_fault(digits)) from None
+def _decode_loose(view: memoryview, start: int, content: BytesIO) -> bytes:
+    """Decode what has white space in it, or lacks its padding.
+
+    :param start: where to go on.
+    :param content: what the text before that stands for.
+    """
+    rest, padded = b"", False
+    for position in range(start, len(view), _TEXT_SLICE_BYTES):
+        piece = bytes(view[position : position + _TEXT_SLICE_BYTES])
+        digits = rest + piece.translate(None, _WHITE_SPACE)
+        whole = len(digits) // 4 * 4
+        rest, decoded = digits[whole:], _decoded(digits[:whole])
+        if whole and (padded or not decoded):
+            raise ValueError(_fault(view))
+        padded = len(decoded) < whole // 4 * 3
+        content.write(decoded)
+    if rest:
+        last = _decoded(rest + b"=" * (-len(rest) % 4))
+        if padded or not last:
+            raise ValueError(_fault(view))
+        content.write(last)
+    return content.getvalue()
 
 
-def _padding_fault(digits: bytes) -> str:
-    padding = digits.find(b"=")
+def _fault(view: memoryview) -> str:
+    """Return what is wrong with text that is not base64."""
+    count, padding = 0, -1
+    for position in range(0, len(view), _TEXT_SLICE_BYTES):
+        piece = bytes(view[position : position + _TEXT_SLICE_BYTES])
+        found = _NOT_BASE64.search(piece)
+        if found is not None:
+            return f"base64 has the byte 0x{found[0][0]:02X} at offset {position + found.start()}"
+        digits = piece.translate(None, _WHITE_SPACE)
+        if padding < 0 <= digits.find(b"="):
+            padding = count + digits.find(b"=")
+        count += len(digits)
     if padding >= 0:
-        return f"base64 has misplaced padding after {padding} of {len(digits)} characters"
-    return f"base64 ends after {len(digits)} characters, in the middle of a byte"
+        return f"base64 has misplaced padding after {padding} of {count} characters"
+    return f"base64 ends after {count} characters, in the middle of a byte"
 
 
 def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
