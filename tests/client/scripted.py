@@ -66,7 +66,7 @@ class Script:
 
 
 @contextmanager
-def ends_with(kind: type[Exception], match: str | None = None) -> Iterator[None]:
+def ends_with(kind: type[BaseException], match: str | None = None) -> Iterator[None]:
     """Expect an error of a block that has more than one statement, as a client's has."""
     with pytest.raises(kind, match=match):
         yield
