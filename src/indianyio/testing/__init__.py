@@ -17,9 +17,31 @@ which ten minutes of exposure pass in milliseconds::
             await peer.expect(SetNumberVector, name="targetvector", state="Ok", target=18.5)
 
 The message classes are those of :mod:`indianyio.protocol`.
+
+:func:`driver_client` has the real client at the other end instead; :func:`assert_states` and
+:func:`cancel_everywhere` say what should become of its vectors. :class:`MisbehavingStream` is a bad connection;
+:func:`record` and :func:`replay` keep what passed over one.
 """
 
+from indianyio.testing._driver_client import assert_states, driver_client
+from indianyio.testing._misbehaving import MisbehavingStream
 from indianyio.testing._peer import Peer, Value, member_values
+from indianyio.testing._recordings import Piece, RecordingStream, read_recording, record, replay
 from indianyio.testing._running import running
+from indianyio.testing._sweep import cancel_everywhere
 
-__all__ = ["Peer", "Value", "member_values", "running"]
+__all__ = [
+    "MisbehavingStream",
+    "Peer",
+    "Piece",
+    "RecordingStream",
+    "Value",
+    "assert_states",
+    "cancel_everywhere",
+    "driver_client",
+    "member_values",
+    "read_recording",
+    "record",
+    "replay",
+    "running",
+]

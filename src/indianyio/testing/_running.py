@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from indianyio._block import at_work
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
-from indianyio.streams import memory_pair
+from indianyio.streams import ByteStream, memory_pair
 from indianyio.testing._peer import Peer
 
-__all__ = ["running"]
+__all__ = ["driver_at_work", "running"]
 
 
 @asynccontextmanager
@@ -33,14 +33,24 @@ async def running(
     near, far = memory_pair(names=("driver", "test"), carries_attachments=carries_attachments)
     far.cut = cut
     peer = Peer(near, answer_pings=answer_pings)
+    async with driver_at_work(driver, far, peer.close):
+        yield peer
+
+
+@asynccontextmanager
+async def driver_at_work(
+    driver: IPyDriver, stream: ByteStream, end: Callable[[], Awaitable[None]]
+) -> AsyncGenerator[None]:
+    """Run a driver on a stream for as long as the block lasts, which begins when the driver is ready.
+
+    :param end: closes the other end of the stream.
+    """
 
     async def serve(ready: Callable[[], None]) -> None:
-        await driver.asyncrun(far, task_status=_Status(ready))
+        await driver.asyncrun(stream, task_status=_Status(ready))
 
-    async with at_work(
-        serve, peer.close, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError
-    ):
-        yield peer
+    async with at_work(serve, end, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError):
+        yield
 
 
 class _Status:
