@@ -13,7 +13,7 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._text import require_xml_text
 from indianyio.streams import ByteStream, dial, dial_unix
 
-__all__ = ["open_client"]
+__all__ = ["open_client", "way_to"]
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def open_client(
     if stream is not None and reconnect:
         raise ValueError("a stream that is given cannot be connected again")
     require_xml_text("all" if device is None else device, "the device")
-    name, dial_once = _way(host, port, unix, stream, timeout)
+    name, dial_once = way_to(host, port, unix, stream, timeout)
     client = Client(
         dial_once,
         name=name,
@@ -79,7 +79,7 @@ async def open_client(
         yield client
 
 
-def _way(
+def way_to(
     host: str, port: int, unix: str | None, stream: ByteStream | None, timeout: float
 ) -> tuple[str, Callable[[], Awaitable[ByteStream]]]:
     """Return what the server is called, and what connects to it."""

@@ -1,0 +1,41 @@
+"""Write what a server tells into a file of JSON lines, until Ctrl-C.
+
+The file can be played again with indianyio replay, or with indianyio.testing.replay in a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import anyio
+
+from indianyio.client import open_client
+from indianyio.client._open import way_to
+from indianyio.commands._wire import add_server
+from indianyio.testing import record
+
+_CONNECT_SECONDS = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("file", help="where to; what is there is replaced")
+    parser.add_argument("--device", help="only of this device")
+    parser.add_argument("--seconds", type=float, help="for how long (default: until Ctrl-C)")
+    add_server(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit status."""
+    anyio.run(_record, options, backend=options.backend)
+    return 0
+
+
+async def _record(options: argparse.Namespace) -> None:
+    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS)
+    stream = await connect()
+    limit = float("inf") if options.seconds is None else options.seconds
+    with record(stream, options.file) as recorded:
+        async with open_client(stream=recorded, device=options.device):
+            with anyio.move_on_after(limit):
+                await anyio.sleep_forever()

@@ -1,0 +1,176 @@
+"""What the commands share: the server that they talk to, patterns of names, and lines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from indianyio._vocabulary import Limits
+from indianyio.client._open import way_to
+from indianyio.exceptions import ConnectionLostError
+from indianyio.protocol import (
+    Framer,
+    PingReply,
+    PingRequest,
+    Unusable,
+    WireMessage,
+    decode,
+    encode,
+)
+from indianyio.streams import ByteStream
+
+__all__ = [
+    "ATTRIBUTES",
+    "Conversation",
+    "Pattern",
+    "add_server",
+    "complain",
+    "conversation",
+    "json_line",
+    "say",
+    "server_name",
+    "shows_table",
+]
+
+_CONNECT_SECONDS = 10.0
+
+ATTRIBUTES = {
+    "_LABEL": "label",
+    "_GROUP": "group",
+    "_STATE": "state",
+    "_PERM": "perm",
+    "_TO": "timeout",
+    "_TS": "timestamp",
+}
+"""What a pattern may have in the place of a member, and the attribute that it stands for."""
+
+
+def add_server(parser: argparse.ArgumentParser, *, timeout: float | None = None) -> None:
+    """Add the options that name a server.
+
+    :param timeout: the default of ``--timeout``, in seconds; there is no such option if absent.
+    """
+    parser.add_argument("-H", "--host", default="localhost", help="the server's host (default: %(default)s)")
+    parser.add_argument("-p", "--port", type=int, default=7624, help="its port (default: %(default)s)")
+    parser.add_argument("--unix", metavar="PATH", help="its unix socket instead; @NAME for an abstract one")
+    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
+    if timeout is not None:
+        parser.add_argument(
+            *("-t", "--timeout"),
+            type=float,
+            default=timeout,
+            metavar="SECONDS",
+            help="how long to wait for the server to tell more; 0 for ever (default: %(default)s)",
+        )
+
+
+def server_name(options: argparse.Namespace) -> str:
+    """Return how a line for people names the server."""
+    return options.unix or f"{options.host}:{options.port}"
+
+
+class Conversation:
+    """Messages to and from a server, one after the other, as they are."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._framer = Framer(limits=Limits())
+        self._waiting: deque[WireMessage] = deque()
+
+    async def send(self, *messages: WireMessage) -> None:
+        """Send messages."""
+        await self._stream.send(b"".join(map(encode, messages)))
+
+    async def receive(self) -> WireMessage:
+        """Wait for the next message; pings are answered, and what cannot be read is left out.
+
+        :raises ConnectionLostError: the server has closed the connection.
+        """
+        while not self._waiting:
+            received = await self._stream.receive()
+            for attachment in received.attachments:
+                attachment.close()
+            if not received.data:
+                raise ConnectionLostError(f"{self._stream.name}: the server has closed the connection")
+            for item in self._framer.feed(received.data):
+                message = item if isinstance(item, Unusable) else decode(item)
+                if isinstance(message, PingRequest):
+                    await self.send(PingReply(uid=message.uid))
+                elif not isinstance(message, Unusable):
+                    self._waiting.append(message)
+        return self._waiting.popleft()
+
+
+@asynccontextmanager
+async def conversation(options: argparse.Namespace) -> AsyncGenerator[Conversation]:
+    """Talk to the server that the options name for as long as the block lasts.
+
+    :raises OSError: there is none.
+    """
+    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS)
+    stream = await connect()
+    try:
+        yield Conversation(stream)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await stream.aclose()
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Names of a device, a vector and a member (or ``_STATE`` and the like), each or ``*`` for any."""
+
+    device: str
+    vector: str
+    member: str
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Read ``Device.VECTOR.member``; a part that begins with ``*``, or is not there, is any.
+
+        :raises ValueError: there are too many parts, or an empty one.
+        """
+        parts = text.split(".")
+        if len(parts) > 3 or not all(parts):
+            raise ValueError(f"{text!r} is not of the form Device.VECTOR.member")
+        return cls(*("*" if part.startswith("*") else part for part in parts), *["*"] * (3 - len(parts)))
+
+    def __str__(self) -> str:
+        return f"{self.device}.{self.vector}.{self.member}"
+
+    @property
+    def is_wild(self) -> bool:
+        """Whether it may stand for more than one member."""
+        return "*" in (self.device, self.vector, self.member)
+
+    def matches(self, device: str, vector: str = "", member: str = "") -> bool:
+        """Tell whether a device, a vector of it, or a member of that is meant; an empty name is not asked."""
+        asked = zip((self.device, self.vector, self.member), (device, vector, member), strict=True)
+        return all(wanted == "*" or not name or wanted == name for wanted, name in asked)
+
+
+def say(line: str) -> None:
+    """Print a line of the answer."""
+    print(line)  # noqa: T201 - the command's answer
+
+
+def json_line(**fields: object) -> None:
+    """Print an answer as a line of JSON."""
+    say(json.dumps(fields, ensure_ascii=False))
+
+
+def complain(line: str) -> None:
+    """Print a line that is not the answer."""
+    print(line, file=sys.stderr)  # noqa: T201 - the command's own words
+
+
+def shows_table(options: argparse.Namespace) -> bool:
+    """Tell whether people read the answer, and not a program."""
+    return sys.stdout.isatty() and not options.json

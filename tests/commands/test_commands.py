@@ -1,0 +1,314 @@
+"""The command indianyio, with a server in a thread; the real one's tools are in test_commands_libindi."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indianyio.commands import main
+from indianyio.commands._wire import Pattern
+from indianyio.testing import read_recording
+from tests.sync.observatory import CAMERA, IMAGE, Observatory, observatory
+
+STATE = f"{CAMERA}.CCD_EXPOSURE._STATE"
+VALUE = f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE"
+
+
+@pytest.fixture(scope="module")
+def night() -> Iterator[Observatory]:
+    with observatory() as running:
+        yield running
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def server(request: pytest.FixtureRequest, night: Observatory) -> list[str]:
+    """Return the options that name the server."""
+    return ["-H", "127.0.0.1", "-p", str(night.port), "--backend", str(request.param)]
+
+
+class Runner:
+    """Runs a command with the options of the server; returns status, lines and errors."""
+
+    def __init__(self, server: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        self.server = server
+        self.capsys = capsys
+
+    def __call__(self, command: str, *arguments: str) -> tuple[int, list[str], str]:
+        status = main([command, *self.server, *arguments])
+        shown = self.capsys.readouterr()
+        return status, shown.out.splitlines(), shown.err
+
+
+@pytest.fixture
+def run(server: list[str], capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(server, capsys)
+
+
+def test_getting(run: Runner) -> None:
+    run("set", f"{VALUE}=0")
+    assert run("get", VALUE) == (0, [f"{VALUE}=0.0"], "")
+    assert run("get", "-1", STATE) == (0, ["Ok"], "")
+    status, lines, _ = run("get", "-t", "0.1", "*.CONNECTION")
+    assert status == 0
+    assert lines == [f"{CAMERA}.CONNECTION.CONNECT=Off", f"{CAMERA}.CONNECTION.DISCONNECT=On"]
+    status, lines, _ = run("get", "-t", "0.1")
+    assert len(lines) == 4
+    status, lines, errors = run("get", "-t", "0.1", "Camera.NOPE.X", VALUE)
+    assert (status, len(lines)) == (1, 1)
+    assert errors.startswith("No Camera.NOPE.X from 127.0.0.1:")
+
+
+def test_getting_for_machines(run: Runner) -> None:
+    run("set", f"{VALUE}=0")
+    _, lines, _ = run("get", "--json", VALUE, f"{CAMERA}.CONNECTION.CONNECT", f"{CAMERA}.CONNECTION._LABEL")
+    assert len(lines) == 3
+    found = {json.loads(line)["member"]: json.loads(line) for line in lines}
+    assert found["CCD_EXPOSURE_VALUE"] == {
+        "device": CAMERA,
+        "vector": "CCD_EXPOSURE",
+        "member": "CCD_EXPOSURE_VALUE",
+        "value": 0.0,
+        "kind": "Number",
+        "state": "Ok",
+    }
+    assert found["CONNECT"]["value"] is False
+    assert found["_LABEL"]["value"] == "Connection"
+
+
+def test_getting_an_image(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    later = threading.Timer(0.3, lambda: main(["set", *run.server, f"{VALUE}=0.01"]))
+    later.start()
+    status, _, errors = run("get", "-t", "10", f"{CAMERA}.CCD1.CCD1")
+    later.join()
+    assert status == 0, errors
+    assert (tmp_path / f"{CAMERA}.CCD1.CCD1.fits").read_bytes() == IMAGE
+
+
+def test_setting(run: Runner) -> None:
+    assert run("set", f"{VALUE}=0.01") == (0, [], "")
+    assert run("get", "-1", VALUE)[1] == ["0.01"]
+    assert run("set", f"{CAMERA}.CONNECTION.CONNECT;DISCONNECT=On;Off", f"{VALUE}=0.02") == (0, [], "")
+    assert run("get", "-1", f"{CAMERA}.CONNECTION.CONNECT")[1] == ["On"]
+    assert run("set", f"{CAMERA}.CONNECTION.DISCONNECT=On;CONNECT=Off", "--no-wait") == (0, [], "")
+    assert run("set", "-n", f"{VALUE}=0.03") == (0, [], "")
+    assert run("set", "-s", f"{CAMERA}.CONNECTION.CONNECT=Off", f"{VALUE}=0:0:36") == (0, [], "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "status", "told"),
+    [
+        (f"{VALUE}=95", 1, f"{CAMERA}.CCD_EXPOSURE: too warm for that"),
+        (f"{VALUE}=101", 1, f"{CAMERA}.CCD_EXPOSURE: .*100"),
+        (f"{VALUE}=long", 1, f"{CAMERA}.CCD_EXPOSURE: .*'long'"),
+        (f"{CAMERA}.CCD_EXPOSURE.X=1", 1, "has no member 'X'; it has 'CCD_EXPOSURE_VALUE'"),
+        (f"{CAMERA}.CCD2.X=1", 1, f"No {CAMERA}.CCD2 from 127.0.0.1:.*; there is CONNECTION, CCD_EXPOSURE"),
+        ("Mount.PARK.X=1", 1, f"No Mount.PARK from .*; there is {CAMERA}"),
+        (f"{CAMERA}.CCD1.CCD1=1", 1, "is a BLOB vector, which nobody can set"),
+        ("nonsense", 2, "'nonsense' is not of the form Device.VECTOR.member=value"),
+        ("a.b.c;d=1", 2, "More elements than values for a.b"),
+        ("a.b.c;d=1;2;3", 2, "More values than elements for a.b"),
+        ("a.b.c=1;d", 2, "'d' is not of the form member=value"),
+    ],
+)
+def test_setting_what_cannot_be(run: Runner, setting: str, status: int, told: str) -> None:
+    ended, lines, errors = run("set", "-t", "0.2", setting)
+    assert (ended, lines) == (status, [])
+    assert errors.count("\n") == 1
+    assert re.search(f"^indianyio set: .*{told}", errors), errors
+
+
+def test_a_limit(run: Runner) -> None:
+    status, _, errors = run("set", "--limit", "0.1", f"{VALUE}=60")
+    assert status == 1
+    assert errors.count("\n") == 1
+
+
+def test_evaluating(run: Runner) -> None:
+    run("set", f"{VALUE}=0.01")
+    assert run("eval", "-f", f'"{VALUE}" * 100') == (0, ["1"], "")
+    assert run("eval", "-o", f'"{STATE}" == 2') == (1, [f"{STATE}=1"], "")
+    assert run("eval", "-e", f'"{CAMERA}.CONNECTION.DISCONNECT"')[0] in (0, 1)
+    assert run("eval", "-t", "0.1", '"Camera.NOPE.X"') == (2, [], "No values seen for Camera.NOPE.X\n")
+    assert run("eval", "-t", "0.1", "-w", f'"{VALUE}" > 50')[0] == 2
+    assert run("eval", "1 +")[0] == 2
+
+
+def test_evaluating_what_comes_true(run: Runner) -> None:
+    run("set", f"{VALUE}=0.01")
+    later = threading.Timer(0.2, lambda: main(["set", *run.server, f"{VALUE}=0.02"]))
+    later.start()
+    assert run("eval", "-t", "10", "-w", "-f", f'"{VALUE}" == 0.02')[:2] == (0, ["1"])
+    later.join()
+
+
+def test_watching(run: Runner) -> None:
+    later = threading.Timer(0.2, lambda: main(["set", *run.server, f"{VALUE}=0.05"]))
+    later.start()
+    status, lines, _ = run("watch", "--seconds", "0.7", "*.CCD_EXPOSURE")
+    later.join()
+    assert status == 0
+    assert f"{STATE}=Busy" in lines
+    assert lines[-1] in (f"{STATE}=Ok", f"{VALUE}=0.05")
+    assert f"{VALUE}=0.05" in lines
+    assert all(line.startswith(f"{CAMERA}.CCD_EXPOSURE.") for line in lines)
+    _, lines, _ = run("watch", "--seconds", "0.2", "--json", CAMERA)
+    assert {json.loads(line)["name"] for line in lines} == {
+        "CONNECTION",
+        "CCD_EXPOSURE",
+        "CCD_ABORT_EXPOSURE",
+        "CCD1",
+    }
+
+
+def test_snapping(run: Runner, tmp_path: Path) -> None:
+    pattern = str(tmp_path / "m31_{number:03}{format}")
+    status, lines, errors = run("snap", CAMERA, "0.01", "--count", "2", "--save", pattern)
+    assert (status, errors) == (0, "")
+    assert lines == [str(tmp_path / f"m31_00{number}.fits") for number in (1, 2)]
+    assert all(Path(line).read_bytes() == IMAGE for line in lines)
+    assert run("get", "-1", f"{CAMERA}.CONNECTION.CONNECT")[1] == ["Off"]
+    status, _, errors = run("snap", CAMERA, "0.01", "--save", pattern)
+    assert (status, errors) == (2, f"indianyio snap: {lines[0]} exists already; --overwrite replaces it\n")
+    assert run("snap", CAMERA, "0.01", "--overwrite", "--save", str(tmp_path / "m31_001.fits"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ([CAMERA, "95", "--save", "a"], 1, f"{CAMERA}.CCD_EXPOSURE: too warm for that"),
+        (["Nobody", "1", "--save", "a", "-t", "0.1"], 1, f"no device 'Nobody' within 0.1 s; there is {CAMERA}"),
+        ([CAMERA, "1", "--save", "a", "--count", "2"], 2, "names one file for 2 images; put {number} into it"),
+        ([CAMERA, "1", "--save", "{nonsense}"], 2, "only {number}, {time} and {format} can stand there"),
+    ],
+)
+def test_snapping_what_cannot_be(run: Runner, arguments: list[str], status: int, told: str) -> None:
+    ended, _, errors = run("snap", *arguments)
+    assert ended == status
+    assert told in errors
+    assert errors.count("\n") == 1
+
+
+def test_recording_and_replaying(run: Runner, night: Observatory, tmp_path: Path) -> None:
+    file = str(tmp_path / "night.jsonl")
+    assert run("record", file, "--seconds", "0.3") == (0, [], "")
+    assert any(b"CCD_EXPOSURE" in piece.data for piece in read_recording(file))
+    command = [sys.executable, "-m", "indianyio", "replay", file, "-p", "0", "--speed", "0", "--once"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as playing:
+        try:
+            assert playing.stdout is not None
+            port = playing.stdout.readline().rpartition(":")[2].strip()
+            assert main(["get", "-H", "127.0.0.1", "-p", port, "-1", STATE]) == 0
+            assert playing.wait(timeout=20) == 0
+        finally:
+            playing.kill()
+    assert run.capsys.readouterr().out.strip() in ("Ok", "Busy", "Idle", "Alert")
+
+
+def test_a_recording_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "none.jsonl"
+    file.write_text("nonsense")
+    assert main(["replay", str(file)]) == 2
+    assert "none.jsonl, line 1" in capsys.readouterr().err
+    assert main(["replay", str(tmp_path / "absent")]) == 2
+    assert capsys.readouterr().err.endswith("absent: No such file or directory\n")
+
+
+@pytest.mark.parametrize("command", ["get", "watch", "eval", "set", "snap", "record"])
+def test_no_server(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = {
+        "eval": ['"a.b.c"'],
+        "set": ["a.b.c=1"],
+        "snap": ["a", "1", "--save", str(tmp_path / "a")],
+        "record": [str(tmp_path / "b")],
+    }
+    assert main([command, "-H", "127.0.0.1", "-p", "1", *more.get(command, [])]) == 2
+    told = f"indianyio {command}: 127.0.0.1:1: Connection refused; is an INDI server running there?\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("text", ["a.b.c.d", "", "a..b", "."])
+def test_patterns_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not of the form Device\.VECTOR\.member"):
+        Pattern.parse(text)
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["get"], ["set"], ["watch"], ["eval"], ["snap"], ["record"], ["replay"], ["run"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--help"])
+        assert ended.value.code == 0
+        assert "usage: " in capsys.readouterr().out
+    for arguments in ([], ["nonsense"], ["get", "--nonsense"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+
+
+def test_ctrl_c_and_a_closed_pipe(night: Observatory) -> None:
+    command = [sys.executable, "-m", "indianyio", "watch", "-H", "127.0.0.1", "-p", str(night.port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.communicate(timeout=20)[1] == ""
+    assert watching.returncode == 130
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "indianyio", "get", "-H", "127.0.0.1", "-p", str(night.port), "-t", "0.1"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=20, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_only_what_is_needed_is_loaded(night: Observatory) -> None:
+    program = (
+        "import sys; from indianyio.commands import main; "
+        f"main(['get', '-H', '127.0.0.1', '-p', '{night.port}', '{VALUE}']); "
+        "print(*(name for name in ('indianyio.driver', 'indianyio.server', 'rich', 'indianyio.testing', 'trio')"
+        " if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout.splitlines()[1:] == [""]
+
+
+def test_running_a_driver() -> None:
+    command = [sys.executable, "-m", "indianyio", "run", "indianyio.examples.thermostat:Thermostat"]
+    text = '<getProperties version="1.7"/>'
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=True)
+    assert 'name="targetvector"' in done.stdout
+
+
+def test_a_progress_bar_on_a_terminal(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    status, _, errors = run("snap", CAMERA, "0.3", "--save", str(tmp_path / "a.fits"))
+    assert status == 0
+    assert errors.startswith("\r1/1 [          ")
+    assert errors.endswith("\r\x1b[K")
+    assert "##" in errors
+    status, _, errors = run("snap", CAMERA, "95", "--save", str(tmp_path / "b.fits"))
+    assert status == 1
+    assert errors.endswith(f"indianyio snap: {CAMERA}.CCD_EXPOSURE: too warm for that\n")
+
+
+def test_a_table_on_a_terminal(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("set", f"{VALUE}=0")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    status, lines, _ = run("get", VALUE)
+    assert status == 0
+    assert lines[0].split() == ["Property", "Value", "State"]
+    assert lines[1].split() == [VALUE, "0.0", "Ok"]
+    monkeypatch.setitem(sys.modules, "rich.table", None)
+    assert run("get", VALUE) == (0, [f"{VALUE}=0.0"], "")
