@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._compiled import LazyPattern
 
 
 def test_a_pattern_does_what_a_compiled_one_does() -> None:

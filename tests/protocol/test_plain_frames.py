@@ -24,16 +24,14 @@ from indianyio.protocol import (
     Unusable,
     WireMessage,
     _plain,
-    _plain_frames,
     decode,
     encode,
 )
+from indianyio.protocol._decoder import canonical_message, quoted_message
+from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._plain import is_plain
-from indianyio.protocol._plain_decoder import canonical_message, quoted_message
-from indianyio.protocol._plain_frames import CONTENT_TAGS
 from indianyio.protocol._relayable import relayable
-from indianyio.protocol._xml import RefusalError
-from indianyio.protocol._xml_decoder import parsed_message
+from indianyio.protocol._xml_decoder import RefusalError, parsed_message
 from tests.protocol.test_relay import SOUP
 
 CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
@@ -222,7 +220,6 @@ def test_each_pattern_is_tried_once(
     monkeypatch: pytest.MonkeyPatch, prolog: bytes, data: bytes, plain: bool, unordered: int
 ) -> None:
     in_order, any_order = Counted(_plain.plain_element), Counted(_plain._unordered)
-    monkeypatch.setattr(_plain_frames, "plain_element", in_order)
     monkeypatch.setattr(_plain, "plain_element", in_order)
     monkeypatch.setattr(_plain, "_unordered", any_order)
     framer = Framer()

@@ -30,8 +30,8 @@ from indianyio.protocol import (
     decode,
 )
 from indianyio.protocol._decoder import parse_element
+from indianyio.protocol._lilxml import UnrepairableError, repaired
 from indianyio.protocol._relayable import relayable
-from indianyio.protocol._repair import UnrepairableError, repaired
 from tests.protocol import lilxml
 from tests.protocol.test_relay import CAPTURED, PLAIN, REWRITTEN
 

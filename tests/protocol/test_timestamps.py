@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol._timestamps import format_timestamp, parse_timestamp
+from indianyio.protocol._text import format_timestamp, parse_timestamp
 
 NOON = datetime(2024, 3, 5, 12, 0, 7, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol._blobs import inflate
 from indianyio.protocol._decoder import parse_element
 from indianyio.protocol._elements import OneBLOB
-from indianyio.protocol._timestamps import parse_timestamp
+from indianyio.protocol._text import parse_timestamp
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

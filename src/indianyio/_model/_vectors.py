@@ -26,8 +26,7 @@ from indianyio._vocabulary import Permission, State
 from indianyio.exceptions import LocalProtocolError, UnknownMemberError
 from indianyio.protocol._frames import Head
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
-from indianyio.protocol._text import brief, escape_attribute, require_xml_text
-from indianyio.protocol._timestamps import format_timestamp
+from indianyio.protocol._text import brief, escape_attribute, format_timestamp, require_xml_text
 
 __all__ = ["AnyVector", "Kind", "VectorModel"]
 

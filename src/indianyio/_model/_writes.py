@@ -17,6 +17,7 @@ from indianyio._model._number_members import NumberMember
 from indianyio._vocabulary import Permission, Rule, Switch
 from indianyio.exceptions import WriteRefusedError
 from indianyio.protocol._elements import OneBLOB, OneNumber, OneSwitch
+from indianyio.protocol._lilxml import PARTED
 from indianyio.protocol._messages import (
     NewBLOBVector,
     NewNumberVector,
@@ -25,7 +26,6 @@ from indianyio.protocol._messages import (
     NewVector,
 )
 from indianyio.protocol._numbers import parse_number
-from indianyio.protocol._repair import PARTED
 
 __all__ = [
     "WriteTarget",

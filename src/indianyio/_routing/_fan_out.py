@@ -15,7 +15,7 @@ from typing import ClassVar, TypeAlias
 from indianyio._model._outbox import Outgoing
 from indianyio.protocol import Frame
 from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, is_stream
-from indianyio.protocol._plain_frames import CONTENT_TAGS
+from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]

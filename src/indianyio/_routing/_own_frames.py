@@ -18,6 +18,7 @@ from indianyio.protocol._decoder import decode, parse_element
 from indianyio.protocol._elements import WireMessage, required_of
 from indianyio.protocol._encoder import encode
 from indianyio.protocol._frames import Frame, Unusable
+from indianyio.protocol._lilxml import attribute
 from indianyio.protocol._messages import (
     MESSAGES,
     DelProperty,
@@ -35,9 +36,7 @@ from indianyio.protocol._messages import (
     SetTextVector,
     SetVector,
 )
-from indianyio.protocol._start_tags import attribute
-from indianyio.protocol._text import brief, escape_attribute, replace_uncarried
-from indianyio.protocol._timestamps import format_timestamp
+from indianyio.protocol._text import brief, escape_attribute, format_timestamp, replace_uncarried
 
 __all__ = [
     "LONGEST_NAME",

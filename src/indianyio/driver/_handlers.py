@@ -29,7 +29,7 @@ from indianyio.protocol import (
     SetBLOBVector,
     WireMessage,
 )
-from indianyio.protocol._blob_spans import decimal
+from indianyio.protocol._blobs import decimal
 
 __all__ = ["Arrival", "DriverHooks", "Handlers", "Write"]
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from indianyio.protocol import Frame, format_timestamp, parse_timestamp
-from indianyio.protocol._start_tags import attribute
+from indianyio.protocol._lilxml import attribute
 
 __all__ = ["MessageLog"]
 

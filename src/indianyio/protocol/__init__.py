@@ -87,7 +87,7 @@ from indianyio.protocol._messages import (
     SetVector,
 )
 from indianyio.protocol._numbers import format_number, parse_number
-from indianyio.protocol._timestamps import format_timestamp, parse_timestamp
+from indianyio.protocol._text import format_timestamp, parse_timestamp
 
 __all__ = [
     "AnyMessage",
@@ -142,7 +142,7 @@ __all__ = [
 # What this package exported before its public names were chosen, and where it is. The next version leaves it out.
 _DROPPED = {
     "Base64Encoder": "_blobs",
-    "CONTENT_TAGS": "_plain_frames",
+    "CONTENT_TAGS": "_messages",
     "MEMBERS": "_messages",
     "MESSAGES": "_messages",
     "MakeAttachment": "_blob_forms",

@@ -14,13 +14,11 @@ from contextlib import ExitStack
 from typing import Protocol, TypeAlias
 
 from indianyio._vocabulary import MAX_DESCRIPTORS
-from indianyio.protocol._blob_spans import BlobSpan, blob_spans
-from indianyio.protocol._blobs import decode_base64, encode_base64
+from indianyio.protocol._blobs import BlobSpan, blob_spans, decode_base64, encode_base64
+from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import Attachment
-from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame
-from indianyio.protocol._messages import SetBLOBVector
-from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._messages import CONTENT_TAGS, SetBLOBVector
 
 __all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "attached_lengths", "blob_form", "is_stream"]
 

@@ -1,24 +1,44 @@
-"""Frames to messages, by the shortest way: ``_plain_decoder`` for plain ones, an XML parser for all others.
+"""Frames to messages, by the shortest way: without an XML parser for plain ones, with it for all others.
 
-The parser is imported when it is needed first: many a program never sees a message that is not plain.
+The parser is imported when it is needed first (see ``_xml_decoder``): many a program never sees a message that is
+not plain.
+
+In a plain message (see ``_plain``) everything is where it is expected: the attributes stand in their usual order, a
+text ends at the next ``<``, and there are no entities but five. Two forms of it are read, by functions that are
+generated for each tag from the message classes:
+
+*Canonical* is what this package and the indipy family write: attributes in double quotes with one blank before
+each, no entity, no carriage return. Its patterns prove this while they capture, so such a message need not be known
+to be plain and is looked at once: the start tag by one match, all members by one ``findall``. That there is nothing
+but members follows from their count: each must be followed by the next one or by the end, and as many must have
+been found as there are start tags.
+
+*Quoted* is every other plain message, such as libindi's with single quotes and an attribute per line. Its patterns
+only capture, so it must be known to be plain.
+
+Both give what the XML parser gives; tests compare them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, cast
 
 from indianyio._vocabulary import Limits
-from indianyio.protocol._elements import WireMessage
+from indianyio.exceptions import RemoteProtocolError
+from indianyio.protocol._compiled import LazyPattern, function_from
+from indianyio.protocol._elements import WireElement, WireMessage, attributes_of, required_of
 from indianyio.protocol._frames import Frame, Unusable
-from indianyio.protocol._messages import MESSAGES
-from indianyio.protocol._plain import is_plain_in_order
-from indianyio.protocol._plain_decoder import canonical_message, quoted_message
-from indianyio.protocol._plain_frames import CONTENT_TAGS
+from indianyio.protocol._messages import CONTENT_TAGS, MEMBERS, MESSAGES
+from indianyio.protocol._plain import Reader, captured_head, is_plain_in_order, unescape
+from indianyio.protocol._text import BLANKS, KNOWN_WORDS, WORDS, text_reader, word
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["decode", "parse_element"]
+__all__ = ["canonical_message", "canonical_reader", "decode", "parse_element", "quoted_message"]
 
 
 def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  # noqa: B008 - frozen
@@ -54,8 +74,7 @@ def _plain_message(frame: Frame, limits: Limits) -> WireMessage | None:
 
 
 def _by_parser(frame: Frame, limits: Limits) -> WireMessage | Unusable:
-    from indianyio.protocol._xml import RefusalError
-    from indianyio.protocol._xml_decoder import parsed_message
+    from indianyio.protocol._xml_decoder import RefusalError, parsed_message
 
     try:
         return parsed_message(frame, limits)
@@ -72,3 +91,228 @@ def parse_element(data: bytes) -> Element:
     from indianyio.protocol import _xml_decoder
 
     return _xml_decoder.parse_element(data)
+
+
+_BLANK = r"[ \t\r\n]*+"
+# As in ``_plain``, but without entities, and without carriage returns, which would have to become line feeds.
+_VALUE_CHARACTER = r'[^"<>&\x00-\x1F\x7F]'
+_TEXT = r"([^<&\]\x00-\x08\x0B-\x1F]*+)"
+
+# Most vectors have one to three members.
+_FIRST_MEMBERS = 3
+
+_LINE_END = LazyPattern(r"\r\n?")
+
+
+# -- canonical -------------------------------------------------------------------------------------------------
+
+
+def canonical_message(frame: Frame, limits: Limits) -> WireMessage | None:
+    """Return the message in a frame, or ``None`` if it is not canonical or has more members than allowed.
+
+    :param frame: a frame that is known to be plain, or is ASCII; not a BLOB vector.
+    """
+    text = frame.data.decode()
+    found = canonical_reader(frame.tag)(text, 0, len(text), limits.members)
+    return found[0] if found is not None and found[1] == len(text) else None
+
+
+@cache
+def canonical_reader(tag: str) -> Reader:
+    """Return the function that reads canonical messages of a tag, generated when it is needed first.
+
+    It takes a text, the index where the message begins, the index before which it must end if it has many members,
+    and how many of these it may have. It returns the message and the index behind it, or ``None`` for whatever is
+    not a whole canonical message.
+    """
+    cls = MESSAGES[tag]
+    attributes = attributes_of(cls)
+    names: dict[str, object] = {"cls": cls}
+    arguments = [f"{name}={_meaning(name, name, names)}" for name in attributes]
+    groups = [*attributes, "ended"]
+    members: list[str] = []
+    if cls in MEMBERS:
+        firsts, first_members = _first_members(MEMBERS[cls])
+        groups = [*attributes, "closed", *firsts, "ended"]
+        content = rf"{_BLANK}(?:(/>)|>{_BLANK}{first_members}(</{tag}>)?+)"
+        members = _canonical_members(cls, MEMBERS[cls], firsts, names)
+        arguments.append("members=members")
+    elif "value" in cls.__struct_fields__:
+        content = rf">{_TEXT}</{tag}>"
+        arguments.append(f"value={_text_value(cls, 'ended', names)}")
+    else:
+        content = rf"{_BLANK}(/>|></{tag}>)"
+    names["match_head"] = re.compile(_canonical_head(cls, required_of(cls)) + content).match
+    lines = (
+        "def made(text, position, stop, most):",
+        "    head = match_head(text, position)",
+        "    if head is None:",
+        "        return None",
+        f"    {', '.join(groups)}, = head.groups()",
+        "    end = head.end()",
+        *members,
+        f"    return cls({', '.join(arguments)}), end",
+    )
+    return cast("Reader", function_from(lines, names))
+
+
+def _first_members(member: type[WireElement]) -> tuple[list[str], str]:
+    """Return how the first members are captured together with the start tag: names of the groups, and a pattern.
+
+    Nearly all updates and commands have few members, and these no attribute but a name. One match for all of it
+    costs much less than a match, a search for the end, and a search for members. A member of a definition has more.
+    """
+    pattern = ""
+    groups: list[str] = []
+    if "label" in member.__struct_fields__:
+        return groups, pattern
+    for number in range(_FIRST_MEMBERS, 0, -1):
+        head = f'<{member.tag} name="({_VALUE_CHARACTER}++)">{_TEXT}</{member.tag}>{_BLANK}'
+        pattern = f"(?:{head}{pattern})?+"
+        groups[:0] = [f"name{number}", f"value{number}"]
+    return groups, pattern
+
+
+def _canonical_members(
+    cls: type[WireMessage], member: type[WireElement], firsts: list[str], names: dict[str, object]
+) -> list[str]:
+    opening, closing = f"<{member.tag} ", f"</{cls.tag}>"
+    fields, required = member.__struct_fields__, required_of(member)
+    content = rf"(?:/>|>{_TEXT}</{member.tag}>)" if "value" in fields else rf"(?:/>|></{member.tag}>)"
+    # ``findall`` has empty strings for what is absent, so an empty attribute, which is not the same, is not taken.
+    head = _canonical_head(member, fields)
+    names["member"] = member
+    names["find_members"] = re.compile(rf"{head}{content}{_BLANK}(?={opening}|\Z)").findall
+    arguments = [f"{name}={name}" if name in required else f"{name}={name} or None" for name in fields]
+    if "value" in fields:
+        arguments[-1] = f"value={_text_value(member, 'value', names)}"
+    return [
+        *_chosen_firsts(member, len(firsts) // 2, names),
+        "    if not (ended or closed):",
+        f"        close = text.find({closing!r}, end, stop)",
+        f"        if close < 0 or not (close == end or text.startswith({opening!r}, end)):",
+        "            return None",
+        "        found = find_members(text, end, close)",
+        f"        if text.count({opening!r}, end, close) != len(found):",
+        "            return None",
+        f"        members += tuple([member({', '.join(arguments)}) for {', '.join(fields)} in found])",
+        f"        end = close + {len(closing)}",
+        "    if len(members) > most:",
+        "        return None",
+    ]
+
+
+def _chosen_firsts(member: type[WireElement], most: int, names: dict[str, object]) -> list[str]:
+    """Return statements for the members that were captured together with the start tag."""
+    made = [
+        f"member(name=name{number}, value={_text_value(member, f'value{number}', names)})"
+        for number in range(1, most + 1)
+    ]
+    lines = []
+    for count in range(most, 0, -1):
+        lines += [
+            f"    {'if' if count == most else 'elif'} name{count} is not None:",
+            f"        members = ({', '.join(made[:count])},)",
+        ]
+    return [*lines, "    else:", "        members = ()"] if lines else ["    members = ()"]
+
+
+def _canonical_head(cls: type[WireElement], not_empty: tuple[str, ...]) -> str:
+    """Return the pattern of a start tag up to its end, with a group for each attribute."""
+    head = f"<{cls.tag}"
+    required = required_of(cls)
+    for name in attributes_of(cls):
+        attribute = f' {name}="({_VALUE_CHARACTER}{"++" if name in not_empty else "*+"})"'
+        head += attribute if name in required else f"(?:{attribute})?+"
+    return head
+
+
+# -- quoted ----------------------------------------------------------------------------------------------------
+
+
+def quoted_message(frame: Frame, limits: Limits) -> WireMessage:
+    """Return the message in a frame that is known to be plain.
+
+    :raises RemoteProtocolError: it has more members than these limits allow.
+    """
+    return _quoted_reader(frame.tag)(frame.data.decode(), limits.members)
+
+
+@cache
+def _quoted_reader(tag: str) -> Callable[[str, int], WireMessage]:
+    cls = MESSAGES[tag]
+    member = MEMBERS.get(cls)
+    fields = cls.__struct_fields__
+    names: dict[str, object] = {
+        "cls": cls,
+        "match_head": re.compile(captured_head(cls)).match,
+        "unescape": unescape,
+        "clean": _clean,
+    }
+    members: list[str] = []
+    if member is not None:
+        members = _quoted_members(cls, member, names)
+    lines = (
+        "def made(text, most):",
+        "    head = match_head(text)",
+        f"    {', '.join(fields)}, = head.groups()",
+        *members,
+        f"    return cls({', '.join(_quoted_arguments(cls, names))})",
+    )
+    return cast("Callable[[str, int], WireMessage]", function_from(lines, names))
+
+
+def _quoted_members(cls: type[WireMessage], member: type[WireElement], names: dict[str, object]) -> list[str]:
+    names |= {
+        "member": member,
+        "find_members": re.compile(captured_head(member)).findall,
+        "too_many": RemoteProtocolError,
+    }
+    fields = ", ".join(member.__struct_fields__)
+    arguments = ", ".join(_quoted_arguments(member, names))
+    # Members without a name exist and mean nothing (protocol.md W23).
+    return [
+        "    found = find_members(text, head.end())",
+        "    if len(found) > most:",
+        f"        raise too_many(f'more than {{most}} members in a {cls.tag}')",
+        f"    members = tuple([member({arguments}) for {fields} in found if len(name) > 2])",
+    ]
+
+
+def _quoted_arguments(cls: type[WireElement], names: dict[str, object]) -> list[str]:
+    arguments = []
+    for name in cls.__struct_fields__:
+        if name == "value":
+            arguments.append(f"value={_text_value(cls, 'clean(value)', names)}")
+        elif name == "members":
+            arguments.append("members=members")
+        else:
+            unquoted = f'({name}[1:-1] if "&" not in {name} else unescape({name}[1:-1])) if {name} else None'
+            arguments.append(f"{name}={_meaning(name, unquoted, names)}")
+    return arguments
+
+
+def _clean(raw: str | None) -> str:
+    """Return the text of an element as it was meant."""
+    text = unescape(raw) if raw and "&" in raw else raw or ""
+    return _LINE_END.sub("\n", text) if "\r" in text else text
+
+
+# -- both ------------------------------------------------------------------------------------------------------
+
+
+def _meaning(name: str, expression: str, names: dict[str, object]) -> str:
+    """Return an expression for the value of an attribute, from one for its text or ``None``."""
+    if name not in WORDS:
+        return expression
+    names |= {f"known_{name}": KNOWN_WORDS[name], f"read_{name}": WORDS[name]}
+    return f"known_{name}[got] if (got := {expression}) in known_{name} else read_{name}(got)"
+
+
+def _text_value(cls: type[WireElement], expression: str, names: dict[str, object]) -> str:
+    """Return an expression for the ``value`` of an element, from one for the text in it."""
+    read = text_reader(cls)
+    if read is word:
+        return f"{expression}.strip({BLANKS!r})"
+    names["read_text"] = read
+    return f"read_text({expression})"

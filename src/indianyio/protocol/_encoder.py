@@ -1,29 +1,43 @@
 """Messages to bytes, in one canonical form (protocol.md part 5).
 
-Nearly all messages are written by ``_plain_encoder``. Here is the careful way, for BLOBs, for texts that need
-escaping, and for whatever must not be written: value by value, so that an error names the one that is wrong. It
-makes pieces of XML from front to back; short ones are joined, while long base64 stays in the slices in which
-it was made, so that a BLOB is never held twice. Text stands directly inside its tags: libindi strips white space
-around it, other readers do not.
+Nearly all messages are *simple*: printable ASCII without the five characters for which XML has names. Then nothing
+is to be escaped, and that is looked at once for all values of a message together, by a function for each class that
+is generated from its fields (docs/decisions/0012).
+
+The careful way is for BLOBs, for texts that need escaping, and for whatever must not be written: value by value,
+so that an error names the one that is wrong. It makes pieces of XML from front to back; short ones are joined,
+while long base64 stays in the slices in which it was made, so that a BLOB is never held twice. Text stands directly
+inside its tags: libindi strips white space around it, other readers do not.
+
+Each message ends with a newline, which is written here. A frame has none; whoever sends frames ends them.
 
 A BLOB vector may also be given base64 that is ready, for content which was encoded while it was read from a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
 
 from msgspec.structs import replace
 
 from indianyio.exceptions import LocalProtocolError
-from indianyio.protocol._blob_spans import decimal
-from indianyio.protocol._blobs import encode_base64
-from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of
+from indianyio.protocol._blobs import decimal, encode_base64
+from indianyio.protocol._compiled import function_from
+from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of, required_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOBVector, SetBLOBVector
-from indianyio.protocol._plain_encoder import Writer, simple_writer
-from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_xml_text
+from indianyio.protocol._text import (
+    SIMPLE_CHARACTERS,
+    WORDS,
+    escape_attribute,
+    escape_text,
+    is_simple,
+    require_xml_text,
+)
 
 __all__ = ["encode", "encode_blob_parts", "encode_parts"]
+
+_Writer: TypeAlias = Callable[[WireMessage], bytes]
 
 _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
     cls: attributes_of(cls) for cls in (*MESSAGES.values(), *MEMBERS.values())
@@ -123,11 +137,11 @@ def _written_in_parts(message: WireMessage) -> bytes:
     return b"".join(encode_parts(message))
 
 
-class _Writers(dict[type[WireMessage], Writer]):
+class _Writers(dict[type[WireMessage], _Writer]):
     """What writes the messages of each class, made when it is needed first."""
 
-    def __missing__(self, cls: type[WireMessage]) -> Writer:
-        made = _written_in_parts if cls in _BLOB_VECTORS else simple_writer(cls, _written_carefully)
+    def __missing__(self, cls: type[WireMessage]) -> _Writer:
+        made = _written_in_parts if cls in _BLOB_VECTORS else _simple_writer(cls, _written_carefully)
         self[cls] = made
         return made
 
@@ -228,3 +242,115 @@ def _require_size(blob: OneBLOB, *, has_content: bool) -> None:
         raise LocalProtocolError(
             f"oneBLOB {blob.name!r} has the size {blob.size} and {'some' if has_content else 'no'} content"
         )
+
+
+# ---- simple messages -----------------------------------------------------------------------------------------
+
+
+def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
+    """Return the function that writes messages of a class.
+
+    :param cls: not a BLOB vector's class.
+    :param careful: what writes a message that is not simple, or says why it must not be written.
+    """
+    member = MEMBERS.get(cls)
+    sets = cls in SET_VECTORS
+    # Each field has a variable of its name; the other variables begin with an underscore.
+    lines = ["written = checked = ''"]
+    lines += _fields(cls, "_message")
+    if sets:
+        lines += ["if state is None:", "    return careful(_message)"]
+    lines += _start_statements(cls, (*required_of(cls), *["state"] * sets))
+    if member is None:
+        lines += _end_statements(cls)
+    else:
+        lines += [
+            "if members:",
+            "    written += '>\\n'",
+            "    for _one in members:",
+            "        if type(_one) is not member:",
+            "            return careful(_message)",
+            *_indented(_member(member), 8),
+            f"    written += '</{cls.tag}>\\n'",
+            "else:",
+            "    written += '/>\\n'",
+        ]
+    body = [
+        "try:",
+        *_indented(lines, 4),
+        "    special = encode(checked).translate(None, simple)",
+        # What is not a text cannot be added to one, or be encoded; neither can half a surrogate pair.
+        "except (TypeError, UnicodeEncodeError):",
+        "    return careful(_message)",
+        "return careful(_message) if special else written.encode()",
+    ]
+    names = {"member": member, "encode": str.encode, "simple": SIMPLE_CHARACTERS, "careful": careful}
+    return cast("_Writer", function_from(["def made(_message):", *_indented(body, 4)], names))
+
+
+def _member(member: type[WireElement]) -> list[str]:
+    """Return statements that write a member, with a short cut for what most members are.
+
+    In a definition most have all attributes, elsewhere none but a name.
+    """
+    required, attributes = required_of(member), attributes_of(member)
+    any_member = [*_start_statements(member, required), *_end_statements(member)]
+    optional = attributes[len(required) :]
+    if "value" not in member.__struct_fields__:
+        return [*_fields(member, "_one"), *any_member]
+    if "label" in optional:
+        usual, there = f"None not in ({', '.join(optional)},)", attributes
+    else:
+        usual, there = f"{' is '.join([*optional, 'None'])} is None", required
+    head = f"<{member.tag} " + " ".join(f'{name}="{{{name}}}"' for name in there)
+    return [
+        *_fields(member, "_one"),
+        f"if value and {usual}:",
+        f"    checked += {' + '.join(there)} + value",
+        f"    written += f'{head}>{{value}}</{member.tag}>\\n'",
+        "else:",
+        *_indented(any_member, 4),
+    ]
+
+
+def _fields(cls: type[WireElement], variable: str) -> list[str]:
+    """Return statements that put each field of what the variable holds into a variable of its name."""
+    return [f"{name} = {variable}.{name}" for name in cls.__struct_fields__]
+
+
+def _start_statements(cls: type[WireElement], always: tuple[str, ...]) -> list[str]:
+    """Return statements that write a start tag up to its end.
+
+    Texts are checked by adding them up, because only texts can be added to a text: formatting takes anything.
+
+    :param cls: the element's class.
+    :param always: the attributes that are there in any case.
+    """
+    attributes = attributes_of(cls)
+    first = [name for name in attributes if name in always]
+    lines = [f"written += f'<{cls.tag}'" + "".join(f" {_attribute(name)}" for name in first)]
+    if first:
+        lines.append(f"checked += {' + '.join(first)}")
+    for name in attributes:
+        if name not in always:
+            lines += [f"if {name} is not None:", f"    written += {_attribute(name)}", f"    checked += {name}"]
+    return lines
+
+
+def _attribute(name: str) -> str:
+    # Literals side by side are one. The words of the standard are enumerations, whose formatting is slow.
+    return f"""' {name}="' + {name} + '"'""" if name in WORDS else f"""f' {name}="{{{name}}}"'"""
+
+
+def _end_statements(cls: type[WireElement]) -> list[str]:
+    """Return statements that end the element: with its text, if it has one."""
+    if "value" not in cls.__struct_fields__:
+        return ["written += '/>\\n'"]
+    return [
+        "checked += value",
+        f"written += f'>{{value}}</{cls.tag}>\\n' if value else '/>\\n'",
+    ]
+
+
+def _indented(lines: list[str], blanks: int) -> list[str]:
+    return [" " * blanks + line for line in lines]

@@ -29,15 +29,15 @@ from typing import ClassVar
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.protocol._blob_spans import attached_count
-from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Unusable
-from indianyio.protocol._garbage import Skipped, Streak
-from indianyio.protocol._messages import MESSAGES
-from indianyio.protocol._patterns import LazyPattern
-from indianyio.protocol._plain_frames import CONTENT_TAGS, PlainFrames
-from indianyio.protocol._start_tags import REST_OF_HEAD
+from indianyio.protocol._blobs import attached_count
+from indianyio.protocol._compiled import LazyPattern
+from indianyio.protocol._decoder import canonical_reader
+from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Skipped, Streak, Unusable
+from indianyio.protocol._lilxml import REST_OF_HEAD
+from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES
+from indianyio.protocol._plain import PlainFrames
 
-__all__ = ["CONTENT_TAGS", "Framer"]
+__all__ = ["Framer"]
 
 _SPACE = rb"[ \t\r\n]"
 _TAGS = rb"(?:" + b"|".join(tag.encode() for tag in MESSAGES) + rb")(?=[ \t\r\n/>])"
@@ -121,7 +121,7 @@ class Framer:
             tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
             for tag, size in self._size_limits.items()
         }
-        self._plain = PlainFrames(limits, decoding=decoding)
+        self._plain = PlainFrames(limits, canonical_reader if decoding else None)
         self._dropped = Streak(limits)
         self._refused = Streak(limits)
         self._forget()

@@ -24,6 +24,7 @@ from indianyio.protocol._elements import (
 )
 
 __all__ = [
+    "CONTENT_TAGS",
     "MEMBERS",
     "MESSAGES",
     "SET_VECTORS",
@@ -314,3 +315,6 @@ _LONE: tuple[type[WireMessage], ...] = (GetProperties, EnableBLOB, Message, DelP
 
 MESSAGES: dict[str, type[WireMessage]] = {cls.tag: cls for cls in (*MEMBERS, *_LONE)}
 """Every tag that may stand alone on the stream, and the class of what it opens."""
+
+CONTENT_TAGS = frozenset({SetBLOBVector.tag, NewBLOBVector.tag})
+"""The messages that carry BLOBs and may be as long as these."""

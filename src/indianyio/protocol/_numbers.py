@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from indianyio.exceptions import NumberFormatError
-from indianyio.protocol._patterns import LazyPattern
+from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._text import require_xml_text
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Which bytes all readers of INDI understand alike, decided by one look at each byte.
+"""Plain messages: bytes that all readers of INDI understand alike, and how they are taken from a stream.
 
 A message is *plain* if a pattern, made from the message classes, matches the whole of it. Nothing but one element
 with its proper children does, with quoted attributes and text. No comment, CDATA section, processing instruction or
@@ -10,23 +10,36 @@ in an attribute (W5). ``xmlns`` is refused because it changes the names of all e
 
 There are two patterns for a message. The first has the declared attributes in their usual order, so that none can
 be there twice; nearly everything matches it, and it tells device and vector, too, so that the framer finds all that
-a relay needs with it. The second takes any attributes in any order, and then their names
-are compared: libindi lets the first of two with one name count (W6), other readers refuse the message.
+a relay needs with it. The second takes any attributes in any order, and then their names are compared: libindi lets
+the first of two with one name count (W6), other readers refuse the message.
 
 The patterns are possessive and their parts begin with different bytes, so no input makes them try anything twice.
+
+Nearly all messages are plain (docs/decisions/0009). Where one lies whole in what was received, a single match finds
+its end, proves that it may be handed on as it is, and tells whom it concerns; together these are most of what a
+server has to know. For a peer whose every message is to be decoded, canonical ones (see ``_decoder``) are found,
+proved and decoded in one look instead. Whatever does not match is left to the framer, which has all the time in the
+world.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
+from indianyio._vocabulary import Limits
+from indianyio.protocol._blobs import attached_count
+from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
-from indianyio.protocol._messages import MEMBERS, MESSAGES, EnableBLOB
-from indianyio.protocol._patterns import LazyPattern
-from indianyio.protocol._start_tags import attribute, encoding_of
+from indianyio.protocol._frames import Frame, Head, Unusable
+from indianyio.protocol._lilxml import attribute, encoding_of
+from indianyio.protocol._messages import CONTENT_TAGS, MEMBERS, MESSAGES, EnableBLOB, SetNumberVector
 
 __all__ = [
+    "PlainFrames",
+    "Reader",
     "captured_head",
     "is_plain",
     "is_plain_in_any_order",
@@ -189,3 +202,132 @@ def is_xml_utf8(data: bytes) -> bool:
     if data.isascii():
         return True
     return encoding_of(data) == "utf-8" and not any(absent in data for absent in _NO_CHARACTERS)
+
+
+# -- from a stream ---------------------------------------------------------------------------------------------
+
+# Canonical messages are looked for no further than this: otherwise every start tag without an end would cost a look
+# at all that follows it.
+_NEAR_BYTES = 4096
+
+# No message is shorter; what comes behind the last one is usually its line end.
+_LEAST_BYTES = len("<message/>")
+
+_NEXT_TAG = LazyPattern(rb"[ \t\r\n]*+<([A-Za-z]++)")
+_TAGS = {tag.encode(): tag for tag in MESSAGES if tag not in CONTENT_TAGS}
+
+# A peer may make up names for ever, so only this many heads are remembered, and none that is longer.
+_KEPT_HEADS = 1000
+_KEPT_BYTES = 200
+
+
+Reader: TypeAlias = Callable[[str, int, int, int], tuple[WireMessage, int] | None]
+"""Reads canonical messages of one tag, as :func:`indianyio.protocol._decoder.canonical_reader` says."""
+
+
+class PlainFrames:
+    """Makes frames of messages, and knows the plain ones.
+
+    :param limits: what a message may be. A longer one than its start tag may be is not looked at here.
+    :param reader_of: returns what decodes canonical messages of a tag; ``None`` if frames are not to be decoded.
+    """
+
+    def __init__(self, limits: Limits, reader_of: Callable[[str], Reader] | None) -> None:
+        self._reader_of = reader_of
+        self._members = limits.members
+        self._longest = min(limits.message_bytes, limits.attributes_bytes)
+        self._heads: dict[tuple[str, bytes | None, bytes | None], Head] = {}
+        self._tag = SetNumberVector.tag  # that of the last message, which is likely to be that of the next
+
+    def take(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> tuple[int, bool]:
+        """Take plain messages as long as one follows the other, with white space between them.
+
+        :param piece: bytes of the stream.
+        :param position: where a message may begin.
+        :param found: gets the frames.
+        :return: the index behind the last message taken, or ``position``; and whether the message that begins
+            there, if one does, is known not to be plain.
+        """
+        if self._reader_of is not None and piece.isascii():
+            position = self._take_canonical(self._reader_of, piece, position, found)
+        if len(piece) - position < _LEAST_BYTES:
+            return position, False
+        return self._take_plain(piece, position, found)
+
+    def _take_canonical(
+        self, reader_of: Callable[[str], Reader], piece: bytes, position: int, found: list[Frame | Unusable]
+    ) -> int:
+        text, tag = piece.decode(), self._tag
+        read = reader_of(tag)
+        while True:
+            # Nearly always it is one line end that stands between messages.
+            start = position + piece.startswith(b"\n", position)
+            near = read(text, start, start + _NEAR_BYTES, self._members)
+            if near is None:
+                tag = self._other_tag(piece, position)
+                if not tag:
+                    return position
+                read = reader_of(tag)
+                continue
+            message, end = near
+            if end - start > self._longest:
+                return position
+            found.append(Frame(tag, piece[start:end], (), 0, message, True))
+            position = end
+            if len(piece) - position < _LEAST_BYTES:
+                return position
+
+    def _take_plain(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> tuple[int, bool]:
+        tag, heads = self._tag, self._heads
+        match_at = plain_element(tag, self._members).match
+        while True:
+            match = match_at(piece, position)
+            if match is None:
+                tag = self._other_tag(piece, position)
+                if not tag:
+                    return position, True
+                match_at = plain_element(tag, self._members).match
+                continue
+            data, device, name = match.groups()
+            if len(data) > self._longest or not is_xml_utf8(data):
+                return position, len(data) <= self._longest
+            head = heads.get((tag, device, name)) or self._new_head(tag, device, name)
+            found.append(Frame(tag, data, (), 0, None, True, head))
+            position = match.end()
+            if len(piece) - position < _LEAST_BYTES:
+                return position, False
+
+    def frame(self, tag: str, data: bytes, *, refused: bool = False) -> Frame:
+        """Return the frame of a message that the framer has cut out.
+
+        :param tag: its tag.
+        :param data: its bytes.
+        :param refused: whether it is known not to be plain.
+        """
+        if tag in CONTENT_TAGS:
+            return Frame(tag, data, (), attached_count(data))
+        if refused:
+            return Frame(tag, data, plain=False)
+        if len(data) > self._longest:
+            return Frame(tag, data)
+        match = plain_element(tag, self._members).fullmatch(data) if is_xml_utf8(data) else None
+        if match is None:
+            return Frame(tag, data, plain=False)
+        return Frame(tag, data, (), 0, None, True, self._new_head(tag, match[2], match[3]))
+
+    def _other_tag(self, piece: bytes, position: int) -> str:
+        """Return the tag that comes next, unless it is the one that was tried, or none to be taken here."""
+        following = _NEXT_TAG.match(piece, position)
+        tag = _TAGS.get(following[1], "") if following else ""
+        if tag in ("", self._tag):
+            return ""
+        self._tag = tag
+        return tag
+
+    def _new_head(self, tag: str, device: bytes | None, name: bytes | None) -> Head:
+        head = (tag, quoted_value(device), quoted_value(name))
+        if len(device or b"") + len(name or b"") <= _KEPT_BYTES:
+            if len(self._heads) >= _KEPT_HEADS:
+                self._heads.clear()
+            self._heads[tag, device, name] = head
+        return head

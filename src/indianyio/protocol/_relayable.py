@@ -25,15 +25,14 @@ from msgspec.structs import replace
 
 from indianyio._vocabulary import PROTOCOL_VERSION, Limits
 from indianyio.exceptions import LocalProtocolError
-from indianyio.protocol._blob_spans import BlobSpan, blob_spans, decimal, without_contents
+from indianyio.protocol._blobs import BlobSpan, blob_spans, decimal, without_contents
 from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import OneBLOB, WireMessage
 from indianyio.protocol._encoder import encode_parts
-from indianyio.protocol._framer import CONTENT_TAGS
 from indianyio.protocol._frames import Frame, Head, Unusable
-from indianyio.protocol._messages import GetProperties, NewBLOBVector, SetBLOBVector
+from indianyio.protocol._lilxml import attribute
+from indianyio.protocol._messages import CONTENT_TAGS, GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
-from indianyio.protocol._start_tags import attribute
 
 __all__ = [
     "SURELY_SENDABLE_BYTES",

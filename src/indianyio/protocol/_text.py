@@ -1,25 +1,43 @@
-"""Names and texts: what XML and INDI can carry, and how it is escaped.
+"""Texts: which of them XML and INDI can carry, how they are escaped, and what words and timestamps mean.
 
 Escaping is a compromise between two readers. An XML parser wants ``&`` and ``<`` escaped and little else; libindi's
 own does not decode an entity that stands first in a text (protocol.md W9), and drops control characters from
 attributes (W5). So a text gets as few entities as XML allows, and white space in attributes becomes blanks before
 anybody drops it.
+
+Timestamps on the wire are UTC (protocol.md 1.4). One that carries an offset all the same is converted, and one with
+a zone that is not understood is not read at all: a moment that is hours off is worse than none.
 """
 
 from __future__ import annotations
 
-from indianyio.protocol._patterns import LazyPattern
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from indianyio._vocabulary import Permission, Rule, State
+from indianyio.protocol._compiled import LazyPattern
+from indianyio.protocol._elements import DefText, OneText, WireElement
 
 __all__ = [
+    "BLANKS",
+    "KNOWN_WORDS",
     "SIMPLE_CHARACTERS",
+    "WORDS",
     "brief",
     "escape_attribute",
     "escape_text",
+    "format_timestamp",
     "is_simple",
+    "parse_timestamp",
     "replace_uncarried",
     "require_name",
     "require_xml_text",
+    "text_reader",
+    "word",
 ]
+
+# -- writing ---------------------------------------------------------------------------------------------------
 
 # libindi keeps a message in 255 bytes, of which the last is a NUL, and cuts longer ones (protocol.md W15).
 _LONGEST_MESSAGE_BYTES = 254
@@ -140,3 +158,113 @@ def escape_attribute(text: str) -> str:
     if _SPECIAL_IN_ATTRIBUTE.search(text) is None:
         return text
     return text.translate(_ATTRIBUTE_ENTITIES)
+
+
+# -- reading ---------------------------------------------------------------------------------------------------
+
+BLANKS = " \t\r\n"
+"""What XML calls white space."""
+
+# How libindi and indiserver set a text on lines of its own (protocol.md W17, W19).
+_LAID_OUT = LazyPattern(r"[ \t]*\n")
+
+
+def _state(text: str) -> State | None:
+    # Anything that starts with Ok is Ok (protocol.md 1.2), nothing else is guessed.
+    return State.OK if text.startswith(State.OK) else _STATES.get(text)
+
+
+def _rule(text: str) -> Rule | None:
+    return _RULES.get(text)
+
+
+def _perm(text: str) -> Permission | None:
+    return next((perm for perm in Permission if text.startswith(perm)), None)
+
+
+_STATES: dict[str | None, State] = {str(state): state for state in State}
+_RULES: dict[str | None, Rule] = {str(rule): rule for rule in Rule}
+WORDS: Mapping[str, Callable[[str], object]] = {"state": _state, "perm": _perm, "rule": _rule}
+"""What the attributes mean that are words of the standard; of an unknown word, ``None``."""
+
+KNOWN_WORDS: Mapping[str, Mapping[str | None, object]] = {
+    "state": {None: None, **_STATES},
+    "perm": {None: None, **{str(perm): perm for perm in Permission}},
+    "rule": {None: None, **_RULES},
+}
+"""The same for the words themselves, and for no word at all, which is found faster."""
+
+
+def word(text: str) -> str:
+    """Return a word, or what else is written without white space around it."""
+    return text.strip(BLANKS)
+
+
+def laid_out_text(text: str) -> str:
+    """Return a text member's value: blanks belong to it, unless it stands on lines of its own."""
+    return text.strip(BLANKS) if _LAID_OUT.match(text) else text
+
+
+_READERS: Mapping[type[WireElement], Callable[[str], str]] = {DefText: laid_out_text, OneText: laid_out_text}
+
+
+def text_reader(cls: type[WireElement]) -> Callable[[str], str]:
+    """Return what makes the ``value`` of such an element from the text in it."""
+    return _READERS.get(cls, word)
+
+
+# -- timestamps ------------------------------------------------------------------------------------------------
+
+_TIMESTAMP = LazyPattern(
+    r"""
+    (?P<year> [0-9]{4} ) [-/] (?P<month> [0-9]{1,2} ) [-/] (?P<day> [0-9]{1,2} )
+    (?: T | \s+ )
+    (?P<hour> [0-9]{1,2} ) : (?P<minute> [0-9]{2} )
+    (?: : (?P<second> [0-9]{2} ) (?: [.,] (?P<fraction> [0-9]+ ) )? )?
+    \s* (?: Z | (?P<sign> [-+] ) (?P<hours> [0-9]{2} ) (?: :? (?P<minutes> [0-5][0-9] ) )? )?
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
+
+def parse_timestamp(text: str) -> datetime | None:
+    """Read a timestamp; one without a zone is UTC.
+
+    Beyond ``YYYY-MM-DDTHH:MM:SS`` a fraction of any length (cut to microseconds), ``Z``, an offset, ``/`` in the
+    date, a blank for the ``T``, missing seconds and blanks around it are understood.
+
+    :param text: any text at all.
+    :return: the moment, aware and in UTC, or ``None`` where the text cannot be read.
+    """
+    found = _TIMESTAMP.fullmatch(text.strip())
+    if found is None:
+        return None
+    names = ("year", "month", "day", "hour", "minute", "second")
+    year, month, day, hour, minute, second = (int(found[name] or 0) for name in names)
+    microsecond = int((found["fraction"] or "")[:6].ljust(6, "0"))
+    offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    try:
+        moment = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
+        return moment + offset if found["sign"] == "-" else moment - offset
+    except (ValueError, OverflowError):  # no such day or time, or an offset that leaves the years 1 to 9999
+        return None
+
+
+def format_timestamp(moment: datetime) -> str:
+    """Return a moment as the wire has it: UTC, whole seconds, no zone letter.
+
+    :param moment: aware, in any zone, or naive and then UTC; the fraction of a second is dropped.
+    :return: ``YYYY-MM-DDTHH:MM:SS``.
+    :raises TypeError: it is not a :class:`~datetime.datetime`.
+    :raises ValueError: in UTC it is outside the years 1 to 9999.
+    """
+    if not isinstance(moment, datetime):
+        raise TypeError(f"a timestamp must be a datetime, not {type(moment).__name__}")
+    if moment.tzinfo is UTC:
+        return moment.isoformat(timespec="seconds").removesuffix("+00:00")
+    # Not astimezone(): it would take a naive moment for local time.
+    offset = moment.utcoffset() or timedelta(0)
+    try:
+        return (moment.replace(tzinfo=None) - offset).isoformat(timespec="seconds")
+    except OverflowError:
+        raise ValueError(f"{moment} is outside the years 1 to 9999 in UTC") from None

@@ -22,7 +22,7 @@ from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
 from indianyio.protocol._blob_forms import attached_bytes, attached_lengths
-from indianyio.protocol._plain_frames import CONTENT_TAGS
+from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._relayable import is_relayable_as_it_is, relayable
 from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker

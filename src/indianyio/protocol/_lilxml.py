@@ -1,41 +1,143 @@
-"""What libindi's reader takes and an XML parser refuses, turned into XML that means the same.
+"""Elements read as libindi's reader, "lilxml", reads them, where an XML parser is too slow or too strict.
 
-indiserver hands on whatever its reader ("lilxml") can read, and that is more than XML: serial rubbish in a firmware
-text, ``sensor 2 < sensor 1`` in a message. Such a message is no accident of the wire, and dropping it loses a value
-that everybody else would see. So when the strict way has failed, the element is read here once more by lilxml's
-rules and written as XML, which the strict parser then reads like any other: nothing reaches a program that the
-parser has not passed. Where XML has a meaning that counts, also where lilxml has another one (a numeric reference,
-a CDATA section, a comment with a ``>`` in it). The table is in docs/protocol.md, the reasons in
-docs/decisions/0013-what-lilxml-reads-is-repaired.md.
+*Start tags as bytes* tell who is addressed without parsing XML. The answers are those of an XML parser for
+well-formed input, and for what is repaired those that it gets then: a message must not be counted with other
+descriptors, or sent another way, than it is read in the end. That is why both stand in one module, and their
+patterns must agree. For the rest, which the decoder refuses anyway, something harmless is said. Attributes are read
+one after the other from the front, so that nothing inside a quoted value is mistaken for one.
 
-Every step consumes what it has looked at, so no bytes take long.
+*Repair* turns what lilxml takes and an XML parser refuses into XML that means the same. indiserver hands on
+whatever lilxml can read, and that is more than XML: serial rubbish in a firmware text, ``sensor 2 < sensor 1`` in a
+message. Such a message is no accident of the wire, and dropping it loses a value that everybody else would see. So
+when the strict way has failed, the element is read here once more by lilxml's rules and written as XML, which the
+strict parser then reads like any other: nothing reaches a program that the parser has not passed. Where XML has a
+meaning, it counts, even where lilxml has another one (a numeric reference, a CDATA section, a comment with a ``>``
+in it). The table is in docs/protocol.md, the reasons are in docs/decisions/0013-what-lilxml-reads-is-repaired.md.
+
+All patterns are possessive and every step of the repair consumes what it has looked at, so no bytes take long.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 
+from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import DefText, OneText
-from indianyio.protocol._patterns import LazyPattern
-from indianyio.protocol._start_tags import encoding_of, is_xml_character, without_declarations
 
-__all__ = ["PARTED", "UnrepairableError", "repaired"]
+__all__ = [
+    "PARTED",
+    "REST_OF_HEAD",
+    "UnrepairableError",
+    "attribute",
+    "encoding_of",
+    "repaired",
+]
 
-# isspace() of C: unlike XML it has vertical tab and form feed.
-_BLANK = r"[ \t\n\r\x0B\x0C]*+"
+# -- what both have in common ----------------------------------------------------------------------------------
+
+# lilxml takes more for white space than XML does, needs none between two attributes, passes over declarations, and
+# minds neither a second "=" nor none, as long as something parts the name from the value.
 _BLANKS = " \t\n\r\x0b\x0c"
-_NAME = r"[A-Za-z_:][A-Za-z0-9_:.\-]*+"
-
-_START = LazyPattern(rf"<{_BLANK}({_NAME})")
-_END = LazyPattern(r"</([^<>]*+)>")
 _GAP = r"(?:[ \t\n\r\x0B\x0C]++|<[!?][^>]*+>)*+"
-# lilxml minds neither a second "=" nor none, as long as something parts the name from the value.
 _EQUALS = r"(?:[ \t\n\r\x0B\x0C=]++|<[!?][^>]*+>)++"
-_ATTRIBUTE = LazyPattern(rf"""{_GAP}({_NAME}){_EQUALS}(?:"([^"]*+)"|'([^']*+)')""")
+_QUOTED = r"""(?:"([^"]*+)"|'([^']*+)')"""
+_DECLARATION = LazyPattern(r"<[!?][^>]*+>")
+
+_XML_CHARACTERS = LazyPattern(r"[\t\n\r -\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
+_HIGHEST_CODE_POINT = 0x10FFFF
+# What is no character to XML: left out of attributes and of texts for people when a message is repaired.
+_NO_CHARACTER = r"[\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]"
+
+_SLICE_BYTES = 1 << 20
+
+
+def _without_declarations(value: str) -> str:
+    """Return an attribute without what lilxml passes over in it, a comment for instance (protocol.md W2)."""
+    # What is behind the last ">" would be searched to its end for each "<!".
+    end = value.rfind(">") + 1
+    return _DECLARATION.sub("", value[:end]) + value[end:] if "<" in value else value
+
+
+def _is_xml_character(code_point: int) -> bool:
+    """Return whether XML has a character of this number."""
+    return code_point <= _HIGHEST_CODE_POINT and _XML_CHARACTERS.match(chr(code_point)) is not None
+
+
+def encoding_of(data: bytes) -> str:
+    """Return how the bytes of one element are to be read (protocol.md W12).
+
+    :param data: the whole element: its parts are all read alike.
+    :return: ``"utf-8"`` if that is possible, else ``"latin-1"``, which always is.
+    """
+    if data.isascii():
+        return "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        # In slices, because as text an element may take four times its bytes.
+        for start in range(0, len(data), _SLICE_BYTES):
+            decoder.decode(data[start : start + _SLICE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+# -- start tags as bytes ---------------------------------------------------------------------------------------
+
+REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
+"""A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
+
+_ATTRIBUTE_BYTES = LazyPattern(
+    (_GAP + r"""([^ \t\r\n\x0B\x0C=<>"'/]++)""" + _EQUALS + _QUOTED).encode(),
+)
+_REFERENCE = LazyPattern(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_REFERENCE_BASES = {2: 10, 3: 16}
+
+# XML readers give a blank for every line end and tab that stands in an attribute.
+_LINE_END = LazyPattern(rb"\r\n|[\t\r\n]")
+_NO_CHARACTERS = LazyPattern(_NO_CHARACTER)
+
+
+def attribute(data: bytes, position: int, name: bytes) -> str | None:
+    """Return an attribute of the start tag whose attributes begin at ``position``.
+
+    :param data: the element.
+    :param position: the index behind the tag's name.
+    :param name: the attribute looked for; of several with this name the first counts (protocol.md W6).
+    :return: its value with entities and line ends resolved, or ``None`` if it is not there.
+    """
+    while match := _ATTRIBUTE_BYTES.match(data, position):
+        if match[1] == name:
+            return _value(data, match[2] if match[3] is None else match[3])
+        position = match.end()
+    return None
+
+
+def _value(data: bytes, raw: bytes) -> str:
+    text = _LINE_END.sub(b" ", raw).decode("ascii" if raw.isascii() else encoding_of(data))
+    text = _NO_CHARACTERS.sub("", _without_declarations(text))
+    return _REFERENCE.sub(_referenced, text) if "&" in text else text
+
+
+def _referenced(match: re.Match[str]) -> str:
+    if match[1]:
+        return _NAMED[match[1]]
+    kind = match.lastindex or 0
+    code_point = int(match[kind], _REFERENCE_BASES[kind])
+    return chr(code_point) if _is_xml_character(code_point) else match[0]
+
+
+# -- repair ----------------------------------------------------------------------------------------------------
+
+_NAME = r"[A-Za-z_:][A-Za-z0-9_:.\-]*+"
+_START = LazyPattern(rf"<[{_BLANKS}]*+({_NAME})")
+_END = LazyPattern(r"</([^<>]*+)>")
+_ATTRIBUTE = LazyPattern(rf"{_GAP}({_NAME}){_EQUALS}{_QUOTED}")
 _HEAD_END = LazyPattern(rf"{_GAP}(/?>)")
 
-_NO_CHARACTER = r"[\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]"
 _SPECIAL = LazyPattern(
     rf"&(?:(?:amp|lt|gt|quot|apos|#([0-9]{{1,7}})|#x([0-9A-Fa-f]{{1,6}}));)?|[<>\"]|{_NO_CHARACTER}"
 )
@@ -118,7 +220,7 @@ class _Reader:
             # Names of elements are what they are (W3); a namespace that was declared would change them.
             if name != "xmlns" and not name.startswith("xmlns:"):
                 value = found[2] if found[3] is None else found[3]
-                values.setdefault(_plain_name(name), _escaped(without_declarations(value), ""))
+                values.setdefault(_plain_name(name), _escaped(_without_declarations(value), ""))
 
     def _end_tag(self, found: re.Match[str]) -> None:
         tag = self._open.pop()
@@ -184,7 +286,7 @@ def _escaped(text: str, parting: str) -> str:
         if first != "&":
             return _ESCAPED.get(first, parting)
         kind = found.lastindex
-        if found[0] == "&" or (kind and not is_xml_character(int(found[kind], _BASES[kind]))):
+        if found[0] == "&" or (kind and not _is_xml_character(int(found[kind], _BASES[kind]))):
             return "&amp;" + found[0][1:]
         return found[0]
 
