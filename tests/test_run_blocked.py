@@ -14,7 +14,7 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from indianyio.driver import NewEvent, _watch
+from indianyio.driver import NewEvent, _guard
 from indianyio.protocol import SetNumberVector
 from indianyio.testing import running
 from tests.driver.gadget import Gadget, new_number
@@ -190,7 +190,7 @@ LOOK_SECONDS = 0.05
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_watch, "LOOK_SECONDS", LOOK_SECONDS)
+    monkeypatch.setattr(_guard, "LOOK_SECONDS", LOOK_SECONDS)
 
 
 async def block(driver: Gadget) -> None:
@@ -207,7 +207,7 @@ async def test_what_blocks_is_named_once(caplog: pytest.LogCaptureFixture) -> No
     device = f"Mount {uuid4()}"
     async with running(Gadget(work=block, device=device)):
         await anyio.sleep(0.3)
-    [record] = [record for record in caplog.records if record.name == _watch.__name__]
+    [record] = [record for record in caplog.records if record.name == _guard.__name__]
     assert record.levelname == "WARNING"
     text = record.getMessage()
     assert text.startswith(f"driver of {device}: hardware has kept the event loop")
@@ -232,7 +232,7 @@ async def test_a_handler_that_blocks_is_named_whether_it_has_waited_or_not(
     async with running(Gadget(on_write=block_in_handler, device=device)) as peer:
         await peer.send(new_number(5, device=device))
         await peer.expect(SetNumberVector)
-    [record] = [record for record in caplog.records if record.name == _watch.__name__]
+    [record] = [record for record in caplog.records if record.name == _guard.__name__]
     text = record.getMessage()
     assert text.startswith(f"driver of {device}: rxevent has kept the event loop")
     assert " in block_in_handler, called from " in text

@@ -188,7 +188,7 @@ def _bind_unix(name: str, remark: Remark) -> Bound:
         raise ValueError(f"{name!r} names no unix socket")
     try:
         if is_abstract:
-            # Exactly the name after one NUL, without padding: what indiserver binds (protocol.md 2.1).
+            # Exactly the name after one NUL, without padding: what indiserver binds (docs/protocol.md 2.1).
             return Bound(_listening(socket.AF_UNIX, f"\0{rest}"), f"@{rest}")
         return Bound(_listening_at_path(rest, remark), rest, _OwnFile.at(rest))
     except OSError as exc:

@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 PROTOCOL_VERSION = "1.7"
-"""What every getProperties carries; any version is accepted (protocol.md: libindi drivers exit without one)."""
+"""What every getProperties carries, because libindi's drivers exit without one; any version is accepted."""
 
 MAX_DESCRIPTORS = 16
-"""The most descriptors that indiserver and libindi send or take in one call (protocol.md W37)."""
+"""The most descriptors that indiserver and libindi send or take in one call (docs/protocol.md W37)."""
 
 
 class State(StrEnum):

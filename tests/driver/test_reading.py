@@ -19,7 +19,7 @@ import trio.testing
 
 from indianyio import newBLOBVector, newNumberVector, newSwitchVector, newTextVector
 from indianyio.driver import NewEvent
-from indianyio.driver._watch import Watch, until_it_waits
+from indianyio.driver._guard import Watch, until_it_waits
 from indianyio.protocol import PingReply, SetNumberVector
 from indianyio.streams import MemoryStream, SharedMemory, attachments_supported, memory_pair
 from indianyio.testing import Peer, running

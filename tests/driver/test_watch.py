@@ -8,8 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from indianyio.driver._guard import Guard
-from indianyio.driver._watch import Step, Watch, until_it_waits
+from indianyio.driver._guard import Guard, Step, Watch, until_it_waits
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,15 @@ from indianyio._model._kinds import (
     TextVectorModel,
     WordVectorModel,
 )
-from indianyio._model._members import LightMember, Member, SwitchMember, TextMember, WordMember
-from indianyio._model._number_members import DEFAULT_FORMAT, NumberMember
+from indianyio._model._members import (
+    DEFAULT_FORMAT,
+    LightMember,
+    Member,
+    NumberMember,
+    SwitchMember,
+    TextMember,
+    WordMember,
+)
 from indianyio._model._outbox import Outbox, Outgoing
 from indianyio._model._snoop_events import (
     Message,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypedDict, TypeVar
+from numbers import Integral
+from typing import SupportsFloat, TypedDict, TypeVar, cast
 
-from indianyio._model._number_members import require_number
 from indianyio._vocabulary import Permission, State
 from indianyio.protocol._numbers import number_text
 from indianyio.protocol._text import require_name, require_xml_text
 
-__all__ = ["STATES", "Heading", "VectorAttributes", "require_word"]
+__all__ = ["STATES", "Heading", "VectorAttributes", "require_number", "require_one_of", "require_word"]
+
+_PLAIN_NUMBERS = (int, float)
 
 WordT = TypeVar("WordT", bound=StrEnum)
 
@@ -86,7 +88,7 @@ class VectorAttributes:
 
     @property
     def perm(self) -> Permission:
-        """What clients may do; they learn of a change only by deletion and a new definition (protocol.md W25).
+        """What clients may do; they learn of a change only by deletion and a new definition (docs/protocol.md W25).
 
         :raises ValueError: on assignment of another word than ``ro``, ``wo`` and ``rw``.
         """
@@ -147,7 +149,7 @@ class VectorAttributes:
         return None if self._perm is Permission.RO else self._timeout
 
     def _wire_label(self) -> str:
-        # libindi's clients show an empty label as it is, its drivers send the name (protocol.md 1.2).
+        # libindi's clients show an empty label as it is, its drivers send the name (docs/protocol.md 1.2).
         return self._label or self._name
 
     # -- checks ------------------------------------------------------------------------------------------------
@@ -178,3 +180,48 @@ def require_word(words: type[WordT], value: object, what: str) -> WordT:
         if word == value:
             return word
     raise ValueError(f"{what} must be one of {', '.join(words)}, not {value!r}")
+
+
+def require_number(value: object, what: str) -> str:
+    """Return a number as text: a text as it is, without blanks around it.
+
+    :param value: a text as INDI writes numbers, or anything that makes a float, numpy's scalars included.
+    :param what: its name in the error.
+    :raises TypeError: it is neither; a truth value is no number.
+    :raises ValueError: it cannot be read, or is not finite.
+    """
+    if isinstance(value, str):
+        try:
+            number_text(value)
+        except ValueError as exc:
+            raise ValueError(
+                f"{what} must be a finite number such as '12.51' or '12:30:36', not {value!r}"
+            ) from exc
+        return value.strip()
+    if type(value) in _PLAIN_NUMBERS:
+        return _finite_text(cast("float", value), what)
+    # numpy's truth values convert to 1.0 as willingly as Python's, and are as little meant for a number.
+    truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
+    # float before the protocol, which takes ten times as long to tell.
+    if truth or not isinstance(value, float | SupportsFloat):
+        raise TypeError(f"{what} must be a number or a text such as '12:30:36', not {value!r}")
+    return _finite_text(int(value) if isinstance(value, Integral) else float(value), what)
+
+
+def _finite_text(value: float, what: str) -> str:
+    try:
+        return number_text(value)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(f"{what} must be finite, not {value!r}") from exc
+
+
+def require_one_of(words: tuple[str, ...], value: object, what: str) -> str:
+    """Return ``value`` if it is one of ``words``, as a plain string even where it is an enumeration's member.
+
+    :raises TypeError: it is not a text; truth values are not taken for words.
+    :raises ValueError: it is another word.
+    """
+    if isinstance(value, str) and value in words:
+        return str(value)
+    wrong: type[Exception] = ValueError if isinstance(value, str) else TypeError
+    raise wrong(f"{what} must be one of {', '.join(words)}, not {value!r}")

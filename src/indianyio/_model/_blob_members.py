@@ -97,7 +97,7 @@ class BLOBMember(Member[BLOBValue]):
         """Return ``value`` if it can be sent as a BLOB; it is not read here.
 
         :raises TypeError: it is none of the types that are taken.
-        :raises ValueError: it is empty, which on the wire would only say "no BLOB" (protocol.md 1.5).
+        :raises ValueError: it is empty, which on the wire would only say "no BLOB" (docs/protocol.md 1.5).
         """
         if value is None:
             return None
@@ -119,7 +119,7 @@ class BLOBMember(Member[BLOBValue]):
         data: bytes | bytearray | memoryview = b"",
         attachment: Attachment | None = None,
     ) -> OneBLOB:
-        """Return the element that carries the value (protocol.md 1.5 and 1.6).
+        """Return the element that carries the value (docs/protocol.md 1.5 and 1.6).
 
         :param length: how many bytes are sent, in ``data`` or in ``attachment``.
         :param data: the bytes, to travel as base64.

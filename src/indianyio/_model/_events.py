@@ -156,7 +156,7 @@ def _read_blob(one: OneBLOB, room: int) -> tuple[bytes, SizeFormat]:
 def _transported(one: OneBLOB, room: int) -> bytes:
     if one.attachment is None:
         return bytes(one.data)
-    # The file behind the descriptor may be larger than the content (protocol.md W38).
+    # The file behind the descriptor may be larger than the content (docs/protocol.md W38).
     length = whole_number(one.size if one.len is None else one.len)
     if length > room:
         raise ValueError(f"BLOB {one.name!r} has {length} bytes, more than the {room} that are left of the limit")

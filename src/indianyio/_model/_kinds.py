@@ -10,8 +10,7 @@ from typing import TypeVar, cast
 
 from indianyio._model._attributes import Heading, require_word
 from indianyio._model._blob_members import BLOBMember, BLOBValue, require_blobsize
-from indianyio._model._members import LightMember, SwitchMember, TextMember, WordMember
-from indianyio._model._number_members import NumberMember
+from indianyio._model._members import LightMember, NumberMember, SwitchMember, TextMember, WordMember
 from indianyio._model._vectors import Kind, VectorModel
 from indianyio._model._writes import WriteTarget, check_blobs, check_numbers, check_switches
 from indianyio._vocabulary import Permission, Rule, Switch

@@ -5,7 +5,7 @@ must go out now (an answer to a write) is added all the same. The writer takes e
 and sends it in few system calls: neighbouring small messages become one part. What has been taken is no longer
 counted, so with one writer at most twice the limit, and one message, is in memory.
 
-A message with descriptors stays alone, since they have to travel on its own first byte (protocol.md W37).
+A message with descriptors stays alone, since they have to travel on its own first byte (docs/protocol.md W37).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ __all__ = ["Outbox", "Outgoing", "joined"]
 
 # A system call costs about as much as copying this many bytes; larger messages are handed on uncopied.
 _SMALL_BYTES = 16 << 10
-# What indiserver and libindi read or write at once is no more (protocol.md 3.1); more in one part saves nothing.
+# indiserver and libindi read or write no more than this at once (docs/protocol.md 3.1); more in one part saves
+# nothing.
 _JOINED_BYTES = 64 << 10
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
 from indianyio._model._events import DEFAULT_LIMITS, Event, SizeFormat, ValuesEvent, event_table, read_blobs
-from indianyio._model._number_members import DEFAULT_FORMAT
+from indianyio._model._members import DEFAULT_FORMAT
 from indianyio._vocabulary import Limits
 from indianyio.protocol import _messages as wire
 from indianyio.protocol._elements import DefNumber
@@ -271,7 +271,7 @@ class setLightVector(_Update[wire.SetLightVector, str]):
 class setBLOBVector(_WritableUpdate[wire.SetBLOBVector, bytes]):
     """A device delivers BLOBs.
 
-    A BLOB of size 0 only says that there is none (protocol.md 1.5), so it is not in the mapping.
+    A BLOB of size 0 only says that there is none (docs/protocol.md 1.5), so it is not in the mapping.
 
     :ivar sizeformat: for each member the size that was announced and the file suffix.
     :raises ValueError: the content cannot be read.

@@ -22,7 +22,7 @@ AT_ONCE = float("-inf")
 """A moment before all others on any clock."""
 
 SHORTEST_TIMEOUT_SECONDS = 5.0
-"""Asking more often would make every snooped driver define all it has, to all clients (protocol.md 2.5)."""
+"""Asking more often would make every snooped driver define all it has, to all clients (docs/protocol.md 2.5)."""
 
 
 class _Watch(msgspec.Struct):

@@ -167,8 +167,8 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
     ) -> DefVector:
         """Return the definition; what has changed still counts as changed.
 
-        A client that knows the vector already ignores a second definition as a whole (protocol.md W25), so this
-        may answer one client's getProperties and must not cost the others the update that is due.
+        A client that knows the vector already ignores all of a second definition (docs/protocol.md W25). So this
+        may answer one client's getProperties, and must not cost the others the update that is due.
 
         :param timestamp: the time of the send, UTC if it is naive.
         :param message: a text for people; if empty the one that is waiting in ``message``.

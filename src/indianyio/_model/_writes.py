@@ -1,4 +1,4 @@
-"""What a client's write must fulfil before a driver sees it (protocol.md 3.2).
+"""What a client's write must fulfil before a driver sees it (docs/protocol.md 3.2).
 
 A write is taken whole or refused whole: the first rule it breaks raises :class:`WriteRefusedError`, whose text
 tells the client what was wrong, in the spirit of libindi's own answers. The rules of the standard are tables.
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from indianyio._model._number_members import NumberMember
+from indianyio._model._members import NumberMember
 from indianyio._vocabulary import Permission, Rule, Switch
 from indianyio.exceptions import WriteRefusedError
 from indianyio.protocol._elements import OneBLOB, OneNumber, OneSwitch
@@ -138,7 +138,7 @@ def check_numbers(target: WriteTarget, members: Mapping[str, NumberMember], want
 
 
 def check_blobs(target: WriteTarget, wanted: Sequence[OneBLOB]) -> None:
-    """Refuse a BLOB that does not say how large it is; nobody could read it (protocol.md 1.5).
+    """Refuse a BLOB that does not say how large it is; nobody could read it (docs/protocol.md 1.5).
 
     :raises WriteRefusedError: it is so.
     """
@@ -178,7 +178,7 @@ def _number(target: WriteTarget, one: OneNumber) -> float:
 
 def _within(member: NumberMember, number: float) -> bool:
     least, most = parse_number(member.min), parse_number(member.max)
-    # Equal limits are no limits, as libindi's header says (its code differs, protocol.md 3.2).
+    # Equal limits are no limits, as libindi's header says (its code differs, docs/protocol.md 3.2).
     return least >= most or least <= number <= most
 
 

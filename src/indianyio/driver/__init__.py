@@ -10,7 +10,7 @@ from indianyio.driver._events import (
     newSwitchVector,
     newTextVector,
 )
-from indianyio.driver._flag import Flag
+from indianyio.driver._state import Flag
 from indianyio.driver._vectors import (
     AnyVector,
     BLOBVector,

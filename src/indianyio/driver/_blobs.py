@@ -1,26 +1,175 @@
-"""Sending BLOBs, one at a time and never far ahead of the server.
+"""Sending BLOBs: from a member's value to what travels, one vector at a time, never far ahead of the server.
 
-After each BLOB vector goes a ping; the next one waits for the reply (protocol.md 3.6). A server that never answers
-pings costs one time-out and no more; one that has answered before is waited for each time, and never for ever.
+A value is a buffer, a path, or a file object, plain or asynchronous. It becomes base64, or shared memory beside the
+XML. It is read slice by slice into one of these two sinks, so a file is never held whole, and a buffer only as the
+base64 that is sent. What may take long (files, and buffers of more than a few slices) happens in a worker thread:
+the event loop goes on.
+
+After each BLOB vector a ping is sent, and the next BLOB waits for the reply (docs/protocol.md 3.6). A server that
+never answers pings costs one time-out and no more; one that has answered before is waited for each time, though
+never for ever.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from inspect import isawaitable, iscoroutinefunction
+from typing import BinaryIO, Protocol, TypeAlias, cast
 
 import anyio
+import anyio.to_thread
 
 from indianyio._model import BLOBMember
 from indianyio._vocabulary import MAX_DESCRIPTORS
-from indianyio.driver._contents import load
 from indianyio.driver._link import DriverLink
 from indianyio.protocol import OneBLOB, PingRequest, SetBLOBVector
+from indianyio.protocol._blobs import Base64Encoder
+from indianyio.streams import SharedMemory
 
-__all__ = ["BLOBSender"]
+__all__ = ["BLOBSender", "Content", "load"]
 
 logger = logging.getLogger(__name__)
+
+# Large enough that a 50 MB image takes few turns, small enough that a slice and its base64 fit a processor's cache.
+_SLICE_BYTES = 768 * 1024
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A BLOB ready to travel: its element and, unless it has an attachment, its base64."""
+
+    element: OneBLOB
+    base64: tuple[bytes, ...] = ()
+
+
+class _Sink(Protocol):
+    """Where a value is read into."""
+
+    length: int
+
+    def write(self, piece: Buffer) -> None: ...
+
+    def finish(self, member: BLOBMember) -> Content: ...
+
+
+class _Base64:
+    """A value as base64 text."""
+
+    def __init__(self) -> None:
+        self._encoder = Base64Encoder()
+        self._pieces: list[bytes] = []
+        self.length = 0
+
+    def write(self, piece: Buffer) -> None:
+        self.length += len(piece)
+        self._pieces.append(self._encoder.feed(piece))
+
+    def finish(self, member: BLOBMember) -> Content:
+        self._pieces.append(self._encoder.finish())
+        return Content(member.content(self.length), tuple(self._pieces))
+
+
+class _Shared:
+    """A value as shared memory, whose descriptor travels beside the XML (docs/protocol.md 1.6)."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+        self.length = 0
+
+    def write(self, piece: Buffer) -> None:
+        self.length += len(piece)
+        self._memory.write(piece)
+
+    def finish(self, member: BLOBMember) -> Content:
+        self._memory.seal()
+        return Content(member.content(self.length, attachment=self._memory))
+
+
+async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Content:
+    """Read a member's value.
+
+    Cancelled while a worker thread reads a slow file, it ends when that file's reading does.
+
+    :param attach: put it into shared memory rather than into base64.
+    :param cleanup: closes the shared memory unless its caller hands that on.
+    :raises ValueError: the member has no value, or its file is empty or was opened for text.
+    :raises OSError: the file cannot be read.
+    """
+    sink: _Sink = _Base64()
+    with suppress(OSError):  # no descriptor is left, or no memory; base64 is understood as well
+        if attach:
+            memory = SharedMemory.create(member.name)
+            cleanup.callback(memory.close)
+            sink = _Shared(memory)
+    value = member.membervalue
+    if isinstance(value, bytes | bytearray | memoryview):
+        view = memoryview(value)
+        await _pour_buffer(view.cast("B") if view.c_contiguous else memoryview(view.tobytes()), sink)
+    elif isinstance(value, str | os.PathLike):
+        await anyio.to_thread.run_sync(_pour_path, value, sink)
+    elif value is None:
+        raise ValueError(f"BLOB member {member.name!r} has no value to send; assign one first")
+    else:
+        await _pour_file(value, sink)
+    if not sink.length:
+        raise ValueError(f"BLOB member {member.name!r} has nothing to send: its file is empty")
+    return sink.finish(member)
+
+
+async def _pour_buffer(view: memoryview, sink: _Sink) -> None:
+    pieces = (view[start : start + _SLICE_BYTES] for start in range(0, len(view), _SLICE_BYTES))
+    if len(view) > 4 * _SLICE_BYTES:
+        await anyio.to_thread.run_sync(_pour, pieces, sink)
+    else:
+        _pour(pieces, sink)
+
+
+def _pour_path(path: str | os.PathLike[str], sink: _Sink) -> None:
+    with open(path, "rb") as file:
+        # No further than it reaches now: somebody may be writing it as fast as it is read.
+        status = os.fstat(file.fileno())
+        _pour(_slices(file, status.st_size if stat.S_ISREG(status.st_mode) else None), sink)
+
+
+async def _pour_file(file: object, sink: _Sink) -> None:
+    """Read a file object, from its beginning if it can be rewound; asynchronous ones return awaitables."""
+    readable = cast("BinaryIO", file)
+    is_async = iscoroutinefunction(readable.read)
+    if hasattr(file, "seek"):
+        rewound: object = readable.seek(0)
+        if isawaitable(rewound):
+            is_async = True
+            await rewound
+    if not is_async:
+        await anyio.to_thread.run_sync(_pour, _slices(readable), sink)
+        return
+    while piece := _require_bytes(await readable.read(_SLICE_BYTES)):  # type: ignore[misc]
+        sink.write(piece)
+
+
+def _slices(file: BinaryIO, size: int | None = None) -> Iterator[Buffer]:
+    left = float("inf") if size is None else size
+    while piece := _require_bytes(file.read(int(min(_SLICE_BYTES, left)))):
+        left -= len(piece)
+        yield piece
+
+
+def _pour(pieces: Iterator[Buffer], sink: _Sink) -> None:
+    for piece in pieces:
+        sink.write(piece)
+
+
+def _require_bytes(piece: object) -> Buffer:
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return piece
+    raise ValueError(f"a BLOB's file must be opened in binary mode; reading it gave {type(piece).__name__}")
 
 
 class BLOBSender:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from indianyio._model import SnoopEvent
 from indianyio.driver._background import Background, BackgroundWork
-from indianyio.driver._directory import Directory
 from indianyio.driver._events import NewEvent
-from indianyio.driver._owners import DeviceOwner
-from indianyio.driver._sending import send, timestamp_or_now
+from indianyio.driver._owners import DeviceOwner, send, timestamp_or_now
 from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError
@@ -18,7 +18,43 @@ from indianyio.protocol import DelProperty, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
 from indianyio.protocol._text import require_name, require_xml_text
 
-__all__ = ["Device"]
+__all__ = ["Device", "Directory"]
+
+T = TypeVar("T")
+
+
+class Directory(Mapping[str, T]):
+    """A mapping that nobody can add to later.
+
+    Two of them are the same only if they are one object, where a mapping would compare what is in them.
+
+    :ivar data: the entries by name.
+    """
+
+    def __init__(self) -> None:
+        self.data: dict[str, T] = {}
+
+    @abstractmethod
+    def _unknown(self, name: str) -> KeyError:
+        """Return the error that says what there is instead."""
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self.data[name]
+        except KeyError:
+            raise self._unknown(name) from None
+
+    def __setitem__(self, name: str, value: T) -> None:
+        raise KeyError(f"{name!r} cannot be set: what {self!r} has is given when it is made")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 class Device(Directory[AnyVector]):

@@ -15,14 +15,12 @@ from anyio.abc import TaskStatus
 from indianyio._model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
-from indianyio.driver._device import Device
-from indianyio.driver._directory import Directory
+from indianyio.driver._device import Device, Directory
 from indianyio.driver._events import NewEvent
-from indianyio.driver._flag import Flag
 from indianyio.driver._link import DriverLink, StreamLink
+from indianyio.driver._owners import send, timestamp_or_now
 from indianyio.driver._run import DriverRun
-from indianyio.driver._sending import send, timestamp_or_now
-from indianyio.driver._state import RunState
+from indianyio.driver._state import Flag, RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector
 from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
 from indianyio.protocol import GetProperties, Message, format_timestamp

@@ -1,9 +1,13 @@
 # The events' names are the wire's tags, which drivers written for the family use in isinstance() and match.
 # ruff: noqa: N801
-"""What ``rxevent`` receives: the requests of clients.
+"""What ``rxevent`` receives: the requests of clients, as events, and as messages that wait to become events.
 
 The values of a write have been checked by the vector before an event is made of it, unless its ``validate`` is
 false; then they are what the client sent.
+
+An event is made when its turn has come, not when its message arrives. To inflate a BLOB or to read it from its
+descriptor takes time, which must be neither the reader's nor the event loop's, and what waits stays as small as it
+travelled.
 """
 
 from __future__ import annotations
@@ -12,21 +16,38 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
-from indianyio._model import DEFAULT_LIMITS, SizeFormat, ValuesEvent, VectorEvent, event_table, read_blobs
+import anyio
+import anyio.to_thread
+
+from indianyio._model import (
+    DEFAULT_LIMITS,
+    SizeFormat,
+    ValuesEvent,
+    VectorEvent,
+    event_table,
+    read_blobs,
+)
 from indianyio._vocabulary import Limits
 from indianyio.driver._vectors import AnyVector, BLOBVector, NumberVector, SwitchVector, TextVector
 from indianyio.protocol import (
+    Attachment,
+    Frame,
     GetProperties,
     NewBLOBVector,
     NewNumberVector,
     NewSwitchVector,
     NewTextVector,
     NewVector,
+    SetBLOBVector,
+    WireMessage,
     parse_number,
 )
+from indianyio.protocol._blobs import decimal
 
 __all__ = [
+    "Arrival",
     "NewEvent",
+    "Write",
     "getProperties",
     "newBLOBVector",
     "newNumberVector",
@@ -34,7 +55,6 @@ __all__ = [
     "newTextVector",
     "new_event",
 ]
-
 
 MessageT = TypeVar("MessageT", bound=NewVector)
 VectorT = TypeVar("VectorT", bound=AnyVector)
@@ -160,3 +180,80 @@ def new_event(
     :raises ValueError: the content of a BLOB cannot be read.
     """
     return _EVENTS[message.tag](message, vector=vector, data=data, now=now, limits=limits)
+
+
+# Python's objects for one member of a message, beside its text; measured at 250 to 350 bytes.
+_MEMBER_BYTES = 300
+_BLOB_VECTORS = (NewBLOBVector, SetBLOBVector)
+
+E = TypeVar("E")
+
+
+class Arrival(Generic[E]):
+    """A message that waits to be handled.
+
+    :param frame: the message; its attachments are the arrival's as well, until :meth:`open` or :meth:`close`.
+    :param make: makes the event of it; raises :class:`ValueError` if a BLOB's content cannot be read.
+    :ivar size: bytes that are held until then.
+    """
+
+    __slots__ = ("_attachments", "_is_slow", "_make", "size")
+
+    def __init__(self, frame: Frame, message: WireMessage, make: Callable[[], E]) -> None:
+        self._make = make
+        self._attachments: tuple[Attachment, ...] = frame.attachments
+        members = getattr(message, "members", ())
+        self.size = len(frame.data) + len(members) * _MEMBER_BYTES
+        self._is_slow = False
+        if isinstance(message, _BLOB_VECTORS):
+            attached = [one.len or one.size for one in message.members if one.attachment is not None]
+            self.size += sum(decimal(size) or 0 for size in attached)  # no count is refused when it is read
+            self._is_slow = bool(frame.attachments) or any(
+                (one.format or "").endswith(".z") for one in message.members
+            )
+
+    async def open(self, is_cancelled: Callable[[], bool]) -> E:
+        """Return the event.
+
+        :param is_cancelled: says whether a cancellation is meant for what handles the event.
+        :raises ValueError: the content of a BLOB cannot be read.
+        :raises OSError: the same, because of its descriptor.
+        :raises MemoryError: it does not fit into memory.
+        """
+        try:
+            if self._is_slow:
+                return await _in_thread(self._make, is_cancelled)
+            return self._make()
+        finally:
+            if self._attachments:
+                self.close()
+
+    def close(self) -> None:
+        """Let go of the descriptors: the message is not handled, or its event is made."""
+        for attachment in self._attachments:
+            attachment.close()
+
+
+class Write(Arrival[NewEvent]):
+    """A write that has passed its vector's rules and waits for rxevent."""
+
+    __slots__ = ("vector",)
+
+    def __init__(
+        self, vector: AnyVector, frame: Frame, message: GetProperties | NewVector, make: Callable[[], NewEvent]
+    ) -> None:
+        super().__init__(frame, message, make)
+        self.vector = vector
+
+
+async def _in_thread(make: Callable[[], E], is_cancelled: Callable[[], bool]) -> E:
+    """Make an event in a worker thread.
+
+    :raises ValueError: on asyncio, somebody cancelled this task alone, as code can that noted it in a handler.
+    """
+    try:
+        return await anyio.to_thread.run_sync(make)
+    except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - raised if this task is what was cancelled
+        if is_cancelled():
+            raise
+        raise ValueError("its reading was cancelled") from error  # noqa: ASYNC104 - nobody cancelled this task

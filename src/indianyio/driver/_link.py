@@ -17,8 +17,7 @@ from typing import Protocol
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import MOST_UNCLAIMED, close_all
-from indianyio._link_sending import PROMPT_BYTES
+from indianyio._link import MOST_UNCLAIMED, PROMPT_BYTES, close_all
 from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, shown, wire_logger
 from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits

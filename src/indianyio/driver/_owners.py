@@ -1,18 +1,68 @@
-"""What a vector knows of its device, and both of them of their driver.
+"""What a vector knows of its device, what both know of their driver, and what they send with.
 
-They are protocols, so that what is owned need not know the module of its owner.
+The owners are protocols, so that what is owned need not import its owner's module.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
-from indianyio._model import AnyVector
-from indianyio.driver._background import BackgroundWork
-from indianyio.driver._sending import Sender
+import anyio.lowlevel
 
-__all__ = ["DeviceOwner", "Running", "VectorOwner"]
+from indianyio._model import AnyVector, BLOBMember
+from indianyio.driver._background import BackgroundWork
+from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage, format_timestamp
+from indianyio.protocol._frames import Head
+
+__all__ = ["DeviceOwner", "Running", "Sender", "VectorOwner", "send", "stamp_of", "timestamp_or_now"]
+
+
+class Sender(Protocol):
+    """The way from vectors, devices and their driver to the peer of a run."""
+
+    async def send(self, message: WireMessage) -> None:
+        """Send a message, waiting while there is no room for it."""
+
+    async def send_encoded(self, data: bytes, head: Head) -> None:
+        """Send a message without BLOBs that is encoded already, as :meth:`send` does.
+
+        :param data: its bytes, with the newline behind it.
+        :param head: its tag, device and vector.
+        """
+
+    async def send_blobs(
+        self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector | None]
+    ) -> None:
+        """Send the contents of members, all of one vector.
+
+        :param update: makes the message once the contents are read and it is their turn; ``None`` is not sent.
+        """
+
+
+async def send(sender: Sender | None, message: WireMessage | None) -> None:
+    """Send a message, waiting while the outbox is full.
+
+    Where there is no message or nobody to send it to, nothing is sent, but the other tasks have their turn: nothing
+    else would ever stop a loop of these.
+    """
+    if message is None or sender is None:
+        await anyio.lowlevel.checkpoint()
+    else:
+        await sender.send(message)
+
+
+def timestamp_or_now(timestamp: datetime | None) -> datetime:
+    """Return what a message shall be stamped with: the given moment, else this one."""
+    return datetime.now(UTC) if timestamp is None else timestamp
+
+
+@lru_cache(maxsize=1)
+def stamp_of(second: int) -> str:
+    """Return a second since 1970 as it goes on the wire; a burst of updates asks for the same one many times."""
+    return format_timestamp(datetime.fromtimestamp(second, UTC))
 
 
 class Running(Protocol):

@@ -14,7 +14,9 @@ handler and cancels it later may only hit that handler, or nothing, but not the 
 
 Lanes keep the order: a lane is a queue for one vector, and whoever handles what is in it until it is empty. So a
 slew that is being handled never delays an Abort on another vector, and two writes to one vector are never handled
-at the same time or in the wrong order.
+at the same time or in the wrong order. What a lane
+calls in the end is a method of :class:`Handlers`: the author's ``rxevent`` or ``snoopevent``, and what its failure
+comes to.
 """
 
 from __future__ import annotations
@@ -29,15 +31,112 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 import anyio
 import anyio.lowlevel
 
-from indianyio.driver._background import Job
-from indianyio.driver._guard import Guard
+from indianyio._model import SnoopEvent, SnoopTable
+from indianyio.driver._background import Background, Job
+from indianyio.driver._device import Device
+from indianyio.driver._events import Arrival, NewEvent, Write
+from indianyio.driver._guard import Guard, until_it_waits
 from indianyio.driver._link import TURN_SECONDS, DriverLink
-from indianyio.driver._watch import until_it_waits
+from indianyio.driver._vectors import AnyVector
 from indianyio.protocol import Frame
 
-__all__ = ["Begun", "Lanes", "Readers"]
+__all__ = ["Begun", "DriverHooks", "Handlers", "Lanes", "Readers"]
 
 logger = logging.getLogger(__name__)
+
+# How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
+_UNREADABLE = (ValueError, MemoryError, OSError)
+
+
+class DriverHooks(Protocol):
+    """A driver, seen from its run: what its author has written, and how it is to be treated."""
+
+    auto_send_def: bool
+    grace: float
+    ping_timeout: float
+    data: dict[str, Device]
+    _snoops: SnoopTable
+    _background: Background
+
+    async def hardware(self) -> None:
+        """Operate the instrument."""
+
+    async def rxevent(self, event: NewEvent) -> None:
+        """Carry out what a client asks for."""
+
+    async def rxerror(self, event: NewEvent, exc: Exception) -> None:
+        """Deal with an error that left :meth:`rxevent`."""
+
+    async def snoopevent(self, event: SnoopEvent) -> None:
+        """Hear what another driver said."""
+
+    async def leave(self) -> None:
+        """Make the instrument safe."""
+
+
+class Handlers:
+    """Calls rxevent and snoopevent.
+
+    :param driver: whose methods they are.
+    :param guard: what they are called through.
+    :param name: the peer, for log lines.
+    :param refuse: answers a write that cannot be handled, with the reason.
+    :param fail: gets what is graver than an error: it ends the run.
+    """
+
+    def __init__(
+        self,
+        driver: DriverHooks,
+        guard: Guard,
+        name: str,
+        *,
+        refuse: Callable[[AnyVector, str], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._driver = driver
+        self._guard = guard
+        self._name = name
+        self._refuse = refuse
+        self._fail = fail
+
+    async def handle_write(self, write: Write) -> None:
+        """Call rxevent; its failure belongs to this event alone."""
+        if not write.vector.is_enabled:
+            write.close()
+            return
+        try:
+            event = await write.open(self._guard.is_cancelled)
+        except _UNREADABLE as error:
+            self._refuse(write.vector, f"{type(error).__name__}: {error}")
+            return
+        failure = await self._guard.failure_of(self._driver.rxevent, event)
+        if failure is None:
+            return
+        if not isinstance(failure, Exception):
+            self._fail(failure)
+            return
+        second = await self._guard.failure_of(self._driver.rxerror, event, failure)
+        if second is not None:
+            self._note(second, "rxerror failed for %s.%s", event)
+
+    async def handle_snooped(self, arrival: Arrival[SnoopEvent]) -> None:
+        """Call snoopevent; its failure is logged."""
+        try:
+            event = await arrival.open(self._guard.is_cancelled)
+        except _UNREADABLE as error:
+            logger.warning("%s: a snooped BLOB cannot be read: %s", self._name, error)
+            return
+        failure = await self._guard.failure_of(self._driver.snoopevent, event)
+        if failure is not None:
+            self._note(failure, "snoopevent failed for %s.%s", event)
+
+    def _note(self, failure: BaseException, text: str, event: NewEvent | SnoopEvent) -> None:
+        """Log an error of a handler; what is graver than that ends the run."""
+        if isinstance(failure, Exception):
+            logger.error(text, event.devicename, event.vectorname, exc_info=failure)
+        else:
+            self._fail(failure)
+
 
 WaitingT = TypeVar("WaitingT", bound="Waiting")
 

@@ -6,9 +6,9 @@ safe: it calls ``leave()``, which can still send, then closes the outbox, and th
 Writer and farewell are shielded, so they happen even when the run is cancelled from outside, and each has a
 deadline, so they cannot keep the program.
 
-The farewell does not sit in a ``finally`` behind the work, because work can hang: a call into a vendor's library
-in a thread cannot be cancelled. The farewell waits one grace period for the work to end, and then makes the
-instrument safe without it.
+The farewell does not sit in a ``finally`` behind the work, because work can hang: a call into a vendor's library in
+a thread cannot be cancelled. The farewell waits one grace period for the work to end, and then makes the instrument
+safe without it.
 
 What leaves the author's code is carried as a value, even ``SystemExit``: it ends the run, and is raised when
 everything is over.
@@ -26,17 +26,14 @@ from indianyio._failures import FAILURES, exit_in, failure_in
 from indianyio._model import SnoopEvent
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
-from indianyio.driver._end_requests import EndRequests
-from indianyio.driver._flag import Flag
-from indianyio.driver._guard import Guard
-from indianyio.driver._handlers import Arrival, DriverHooks, Handlers, Write
-from indianyio.driver._inbox import Inbox
+from indianyio.driver._events import Arrival, Write
+from indianyio.driver._guard import Guard, Watch
+from indianyio.driver._inbox import Inbox, Replies
 from indianyio.driver._link import DriverLink
-from indianyio.driver._readers import Lanes, Readers
-from indianyio.driver._replies import Replies
-from indianyio.driver._sending import Sender
+from indianyio.driver._owners import Sender
+from indianyio.driver._readers import DriverHooks, Handlers, Lanes, Readers
+from indianyio.driver._state import EndRequests, Flag
 from indianyio.driver._vectors import AnyVector
-from indianyio.driver._watch import Watch
 
 __all__ = ["DriverRun"]
 

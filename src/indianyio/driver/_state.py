@@ -1,17 +1,124 @@
-"""What a driver, its devices and their vectors know of the run: whether there is one, and what sends for it."""
+"""The state of a run: whether there is one, whether it is to end, and asking for its end from any thread.
+
+One :class:`RunState` serves a driver and all its devices, so that nobody has to be told of a run field by field.
+Its flags outlive runs and event loops. :class:`EndRequests` is how the end of a run is asked for: the event loop
+may be over before what another thread asks of it is carried out, or be blocked by code that waits for that very
+thread, such as a ``leave()`` that joins it. So a request is noted, and a byte in a socket pair wakes a task of the
+run, which carries it out. A request that comes after that task has ended is dropped: the run's work is over by
+then.
+"""
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Generic, Protocol, TypeVarTuple
 
-from indianyio.driver._flag import Flag
-from indianyio.driver._sending import Sender
+import anyio
+import anyio.lowlevel
+
+from indianyio.driver._owners import Sender
 from indianyio.driver._vectors import AnyVector
 
-__all__ = ["Run", "RunState"]
+__all__ = ["EndRequests", "Flag", "Run", "RunState"]
+
+
+class Flag:
+    """What an event is for ``driver.stopped`` and ``driver.shutdownrequested``.
+
+    Unlike an event of a back end it may be made before any event loop runs, outlive one, be lowered again, and be
+    raised in another thread. That wakes nobody, as only an event loop's own thread can: who raises it there sees to
+    it that it is raised in the event loop as well.
+    """
+
+    def __init__(self) -> None:
+        self._raised = False
+        self._waiting: dict[anyio.Event, int] = {}
+
+    def is_set(self) -> bool:
+        """Return whether the flag is raised."""
+        return self._raised
+
+    async def wait(self) -> None:
+        """Return once the flag is raised; may be cancelled."""
+        if self._raised:
+            await anyio.lowlevel.checkpoint()
+            return
+        event = anyio.Event()
+        self._waiting[event] = threading.get_ident()
+        try:
+            await event.wait()
+        finally:
+            del self._waiting[event]
+
+    def set(self) -> None:
+        """Raise the flag and wake everybody who waits for it in this thread."""
+        self._raised = True
+        own = threading.get_ident()
+        for event, thread in list(self._waiting.items()):
+            if thread == own:
+                event.set()
+
+    def clear(self) -> None:
+        """Lower the flag."""
+        self._raised = False
+
+
+Request = TypeVarTuple("Request")
+
+_MANY_BYTES = 4096
+
+
+class EndRequests(Generic[*Request]):
+    """The requests to end one run; made in the thread of its event loop.
+
+    :param carry_out: called in that thread with each request.
+    """
+
+    def __init__(self, carry_out: Callable[[*Request], None]) -> None:
+        self._carry_out = carry_out
+        self._loop_thread = threading.get_ident()
+        # Reentrant, because a signal handler may interrupt whoever holds it.
+        self._lock = threading.RLock()
+        self._waiting: deque[tuple[*Request]] = deque()
+        self._waker: socket.socket | None = None
+
+    def request(self, *request: *Request) -> None:
+        """Carry out a request, at once in the event loop's thread and soon in another; never raises."""
+        own_thread = threading.get_ident() == self._loop_thread
+        if own_thread:
+            self._carry_out(*request)
+        with self._lock:
+            if not own_thread:
+                self._waiting.append(request)
+            # In its own thread as well: a signal handler may call this, which alone does not wake asyncio's loop.
+            if self._waker is not None:
+                with suppress(BlockingIOError):  # enough bytes are there to wake it
+                    self._waker.send(b"\0")
+
+    async def carry_out_forever(self) -> None:
+        """Carry out what other threads ask for, what they have asked for already first; to be cancelled.
+
+        :raises OSError: there is no descriptor left.
+        """
+        woken, waker = socket.socketpair()
+        with woken, waker:
+            woken.setblocking(False)
+            waker.setblocking(False)
+            with self._lock:
+                self._waker = waker
+            try:
+                while True:
+                    while self._waiting:
+                        self._carry_out(*self._waiting.popleft())
+                    await anyio.wait_readable(woken)
+                    woken.recv(_MANY_BYTES)
+            finally:
+                with self._lock:
+                    self._waker = None
 
 
 class Run(Protocol):

@@ -32,8 +32,7 @@ from indianyio._model import (
     WordVectorModel,
 )
 from indianyio._vocabulary import State
-from indianyio.driver._owners import DeviceOwner, VectorOwner
-from indianyio.driver._sending import Sender, send, stamp_of, timestamp_or_now
+from indianyio.driver._owners import DeviceOwner, Sender, VectorOwner, send, stamp_of, timestamp_or_now
 from indianyio.protocol import OneBLOB, SetBLOBVector, format_timestamp
 
 __all__ = [
@@ -298,9 +297,9 @@ class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
 
         The content is what the member's value is or, where that is a path or a file object, what can be read from
         it: in a worker thread, from the file's beginning, leaving a file object open. A buffer must not be written
-        to until this returns. BLOBs are sent one at a time:
-        this waits until the server has taken the one before (a ping, protocol.md 3.6; not for ever where a server
-        does not answer), so a camera is never far ahead of its server.
+        to until this returns. BLOBs are sent one at a time: this waits until the server has taken the one before (a
+        ping, docs/protocol.md 3.6; not for ever where a server does not answer), so a camera is never far ahead of
+        its server.
 
         Cancelled, it has put in the message whole or not at all.
 

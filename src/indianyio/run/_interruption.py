@@ -27,7 +27,7 @@ from types import FrameType
 
 import anyio
 
-from indianyio.driver._watch import Watch, step_frames
+from indianyio.driver._guard import Watch, step_frames
 from indianyio.run._console import say
 from indianyio.run._ending import EndingSignals, limit_end, unlimit_end
 

@@ -26,10 +26,8 @@ from indianyio.exceptions import DriverLoadError
 from indianyio.run._arguments import is_server, parse_arguments
 from indianyio.run._console import Console, console_for_prints, say
 from indianyio.run._ending import GRACE_PERIODS, EndingSignals, ending_signals, seconds_to_end
-from indianyio.run._executable import make_executable
 from indianyio.run._interruption import End
 from indianyio.run._loading import build_driver, find_driver
-from indianyio.run._serving import longest_end, make_server
 from indianyio.streams import divert_stdio, stdio_is_terminal
 
 __all__ = ["main", "run_command"]
@@ -95,6 +93,9 @@ def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None, *, f
     run = partial(_run, backend=arguments.backend, with_traceback=arguments.log_level == "debug", for_good=for_good)
     if not is_server(arguments):
         return run(drivers[0], drivers[0].grace, lambda: seconds_to_end(drivers[0].grace))
+    # Imported here: a driver on standard input and output needs no server, and starts sooner without one.
+    from indianyio.run._serving import longest_end, make_server
+
     try:
         server = make_server(drivers, arguments, early)
     except ValueError as exc:
@@ -112,6 +113,8 @@ def _start_log(console: Console, level: str, debug: bool) -> None:
 
 
 def _write_executable(arguments: argparse.Namespace, found: object) -> int:
+    from indianyio.run._executable import make_executable
+
     folder = (_folder(arguments) or Path.cwd()).resolve()
     options = ["--folder", str(folder), "--backend", arguments.backend]
     if arguments.grace is not None:

@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves
 from indianyio._routing import PeerStatistics
 from indianyio.driver import IPyDriver
-from indianyio.driver._end_requests import EndRequests
+from indianyio.driver._state import EndRequests
 from indianyio.exceptions import INDIError
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
