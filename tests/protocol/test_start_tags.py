@@ -90,7 +90,7 @@ def test_only_blob_vectors_have_attachments() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [_start_tags._ATTRIBUTE.pattern, _blob_spans._MARKUP.pattern, _start_tags.REST_OF_HEAD]
+    "pattern", [_start_tags._ATTRIBUTE.pattern, _blob_spans._REST.pattern, _start_tags.REST_OF_HEAD]
 )
 def test_no_pattern_looks_twice(pattern: bytes) -> None:
     repeats = re.findall(rb"[*+]\+?", pattern)

@@ -23,7 +23,7 @@ from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOB
 from indianyio.protocol._plain_encoder import Writer, simple_writer
 from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_xml_text
 
-__all__ = ["encode", "encode_blob_parts", "encode_parts"]
+__all__ = ["encode", "encode_blob_parts", "encode_parts", "joined_parts"]
 
 _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
     cls: attributes_of(cls) for cls in (*MESSAGES.values(), *MEMBERS.values())
@@ -64,7 +64,7 @@ def encode_parts(message: WireMessage, *, wrap: bool = False, stateless: bool = 
     if isinstance(message, _BLOB_VECTORS):
         if not stateless:
             _require_state(message)
-        return _joined(_pieces(message, {}, wrap))
+        return joined_parts(_pieces(message, {}, wrap))
     if stateless:
         return [_text(message).encode()]
     return [_WRITERS[type(message)](message)]
@@ -86,10 +86,11 @@ def encode_blob_parts(
     if strangers:
         raise LocalProtocolError(f"{_described(message)} has no member {min(strangers)!r} to take content")
     _require_state(message)
-    return _joined(_pieces(message, contents, wrap=False))
+    return joined_parts(_pieces(message, contents, wrap=False))
 
 
-def _joined(pieces: Iterator[bytes]) -> list[bytes]:
+def joined_parts(pieces: Iterator[bytes]) -> list[bytes]:
+    """Return the same bytes with short neighbours joined; long pieces are not copied."""
     parts: list[bytes] = []
     short: list[bytes] = []
     for piece in pieces:

@@ -171,7 +171,8 @@ class LocalLink:
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
-        frame = Frame(update.tag, b"".join(parts).rstrip(), attachments, len(attachments), safe=True)
+        parts[-1] = parts[-1].removesuffix(b"\n")
+        frame = Frame(update.tag, await self._hub.joined(parts), attachments, len(attachments), safe=True)
         if self._count(frame):
             if self._hub.is_heavy(frame):
                 await self._hub.hand_on_heavy(self, frame)
