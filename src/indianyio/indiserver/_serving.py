@@ -14,8 +14,7 @@ from anyio import CancelScope, create_task_group
 from indianyio._binding import EarlyListening
 from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
-from indianyio.indiserver._commands import Start, Stop, Unclear, parse_command
-from indianyio.indiserver._fifo import Fifo
+from indianyio.indiserver._fifo import Fifo, Start, Stop, Unclear, parse_command
 from indianyio.indiserver._logs import MessageLog, keeping_messages, log_traffic, say
 from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
