@@ -35,6 +35,8 @@ FLOODS = (
     "snooped updates",
     "Latin-1 updates",
     "an attached image",
+    "an image in base64",
+    "an image in wrapped base64",
 )
 
 STALL = "{}: stall"
@@ -137,7 +139,8 @@ for a vector with a long name; requests to the external driver; requests for all
 vectors that nobody has; pings; BLOB policies that change each time; writes to a vector, to a device that nobody has, or
 to an external driver that hangs; small messages with a comment in them; writes of 9000 members with and without a
 comment; 100 000 updates that the driver inside snoops; 50 000 updates in Latin-1; one attached image of 100 MB which
-another client gets over TCP. "Stall" is the longest time by which a task that sleeps for a millisecond was late, "Abort" the
+another client gets over TCP; the same image as one line of base64, and in lines of 72 characters
+with ``enclen``. "Stall" is the longest time by which a task that sleeps for a millisecond was late, "Abort" the
 longest time from another client's write to its answer.""",
     unit="ms",
     higher_is_better=False,

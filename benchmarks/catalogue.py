@@ -15,6 +15,8 @@ from benchmarks import (
     b10_idle,
     b11_start,
     b12_driver_answers,
+    b13_client,
+    b14_image_to_disk,
     b15_floods,
 )
 from benchmarks.suite import Benchmark
@@ -36,6 +38,8 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(
         b10_idle,
         b11_start,
         b12_driver_answers,
+        b13_client,
+        b14_image_to_disk,
         b15_floods,
     )
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -116,6 +117,45 @@ def test_a_driver_that_cannot_be_loaded_leaves_no_port_and_no_client(
     assert process.stderr is not None
     assert b"no SDK" in process.stderr.read()
     assert not Path(address).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_server_that_is_killed_while_it_imports_leaves_no_socket(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    address = tmp_path / "socket"
+    process = start("indianyio.run", "slow:driver", "--unix", str(address))
+    wait_for(tmp_path / "importing")
+    assert address.exists()
+    process.send_signal(number)
+    assert process.wait(60) == -number
+    assert not address.exists()
+
+
+def test_a_server_that_is_killed_as_soon_as_it_listens_leaves_no_socket(start: Start, tmp_path: Path) -> None:
+    address = tmp_path / "socket"
+    process = start("indianyio.run", "slow:driver", "--unix", str(address))
+    while not address.exists():
+        time.sleep(0.0002)
+    process.terminate()
+    assert process.wait(60) == -signal.SIGTERM
+    assert not address.exists()
+
+
+def test_a_signal_that_is_ignored_stays_ignored_while_it_imports(
+    start: Start, tmp_path: Path, backend: str
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("indianyio.run", "slow:driver", "--backend", backend, "--unix", f"{tmp_path}/socket")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(tmp_path / "importing")
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go on").touch()
+    with connected(f"{tmp_path}/socket") as local:
+        local.sendall(GET)
+        assert b"</defTextVector>" in answer(local)
 
 
 def test_the_server_program_listens_before_it_imports_itself(start: Start, tmp_path: Path, backend: str) -> None:

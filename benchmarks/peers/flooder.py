@@ -5,6 +5,7 @@ Arguments: which flood, the server's port, the name of its abstract unix socket,
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import sys
@@ -69,6 +70,18 @@ def _send_image(port: int, unix_name: str) -> None:
     _drain(sender)
 
 
+def _image_in_base64(flood: str) -> bytes:
+    size, text, enclen = _IMAGE_BYTES, b"", b""
+    if flood == "an image in base64":
+        text = base64.b64encode(bytes(size))
+    else:
+        # 54 bytes make a line of 72 characters; there are whole lines only.
+        lines = size // 54
+        size, text, enclen = 54 * lines, (b"A" * 72 + b"\n") * lines, b' enclen="%d"' % (72 * lines)
+    blob = b'<oneBLOB name="x" size="%d" format=".fits"%b>%b</oneBLOB>' % (size, enclen, text)
+    return b'<newBLOBVector device="W" name="image">%b</newBLOBVector>' % blob
+
+
 def main(flood: str, port: int, unix_name: str, seconds: float) -> None:
     """Flood for so long."""
     if flood == "an attached image":
@@ -77,6 +90,10 @@ def main(flood: str, port: int, unix_name: str, seconds: float) -> None:
         return
     sock = socket.create_connection(("127.0.0.1", port))
     threading.Thread(target=_drain, args=(sock,), daemon=True).start()
+    if flood.endswith("base64"):
+        sock.sendall(_image_in_base64(flood))
+        time.sleep(seconds)
+        return
     if flood in _ONCE:
         sock.sendall(_ONCE[flood])
         time.sleep(seconds)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from types import FrameType
 from typing import NamedTuple, TypeAlias
 
 __all__ = ["Bound", "EarlyListening", "bind", "cannot_listen", "distinct_addresses", "known_addresses"]
@@ -36,6 +38,9 @@ _HOSTS = {
 
 # How a machine without IPv6 answers.
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+# What ends a process at once unless it is handled; SIGINT is an exception in Python, which unwinds.
+_ENDING = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
 
 # A port that is free for one address is free for the other, as a rule; this often is beyond chance.
 _PORT_ATTEMPTS = 20
@@ -88,16 +93,41 @@ class EarlyListening:
     """Sockets that listen from now on, or what prevented that; somebody else will take them or be told.
 
     Parameters as for :func:`bind`, with a host in place of the addresses; ``None`` for no TCP.
+
+    :param tidies: whether SIGTERM and SIGHUP, which end the process at once as long as nobody handles them, close
+        this before. Only in the main thread.
     """
 
-    def __init__(self, host: str | None, port: int, unix: str | None) -> None:
+    def __init__(self, host: str | None, port: int, unix: str | None, *, tidies: bool = False) -> None:
         self._bound: list[Bound] = []
         self._remarks: list[str] = []
         self._failure: OSError | ValueError | None = None
+        addresses: Sequence[str] = ()
         try:
-            self._bound = bind(() if host is None else _find_addresses(host), port, unix, self._remarks.append)
+            if host is not None:
+                addresses = _find_addresses(host)
+            with _held_back(_ENDING) if tidies else nullcontext():
+                self._bound = bind(addresses, port, unix, self._remarks.append)
+                if tidies:
+                    self._tidy_when_killed()
         except (OSError, ValueError) as exc:
             self._failure = exc
+
+    def _tidy_when_killed(self) -> None:
+        """Have the signals that would leave a socket's file behind remove it first.
+
+        Whoever runs the server handles them from then on; until then drivers are imported, which may take seconds.
+        Signals that are ignored, as ``nohup`` has it, stay ignored.
+        """
+
+        def end(number: int, _: FrameType | None) -> None:
+            self.close()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
 
     def take(self, remark: Remark) -> list[Bound]:
         """Return the sockets, which are the caller's from here on.
@@ -117,6 +147,19 @@ class EarlyListening:
         """Close what nobody has taken."""
         for bound in self._bound:
             bound.close()
+
+
+@contextmanager
+def _held_back(numbers: Iterable[int]) -> Iterator[None]:
+    """Have signals wait until the block is over; not where there is no such thing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def known_addresses(host: str) -> list[str] | None:

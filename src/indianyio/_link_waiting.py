@@ -153,7 +153,7 @@ class WaitingLink(Link):
             outgoing.close()
             return
         if self._debug:
-            wire_logger.debug("%s <- %s", self.name, shown(b"".join(outgoing.parts)))
+            wire_logger.debug("%s <- %s", self.name, shown(*outgoing.parts))
         self._unyielded_bytes += outgoing.size
         self._outbox.add(outgoing)
         self.push()
@@ -177,7 +177,9 @@ def _outgoing(message: WireMessage) -> Outgoing:
     return Outgoing(parts)
 
 
-def shown(data: bytes) -> str:
+def shown(*parts: bytes) -> str:
     """Return a message for a log line, cut if it is long."""
-    text = data[:_SHOWN_BYTES].decode("utf-8", "replace").rstrip()
-    return text if len(data) <= _SHOWN_BYTES else f"{text} ... ({len(data)} bytes)"
+    size = sum(map(len, parts))
+    start = b"".join(part[:_SHOWN_BYTES] for part in parts)[:_SHOWN_BYTES]
+    text = start.decode("utf-8", "replace").rstrip()
+    return text if size <= _SHOWN_BYTES else f"{text} ... ({size} bytes)"

@@ -7,6 +7,8 @@ import os
 import socket
 
 import anyio
+import anyio.lowlevel
+import pybase64
 import pytest
 
 from indianyio import newBLOBVector
@@ -147,3 +149,35 @@ async def test_drivers_and_devices_describe_themselves() -> None:
         driver[DEVICE].shutdown()
         await driver.stopped.wait()
     assert driver[DEVICE].stop
+
+
+def long_blob(content: bytes, fault: bytes = b"") -> bytes:
+    blob = b'<oneBLOB name="a" size="%d" format=".bin">%b%b</oneBLOB>' % (
+        len(content),
+        pybase64.b64encode(content),
+        fault,
+    )
+    return b'<newBLOBVector device="%b" name="IMAGE">%b</newBLOBVector>' % (DEVICE.encode(), blob)
+
+
+async def test_a_long_blob_is_decoded_beside_the_event_loop_and_in_its_turn() -> None:
+    content = bytes(range(255)) * 10_000
+    driver = Gadget()
+    async with running(driver) as peer:
+        await peer.send(long_blob(content) + long_blob(content, b"*") + b'<pingRequest uid="1"/>')
+        refused = await peer.expect(SetBLOBVector, state="Alert")
+        await peer.expect(PingReply)
+    assert "0x2A" in (refused.message or "")
+    (event,) = driver.events
+    assert isinstance(event, newBLOBVector)
+    assert dict(event) == {"a": content}
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_driver_may_end_while_a_long_blob_is_decoded(turns: int) -> None:
+    driver = Gadget()
+    async with running(driver) as peer:
+        await peer.send(long_blob(bytes(3_000_000)))
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        driver.shutdown()

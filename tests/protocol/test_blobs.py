@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol._blobs import Base64Encoder, decode_base64, encode_base64, inflate
+from indianyio.protocol._blobs import Base64Encoder, decode_base64, decoded_slices, encode_base64, inflate
 
 SLICE = 1 << 20
 
@@ -247,3 +247,28 @@ def test_a_claimed_size_costs_nothing() -> None:
     finally:
         tracemalloc.stop()
     assert peak < SLICE
+
+
+@given(st.binary(max_size=60), st.sampled_from([8, 9, 13]), st.data())
+def test_where_slices_end_decides_nothing(data: bytes, width: int, draws: st.DataObject) -> None:
+    text = bytearray(base64.b64encode(data))
+    for _ in range(draws.draw(st.integers(0, 3))):
+        index = draws.draw(st.integers(0, len(text)))
+        text[index:index] = draws.draw(st.sampled_from([b"\n", b" ", b"=", b"A", b"==", b"*"]))
+    with pytest.MonkeyPatch.context() as patch:
+        whole = decoded_or_fault(bytes(text))
+        patch.setattr("indianyio.protocol._blobs._TEXT_BYTES", width)
+        assert decoded_or_fault(bytes(text)) == whole
+
+
+def decoded_or_fault(text: bytes) -> bytes | str:
+    try:
+        return b"".join(decoded_slices(text))
+    except ValueError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("text", [b"YQ==YWJj", b"YQ==" + b"\n" * (256 << 10) + b"YWJj", b"YWJj====", b"="])
+def test_padding_ends_the_content(text: bytes) -> None:
+    with pytest.raises(ValueError, match="misplaced padding"):
+        decode_base64(text)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.protocol import Frame, Framer, Unusable, _blobs, _lilxml
+from indianyio.protocol import Frame, Framer, Unusable, _blob_spans, _lilxml
 
 GOOD = b"<getProperties version='1.7'/>"
 
@@ -90,7 +90,7 @@ def test_only_blob_vectors_have_attachments() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [_lilxml._ATTRIBUTE_BYTES.pattern, _blobs._MARKUP.pattern, _lilxml.REST_OF_HEAD]
+    "pattern", [_lilxml._ATTRIBUTE_BYTES.pattern, _blob_spans._REST.pattern, _lilxml.REST_OF_HEAD]
 )
 def test_no_pattern_looks_twice(pattern: bytes) -> None:
     repeats = re.findall(rb"[*+]\+?", pattern)

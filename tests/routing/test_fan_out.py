@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
+import pybase64
 import pytest
 
 from indianyio._routing import PlainRelay, Relay
 from indianyio.protocol import Frame
+from indianyio.streams import SharedMemory
 
 INLINE = b'<setBLOBVector device="D" name="B"><oneBLOB name="a" size="3" format=".x">YWJj</oneBLOB></setBLOBVector>'
 ATTACHED = INLINE.replace(b">YWJj<", b' len="3" attached="true"><')
@@ -145,3 +149,36 @@ def test_plain_messages_travel_as_one() -> None:
     assert (outgoing.messages, outgoing.attachments) == (2, ())
     assert not relay.is_stream
     assert relay.frames() is frames
+
+
+def attached_frame(memory: SharedMemory, length: int) -> Frame:
+    data = ATTACHED.replace(b'"3"', b'"%d"' % length)
+    return Frame("setBLOBVector", data, (memory,), 1)
+
+
+def test_a_long_attachment_becomes_base64_in_slices() -> None:
+    content = bytes(range(251)) * 20_000
+    memory = SharedMemory.create("image")
+    memory.write(content)
+    relay = Relay(attached_frame(memory, len(content)), Maker())
+    assert relay.needs_conversion(attach=False)
+    relay.convert(attach=False)
+    assert not relay.needs_conversion(attach=False)
+    outgoing = relay.outgoing(attach=False)
+    assert max(map(len, outgoing.parts)) <= 1 << 20
+    base64 = pybase64.b64encode(content)
+    assert (
+        b"".join(outgoing.parts) == INLINE.replace(b'"3"', b'"%d"' % len(content)).replace(b"YWJj", base64) + b"\n"
+    )
+    relay.close()
+
+
+def test_an_attachment_that_becomes_shorter_meanwhile_has_no_base64() -> None:
+    memory = SharedMemory.create("image")
+    memory.write(bytes(3 << 20))
+    relay = Relay(attached_frame(memory, 3 << 20), Maker())
+    os.truncate(memory.fileno(), 1 << 20)
+    relay.convert(attach=False)
+    with pytest.raises(ValueError, match="bytes"):
+        relay.outgoing(attach=False)
+    relay.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indianyio._vocabulary import Limits
-from indianyio.indiserver._commands import Command, LineCutter, Start, Stop, Unclear, parse_command
+from indianyio.indiserver._fifo import Command, LineCutter, Start, Stop, Unclear, parse_command
 from indianyio.indiserver._roster import Roster, child_environment
 from indianyio.server._hub import Hub
 

@@ -12,9 +12,7 @@ import pytest
 
 from indianyio._routing import PeerKind, Relayed
 from indianyio._vocabulary import Limits
-from indianyio.indiserver._console_log import TRAFFIC_LOGGER
-from indianyio.indiserver._message_log import MessageLog
-from indianyio.indiserver._watching import keeping_messages, log_traffic
+from indianyio.indiserver._logs import TRAFFIC_LOGGER, MessageLog, keeping_messages, log_traffic
 from indianyio.protocol import Frame
 from indianyio.server._hub import Hub, Port
 

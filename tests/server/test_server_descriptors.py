@@ -323,6 +323,51 @@ async def test_what_a_client_may_still_cut_no_other_client_can_map(sealed: bool,
         await other.close()
 
 
+LARGE = bytes(range(251)) * 40_000
+
+
+async def test_a_large_image_is_the_same_in_base64() -> None:
+    async with darkroom() as (network, driver, remote):
+        await remote.send("<enableBLOB>Also</enableBLOB>")
+        await fence(remote)
+        client = await attacker(network)
+        pass_on(client, write(size=len(LARGE)), [memory(LARGE)])
+        seen = await remote.expect(NewBLOBVector)
+        assert seen.members[0].data == LARGE
+        await client.expect(SetBLOBVector, state="Ok")
+        assert driver.images == [LARGE]
+        await client.close()
+
+
+async def test_who_leaves_in_the_middle_of_a_large_image_costs_the_others_nothing() -> None:
+    async with darkroom() as (network, _, remote):
+        await remote.send("<enableBLOB>Also</enableBLOB>")
+        await fence(remote)
+        leaver = await network.greeted()
+        await leaver.send("<enableBLOB>Also</enableBLOB>")
+        await fence(leaver)
+        client = await attacker(network)
+        pass_on(client, write(size=len(LARGE)), [memory(LARGE)])
+        await leaver.wire.receive()  # some of the image, as its socket holds less
+        await leaver.close()
+        assert (await remote.expect(NewBLOBVector)).members[0].data == LARGE
+        await client.expect(SetBLOBVector, state="Ok")
+        await client.close()
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 20])
+async def test_all_may_leave_and_the_server_end_in_the_middle_of_a_large_image(turns: int) -> None:
+    async with darkroom() as (network, _, remote):
+        await remote.send("<enableBLOB>Also</enableBLOB>")
+        await fence(remote)
+        client = await attacker(network)
+        pass_on(client, write(size=len(LARGE)), [memory(LARGE)])
+        for _ in range(turns):
+            await anyio.sleep(0.002)
+        await remote.close()
+        await client.close()
+
+
 # -- too many --------------------------------------------------------------------------------------------------
 
 

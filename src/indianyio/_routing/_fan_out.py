@@ -14,7 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from indianyio._model._outbox import Outgoing
 from indianyio.protocol import Frame
-from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, is_stream
+from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, inline_parts, is_stream
 from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._shared_attachments import SharedAttachment
 
@@ -42,8 +42,7 @@ class Relay:
         self._hands_over = hands_over
         self._held: list[SharedAttachment] = []
         self._received = self._shared(frame) if frame.attachments else frame
-        self._forms: dict[bool, Frame] = {}
-        self._outgoing: dict[bool, Outgoing] = {}
+        self._forms: dict[bool, Outgoing] = {}
 
     @cached_property
     def is_stream(self) -> bool:
@@ -57,8 +56,8 @@ class Relay:
 
     def frames(self) -> Sequence[Frame]:
         """Return what came, for one receiver that reads either form, and who closes its attachments."""
-        form = self._received
-        return (form.with_attachments(self._parts(form)) if form.attachments else form,)
+        frame = self._received
+        return (frame.with_attachments(self._parts(frame)) if frame.attachments else frame,)
 
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the message for one receiver's outbox.
@@ -66,14 +65,8 @@ class Relay:
         :param attach: whether the receiver takes descriptors.
         :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
         """
-        attach = attach and self._hands_over
-        form = self._form(attach=attach)
-        outgoing = self._outgoing.get(attach)
-        if outgoing is None:
-            short = len(form.data) < _COPIED_BYTES
-            parts = (form.data + b"\n",) if short else (form.data, b"\n")
-            outgoing = self._outgoing[attach] = Outgoing(parts, (), attached_bytes(form))
-        return replace(outgoing, attachments=self._parts(form)) if form.attachments else outgoing
+        form = self._form(attach=attach and self._hands_over)
+        return replace(form, attachments=self._parts(form)) if form.attachments else form
 
     def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
         """Yield each message that came, with its form for one receiver's outbox; see :meth:`outgoing`."""
@@ -97,12 +90,23 @@ class Relay:
         for held in self._held:
             held.close()
 
-    def _form(self, *, attach: bool) -> Frame:
+    def _form(self, *, attach: bool) -> Outgoing:
+        """Return the message with attachments that are ours, made when it is needed first."""
         form = self._forms.get(attach)
         if form is None:
-            form = blob_form(self._received, attach=attach, make=self._make)
-            form = self._forms[attach] = form if form is self._received else self._shared(form)
+            form = self._forms[attach] = self._made(attach=attach)
         return form
+
+    def _made(self, *, attach: bool) -> Outgoing:
+        frame = self._received
+        if attach:
+            frame = blob_form(frame, attach=True, make=self._make)
+            if frame is not self._received:
+                frame = self._shared(frame)
+        elif frame.attached:
+            # In slices from the attachment to the socket: joined, a large BLOB would be held twice.
+            return Outgoing(_followed_by_newline(inline_parts(frame)))
+        return Outgoing(_followed_by_newline([frame.data]), frame.attachments, attached_bytes(frame))
 
     def _shared(self, frame: Frame) -> Frame:
         """Return the frame with attachments that can be shared, and hold those that are new."""
@@ -116,8 +120,13 @@ class Relay:
         return frame.with_attachments(tuple(shared))
 
     @staticmethod
-    def _parts(form: Frame) -> tuple[SharedAttachment, ...]:
-        return tuple(held.share() for held in form.attachments if isinstance(held, SharedAttachment))
+    def _parts(of: Frame | Outgoing) -> tuple[SharedAttachment, ...]:
+        return tuple(held.share() for held in of.attachments if isinstance(held, SharedAttachment))
+
+
+def _followed_by_newline(parts: list[bytes]) -> tuple[bytes, ...]:
+    *before, last = parts
+    return (*before, last + b"\n") if len(last) < _COPIED_BYTES else (*parts, b"\n")
 
 
 class PlainRelay:

@@ -42,7 +42,7 @@ from indianyio.protocol import (
     WireMessage,
     parse_number,
 )
-from indianyio.protocol._blobs import decimal
+from indianyio.protocol._blob_spans import decimal
 
 __all__ = [
     "Arrival",

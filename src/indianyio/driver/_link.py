@@ -16,15 +16,17 @@ from typing import Protocol
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 from indianyio._link import MOST_UNCLAIMED, PROMPT_BYTES, close_all
 from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, shown, wire_logger
 from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
-from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, encode
+from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._encoder import encode_blob_parts
 from indianyio.protocol._frames import Head
+from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._relayable import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
 from indianyio.streams import ByteStream
 
@@ -34,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 # How much may be taken before the other tasks have their turn: a millisecond or two.
 _TURN_BYTES = 16 << 10
+
+# From this size on decoding a BLOB would hold up the event loop for milliseconds.
+_LONG_BYTES = 1 << 20
 
 TURN_SECONDS = 0.002
 """How long handlers that never wait may go on before the other tasks have their turn."""
@@ -133,7 +138,11 @@ class StreamLink(WaitingLink):
             else:
                 await anyio.lowlevel.checkpoint_if_cancelled()
             while items:
-                item = items.popleft()
+                item = items[0]
+                if isinstance(item, Frame) and len(item.data) > _LONG_BYTES and _is_to_be_decoded(item):
+                    await self._decode_long(item)
+                    continue
+                items.popleft()
                 self._taken_bytes += len(item.data) if isinstance(item, Frame) else item.size
                 if isinstance(item, Frame):
                     if item.attached:
@@ -144,6 +153,17 @@ class StreamLink(WaitingLink):
                 close_all(self._claim(item.attached))
                 self._report(item)
         return None
+
+    async def _decode_long(self, frame: Frame) -> None:
+        """Decode a long BLOB vector in a thread, so that it is decoded when it is taken.
+
+        Its frame stays in the queue meanwhile: whoever is cancelled here has taken nothing. Nobody else can take
+        it, as one task at a time holds the role of reading; but :meth:`stop_reading` may let go of it.
+        """
+        try:
+            await anyio.to_thread.run_sync(decode, frame, self.limits)
+        except RemoteProtocolError as error:
+            frame.decoded = Unusable.made_of(frame, str(error))
 
     def stop_reading(self, reason: str) -> None:
         """Let go of whatever has arrived and was not taken; its descriptors are closed."""
@@ -246,3 +266,8 @@ class StreamLink(WaitingLink):
             sum(int(one.len or 0) for one in attached),
         )
         await self._send(outgoing)
+
+
+def _is_to_be_decoded(frame: Frame) -> bool:
+    """Tell whether a frame has content that nobody has decoded; what is attached is read when its turn comes."""
+    return frame.tag in CONTENT_TAGS and frame.decoded is None and not frame.attached

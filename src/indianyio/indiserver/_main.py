@@ -18,7 +18,7 @@ import anyio
 
 from indianyio._binding import EarlyListening
 from indianyio._failures import leaves
-from indianyio.indiserver._console_log import console_log, say
+from indianyio.indiserver._logs import console_log, say
 from indianyio.indiserver._options import USAGE, HelpWanted, Options, UsageError, read_options
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
 from indianyio.run._console import Console

@@ -26,7 +26,7 @@ def main() -> int:
     options = read_options(arguments)
     early = None
     if isinstance(options, Options):
-        early = EarlyListening(options.host, options.port, options.unix_address)
+        early = EarlyListening(options.host, options.port, options.unix_address, tidies=True)
     # Only now, because it takes many times as long as all of the above.
     from indianyio.indiserver._main import run_command
 

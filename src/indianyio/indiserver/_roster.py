@@ -16,8 +16,8 @@ import anyio
 import anyio.lowlevel
 
 from indianyio._routing import PeerStatistics
-from indianyio.indiserver._commands import Start, Stop
-from indianyio.indiserver._console_log import say
+from indianyio.indiserver._fifo import Start, Stop
+from indianyio.indiserver._logs import say
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
 from indianyio.server._remotes import RemoteServer

@@ -14,13 +14,10 @@ from anyio import CancelScope, create_task_group
 from indianyio._binding import EarlyListening
 from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
-from indianyio.indiserver._commands import Start, Stop, Unclear, parse_command
-from indianyio.indiserver._console_log import say
-from indianyio.indiserver._fifo import Fifo
-from indianyio.indiserver._message_log import MessageLog
+from indianyio.indiserver._fifo import Fifo, Start, Stop, Unclear, parse_command
+from indianyio.indiserver._logs import MessageLog, keeping_messages, log_traffic, say
 from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
-from indianyio.indiserver._watching import keeping_messages, log_traffic
 from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end
 from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients

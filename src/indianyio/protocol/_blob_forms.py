@@ -4,7 +4,8 @@ A receiver that takes descriptors gets them, for what came as base64 too; any ot
 what came as a descriptor too. Only the bytes of the oneBLOB elements concerned change, of these only the content
 and the attributes ``enclen``, ``len`` and ``attached``, which describe it.
 
-Content is taken whole: a conversion holds the BLOB and its base64 at the same time, once for all receivers.
+A conversion goes slice by slice and is made once for all receivers: what it holds is its result. Where the BLOB is
+large it is made in a worker thread, and no slice is so long that the event loop would wait for it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,30 @@ from contextlib import ExitStack
 from typing import Protocol, TypeAlias
 
 from indianyio._vocabulary import MAX_DESCRIPTORS
-from indianyio.protocol._blobs import BlobSpan, blob_spans, decode_base64, encode_base64
+from indianyio.protocol._blob_spans import BlobSpan, blob_spans
+from indianyio.protocol._blobs import Base64Encoder, decoded_slices
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import Attachment
+from indianyio.protocol._encoder import joined_parts
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import CONTENT_TAGS, SetBLOBVector
+from indianyio.protocol._shared_attachments import slices_of
 
-__all__ = ["MakeAttachment", "WritableAttachment", "attached_bytes", "attached_lengths", "blob_form", "is_stream"]
+__all__ = [
+    "MakeAttachment",
+    "WritableAttachment",
+    "attached_bytes",
+    "attached_lengths",
+    "blob_form",
+    "inline_parts",
+    "is_stream",
+]
 
 _ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
-# Copied at a time, so that other threads have their turn in between.
-_COPIED_BYTES = 1 << 20
-
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
+
+# What is read of an attachment at a time: about a millisecond's work, and 1 MiB of base64.
+_SLICE_BYTES = 768 << 10
 
 
 class WritableAttachment(Attachment, Protocol):
@@ -63,7 +75,17 @@ def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
     """
     if attach:
         return _attached(frame, make)
-    return _inline(frame) if frame.attached else frame
+    return Frame(frame.tag, b"".join(inline_parts(frame))) if frame.attached else frame
+
+
+def inline_parts(frame: Frame) -> list[bytes]:
+    """Return the bytes of a frame whose attached BLOBs have become inline, in parts of about 1 MiB.
+
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned; its attachments stay whose they
+        were.
+    :raises ValueError: an attachment cannot be read, or has fewer bytes than the element says.
+    """
+    return joined_parts(_inline(frame))
 
 
 def is_stream(frame: Frame) -> bool:
@@ -102,33 +124,36 @@ def _attached(frame: Frame, make: MakeAttachment) -> Frame:
     if not frame.attached < len(spans) <= MAX_DESCRIPTORS:
         return frame
     attachments: list[Attachment] = []
-    pieces: list[bytes] = []
+    pieces: list[memoryview | bytes] = []
     there = iter(frame.attachments)
-    data, view, position = frame.data, memoryview(frame.data), 0
+    view, position = memoryview(frame.data), 0
     with ExitStack() as made:
         for span in spans:
             if span.attached:
                 attachments.append(next(there))
                 continue
-            content = decode_base64(view[span.head_end : span.content_end])
             try:
-                attachments.append(_filled(span, content, make, made))
+                memory, length = _filled(span, view[span.head_end : span.content_end], make, made)
             except OSError:
                 return frame
-            head = _bare_head(span) + b' len="%d" attached="true">' % len(content)
-            pieces += [*_copied(data, position, span.start), head]
+            attachments.append(memory)
+            head = _bare_head(span) + b' len="%d" attached="true">' % length
+            pieces += [view[position : span.start], head]
             position = span.content_end
         made.pop_all()
-    pieces += _copied(data, position, len(data))
+    pieces.append(view[position:])
     return Frame(frame.tag, b"".join(pieces), tuple(attachments), len(attachments))
 
 
-def _filled(span: BlobSpan, content: bytes, make: MakeAttachment, made: ExitStack) -> Attachment:
-    memory = make(span.attribute(b"name") or "")
+def _filled(span: BlobSpan, base64: memoryview, make: MakeAttachment, made: ExitStack) -> tuple[Attachment, int]:
+    """Return memory with a BLOB's content, and the content's length."""
+    memory, length = make(span.attribute(b"name") or ""), 0
     made.callback(memory.close)
-    memory.write(content)
+    for content in decoded_slices(base64):
+        memory.write(content)
+        length += len(content)
     memory.seal()
-    return memory
+    return memory, length
 
 
 def _bare_head(span: BlobSpan) -> bytes:
@@ -140,23 +165,17 @@ def _bare_head(span: BlobSpan) -> bytes:
 # -- to base64 -------------------------------------------------------------------------------------------------
 
 
-def _inline(frame: Frame) -> Frame:
-    # Of bytes only, no views: while it joins other objects Python lets no other thread run.
-    pieces: list[bytes] = []
-    data, position = frame.data, 0
+def _inline(frame: Frame) -> Iterator[bytes]:
+    position = 0
     for span, attachment in zip(_attached_spans(frame), frame.attachments, strict=True):
-        pieces += _copied(data, position, span.start)
-        pieces += [_bare_head(span), b">", *encode_base64(attachment.read(span.attached_bytes))]
-        pieces += [b"</oneBLOB>"] * span.closes_itself
+        yield frame.data[position : span.start] + _bare_head(span) + b">"
+        encoder = Base64Encoder()
+        yield from map(encoder.feed, slices_of(attachment, span.attached_bytes, _SLICE_BYTES))
+        yield encoder.finish()
+        if span.closes_itself:
+            yield b"</oneBLOB>"
         position = span.content_end
-    pieces += _copied(data, position, len(data))
-    return Frame(frame.tag, b"".join(pieces))
-
-
-def _copied(data: bytes, start: int, end: int) -> Iterator[bytes]:
-    """Yield what is between two BLOBs; there may be another one in it, which travels as base64."""
-    for position in range(start, end, _COPIED_BYTES):
-        yield data[position : min(position + _COPIED_BYTES, end)]
+    yield frame.data[position:]
 
 
 def _attached_spans(frame: Frame) -> Iterator[BlobSpan]:

@@ -1,212 +1,26 @@
-"""BLOBs: where they lie in a vector, what their attributes say of their size, and their content (protocol.md 1.5).
+"""BLOB content: base64 in and out, and the zlib stream of the ``.z`` formats (protocol.md 1.5).
 
-There are two scanners for BLOB vectors, because one is exact and the other fast.
+An image is tens of megabytes, so nothing here holds it more often than it must. Encoding goes slice by slice and
+returns the slices, never their sum. Decoding first takes the text for what most programs send, base64 without a
+line break, which needs no copy; only where that fails is white space taken out and padding put on.
 
-:func:`blob_elements` finds what an XML parser would see in *any* vector, once that is repaired if need be (see
-``_lilxml``); so not what stands in a comment, a CDATA section or a processing instruction. The decoder depends on
-it: it cuts out base64 before it parses, and the parser must then meet as many elements as were cut. So does the
-count of descriptors. A pattern looks at each byte of the base64, at more than 1 GB/s; what is decoded is looked
-at anyway.
-
-:func:`blob_spans` serves the relay, which does not decode: a text ends at the first ``<``, which ``bytes.find``
-looks for more than ten times as fast. That is right in a *plain* vector (see ``_plain``), and all but the contents
-is proved to be plain when they are taken out. In any other vector the spans may be wrong in any way but one: a span
-never contains a ``<``, so what is left without them is still not plain.
-
-An image is tens of megabytes, so nothing here holds its content more often than it must, and all of it proceeds
-slice by slice. Encoding returns the slices, never their sum. Decoding first takes the text for what most programs
-send, base64 without a line break, which needs no copy; only where that fails is white space taken out and padding
-put on.
+Slices matter for another reason as well. What is done to a large BLOB is done in a worker thread, and a single call
+of Python's own that searches, copies or translates the whole keeps the interpreter's lock until it is done: 200 ms
+to take the line ends out of 100 MB, in which the event loop stands still. Only pybase64 lets go of the lock.
 """
 
 from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 
-import msgspec
 import pybase64
 
 from indianyio.protocol._compiled import LazyPattern
-from indianyio.protocol._lilxml import REST_OF_HEAD, attribute
 
-__all__ = [
-    "Base64Encoder",
-    "BlobElement",
-    "BlobSpan",
-    "attached_count",
-    "blob_elements",
-    "blob_spans",
-    "decimal",
-    "decode_base64",
-    "encode_base64",
-    "inflate",
-    "without_contents",
-]
-
-_HEAD = LazyPattern(rb"<oneBLOB(?=[ \t\r\n/>])" + REST_OF_HEAD)
-_SPACES = LazyPattern(rb"[ \t\r\n]*+")
-_TAG_BYTES = len(b"<oneBLOB")
-# More digits than any size has, and fewer than int() minds.
-_DECIMAL = LazyPattern(r"[0-9]{1,18}")
-
-# What is between the quotes may have a raw "<", and there may be comments: lilxml reads it.
-_REST_OF_ANY_HEAD = rb"""[^<>"']*+(?:(?:"[^"]*+"|'[^']*+'|<[!?][^>]*+>)[^<>"']*+)*+>"""
-_MARKUP = LazyPattern(
-    rb"<(?:(!--)|(!\[CDATA\[)|(\?)|(?P<blob>oneBLOB)(?=[ \t\r\n/>])"
-    + _REST_OF_ANY_HEAD
-    + rb"(?:(?<!/>)(?P<content>[^<]*+)(?=</oneBLOB[ \t\r\n>]))?)"
-)
-_ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
-
-_TAG = LazyPattern(rb"<" + _REST_OF_ANY_HEAD)
-# An image has five or so. Of more than this, one search through everything is cheaper.
-_FEW_TAGS = 100
-
-
-def decimal(text: str | None) -> int | None:
-    """Return a count of bytes, or ``None`` for what is not written as one (protocol.md S29)."""
-    return int(text) if text is not None and _DECIMAL.fullmatch(text) else None
-
-
-# -- in any vector ---------------------------------------------------------------------------------------------
-
-
-class BlobElement(msgspec.Struct, frozen=True):
-    """Where a oneBLOB lies.
-
-    :ivar attributes: where its attributes begin.
-    :ivar content: from where to where its text goes, or ``None`` if it has none or markup inside.
-    """
-
-    attributes: int
-    content: tuple[int, int] | None
-
-
-def blob_elements(data: bytes) -> Iterator[BlobElement]:
-    """Yield every oneBLOB that an XML parser would see, in order, so not those in comments and the like.
-
-    :param data: a BLOB vector, or what is there of one.
-    """
-    position = 0
-    while match := _MARKUP.search(data, position):
-        position = match.end()
-        if match["blob"] is not None:
-            yield BlobElement(match.end("blob"), None if match["content"] is None else match.span("content"))
-            continue
-        ending = _ENDS[match.lastindex or 0]
-        position = data.find(ending, position)
-        if position < 0:
-            return
-
-
-def attached_count(data: bytes) -> int:
-    """Count the oneBLOB elements whose content travels as a descriptor (protocol.md W36).
-
-    :param data: a BLOB vector, or what is there of one.
-    :return: how many descriptors belong to it.
-    """
-    if not _mentions_attached(data):
-        return 0
-    return sum(attribute(data, blob.attributes, b"attached") == "true" for blob in blob_elements(data))
-
-
-def _mentions_attached(data: bytes) -> bool:
-    """Return whether the word is in any tag; base64 is skipped at the speed of memory."""
-    position = 0
-    for _ in range(_FEW_TAGS):
-        start = data.find(b"<", position)
-        if start < 0:
-            return False
-        tag = _TAG.match(data, start)
-        position = tag.end() if tag else start + 1
-        if tag is None or b"attached" in tag[0]:
-            break
-    return b"attached" in data
-
-
-# -- in a plain vector -----------------------------------------------------------------------------------------
-
-
-class BlobSpan(msgspec.Struct, frozen=True):
-    """Where one oneBLOB lies.
-
-    :ivar data: the vector's bytes.
-    :ivar start: the index of its ``<``.
-    :ivar head_end: the index behind its start tag.
-    :ivar content_end: the index behind its text, which is that of the end tag unless the start tag closes itself.
-    """
-
-    data: bytes
-    start: int
-    head_end: int
-    content_end: int
-
-    @property
-    def attributes(self) -> int:
-        """The index behind the tag's name."""
-        return self.start + _TAG_BYTES
-
-    @property
-    def closes_itself(self) -> bool:
-        """Whether the start tag is all there is of the element."""
-        return self.data.endswith(b"/>", self.start, self.head_end)
-
-    @property
-    def text_start(self) -> int:
-        """The index of the first byte of its text that is no white space, or the text's end if there is none."""
-        spaces = _SPACES.match(self.data, self.head_end, self.content_end)
-        return spaces.end() if spaces else self.head_end
-
-    @property
-    def has_text(self) -> bool:
-        """Whether there is more in it than white space."""
-        return self.text_start < self.content_end
-
-    @property
-    def attached(self) -> bool:
-        """Whether the content travels as a descriptor (protocol.md 1.6)."""
-        return self.attribute(b"attached") == "true"
-
-    @property
-    def attached_bytes(self) -> int:
-        """How much the descriptor holds for this BLOB (protocol.md W38); 0 where no number says."""
-        return decimal(self.attribute(b"len")) or decimal(self.attribute(b"size")) or 0
-
-    def attribute(self, name: bytes) -> str | None:
-        """Return an attribute, or ``None`` if it is not there."""
-        return attribute(self.data, self.attributes, name)
-
-
-def blob_spans(data: bytes) -> Iterator[BlobSpan]:
-    """Yield every oneBLOB of a plain BLOB vector, in order."""
-    position = 0
-    while head := _HEAD.search(data, position):
-        span = BlobSpan(data, head.start(), head.end(), head.end())
-        if span.closes_itself:
-            position = span.head_end
-        else:
-            position = data.find(b"<", span.head_end)
-            if position < 0:
-                return
-            span = BlobSpan(data, head.start(), head.end(), position)
-        yield span
-
-
-def without_contents(data: bytes, spans: Iterable[BlobSpan]) -> bytes:
-    """Return what is left of a BLOB vector when the texts of its BLOBs are taken out."""
-    view, position = memoryview(data), 0
-    kept: list[memoryview] = []
-    for span in spans:
-        kept.append(view[position : span.head_end])
-        position = span.content_end
-    kept.append(view[position:])
-    return b"".join(kept)
-
-
-# -- content ---------------------------------------------------------------------------------------------------
+__all__ = ["Base64Encoder", "decode_base64", "decoded_slices", "encode_base64", "inflate"]
 
 _LINE = 72
 """Characters of base64 in a line, the only length libindi writes and counts on (protocol.md W32)."""
@@ -214,7 +28,9 @@ _LINE = 72
 # Bytes encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
 _LINE_BYTES = _LINE // 4 * 3
 _SLICE_BYTES = (1 << 20) // _LINE * _LINE_BYTES
-_TEXT_SLICE_BYTES = _SLICE_BYTES // 3 * 4
+
+# Base64 with white space in it that is decoded at a time: other threads wait that long, some 0.3 ms.
+_TEXT_BYTES = 128 << 10
 
 # Compressed bytes taken at a time, and inflated bytes made of them at a time.
 _COMPRESSED_BYTES = 64 << 10
@@ -257,70 +73,57 @@ def _flat(data: bytes | bytearray | memoryview) -> memoryview:
 def decode_base64(text: bytes | memoryview) -> bytes:
     """Decode BLOB content, wrapped or not.
 
-    Goes slice by slice, so that a worker thread that decodes an image lets the event loop have its turn in between.
-
     :param text: base64 with ASCII white space anywhere and with or without its padding.
     :raises ValueError: it is anything else; the error tells what, and where.
     """
-    view, content = _flat(text), BytesIO()
-    for start in range(0, len(view), _TEXT_SLICE_BYTES):
-        piece = view[start : start + _TEXT_SLICE_BYTES]
-        decoded = _decoded(piece)
-        # Where a slice has less than that in it there was padding, behind which nothing may come.
-        is_last = start + len(piece) == len(view)
-        if not decoded or (len(decoded) < _SLICE_BYTES and not is_last):
-            return _decode_loose(view, start, content)
-        content.write(decoded)
-    return content.getvalue()  # no copy, as nobody else has the buffer
-
-
-def _decoded(digits: memoryview | bytes) -> bytes:
-    """Return what unbroken base64 stands for, or nothing if it is no such."""
+    flat = text if isinstance(text, bytes) else _flat(text)
     try:
-        return pybase64.b64decode(digits, validate=True)
+        return pybase64.b64decode(flat, validate=True)
     except binascii.Error:
-        return b""
+        return b"".join(decoded_slices(flat))
 
 
-def _decode_loose(view: memoryview, start: int, content: BytesIO) -> bytes:
-    """Decode what has white space in it, or lacks its padding.
+def decoded_slices(text: bytes | memoryview) -> Iterator[bytes]:
+    """Decode BLOB content as :func:`decode_base64` does, and yield it slice by slice.
 
-    :param start: where to go on.
-    :param content: what the text before that stands for.
+    :raises ValueError: as there, perhaps after some slices.
     """
-    rest, padded = b"", False
-    for position in range(start, len(view), _TEXT_SLICE_BYTES):
-        piece = bytes(view[position : position + _TEXT_SLICE_BYTES])
-        digits = rest + piece.translate(None, _WHITE_SPACE)
-        whole = len(digits) // 4 * 4
-        rest, decoded = digits[whole:], _decoded(digits[:whole])
-        if whole and (padded or not decoded):
-            raise ValueError(_fault(view))
-        padded = len(decoded) < whole // 4 * 3
-        content.write(decoded)
-    if rest:
-        last = _decoded(rest + b"=" * (-len(rest) % 4))
-        if padded or not last:
-            raise ValueError(_fault(view))
-        content.write(last)
-    return content.getvalue()
+    view = _flat(text)
+    rest, is_padded = b"", False
+    try:
+        for start in range(0, len(view), _TEXT_BYTES):
+            digits = rest + bytes(view[start : start + _TEXT_BYTES]).translate(None, _WHITE_SPACE)
+            whole = len(digits) // 4 * 4
+            rest = digits[whole:]
+            if not whole:
+                continue
+            if is_padded:  # more digits behind what ended the slice before
+                raise binascii.Error
+            yield pybase64.b64decode(memoryview(digits)[:whole], validate=True)
+            is_padded = digits.endswith(b"=", 0, whole)
+        if rest:
+            if is_padded:
+                raise binascii.Error
+            yield pybase64.b64decode(rest + b"=" * (-len(rest) % 4), validate=True)
+    except binascii.Error:
+        raise ValueError(_fault(view)) from None
 
 
-def _fault(view: memoryview) -> str:
-    """Return what is wrong with text that is not base64."""
-    count, padding = 0, -1
-    for position in range(0, len(view), _TEXT_SLICE_BYTES):
-        piece = bytes(view[position : position + _TEXT_SLICE_BYTES])
+def _fault(text: memoryview) -> str:
+    """Return what is wrong with base64 that cannot be decoded."""
+    characters, padding = 0, -1
+    for start in range(0, len(text), _TEXT_BYTES):
+        piece = bytes(text[start : start + _TEXT_BYTES])
         found = _NOT_BASE64.search(piece)
         if found is not None:
-            return f"base64 has the byte 0x{found[0][0]:02X} at offset {position + found.start()}"
+            return f"base64 has the byte 0x{found[0][0]:02X} at offset {start + found.start()}"
         digits = piece.translate(None, _WHITE_SPACE)
-        if padding < 0 <= digits.find(b"="):
-            padding = count + digits.find(b"=")
-        count += len(digits)
+        if padding < 0 <= (index := digits.find(b"=")):
+            padding = characters + index
+        characters += len(digits)
     if padding >= 0:
-        return f"base64 has misplaced padding after {padding} of {count} characters"
-    return f"base64 ends after {count} characters, in the middle of a byte"
+        return f"base64 has misplaced padding after {padding} of {characters} characters"
+    return f"base64 ends after {characters} characters, in the middle of a byte"
 
 
 def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:

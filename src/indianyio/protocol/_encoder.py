@@ -22,7 +22,8 @@ from typing import TypeAlias, cast
 from msgspec.structs import replace
 
 from indianyio.exceptions import LocalProtocolError
-from indianyio.protocol._blobs import decimal, encode_base64
+from indianyio.protocol._blob_spans import decimal
+from indianyio.protocol._blobs import encode_base64
 from indianyio.protocol._compiled import function_from
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of, required_of
 from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOBVector, SetBLOBVector
@@ -35,7 +36,7 @@ from indianyio.protocol._text import (
     require_xml_text,
 )
 
-__all__ = ["encode", "encode_blob_parts", "encode_parts"]
+__all__ = ["encode", "encode_blob_parts", "encode_parts", "joined_parts"]
 
 _Writer: TypeAlias = Callable[[WireMessage], bytes]
 
@@ -78,7 +79,7 @@ def encode_parts(message: WireMessage, *, wrap: bool = False, stateless: bool = 
     if isinstance(message, _BLOB_VECTORS):
         if not stateless:
             _require_state(message)
-        return _joined(_pieces(message, {}, wrap))
+        return joined_parts(_pieces(message, {}, wrap))
     if stateless:
         return [_text(message).encode()]
     return [_WRITERS[type(message)](message)]
@@ -100,10 +101,11 @@ def encode_blob_parts(
     if strangers:
         raise LocalProtocolError(f"{_described(message)} has no member {min(strangers)!r} to take content")
     _require_state(message)
-    return _joined(_pieces(message, contents, wrap=False))
+    return joined_parts(_pieces(message, contents, wrap=False))
 
 
-def _joined(pieces: Iterator[bytes]) -> list[bytes]:
+def joined_parts(pieces: Iterator[bytes]) -> list[bytes]:
+    """Return the same bytes with short neighbours joined; long pieces are not copied."""
     parts: list[bytes] = []
     short: list[bytes] = []
     for piece in pieces:

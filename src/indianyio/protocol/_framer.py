@@ -29,7 +29,7 @@ from typing import ClassVar
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.protocol._blobs import attached_count
+from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._decoder import canonical_reader
 from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Skipped, Streak, Unusable

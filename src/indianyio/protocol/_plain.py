@@ -30,7 +30,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from indianyio._vocabulary import Limits
-from indianyio.protocol._blobs import attached_count
+from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
 from indianyio.protocol._frames import Frame, Head, Unusable

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from indianyio._vocabulary import PROTOCOL_VERSION, Limits
 from indianyio.exceptions import LocalProtocolError
-from indianyio.protocol._blobs import BlobSpan, blob_spans, decimal, without_contents
+from indianyio.protocol._blob_spans import BlobSpan, blob_spans, decimal, without_contents
 from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import OneBLOB, WireMessage
 from indianyio.protocol._encoder import encode_parts
@@ -46,6 +46,8 @@ _BLANKS = " \t\r\n"
 # The end of a line and the indent of an end tag; who sends more white space gets the BLOB written anew.
 _TAIL_BYTES = 64
 _SLICE_BYTES = 1 << 20
+# Of wrapped base64 less: taking its line ends out keeps all threads waiting.
+_LINES_BYTES = 128 << 10
 # Names in it may be as long as a start tag.
 _REASON_CHARACTERS = 200
 # libindi's readers expect a line break after this many characters of base64 (protocol.md W32).
@@ -110,15 +112,20 @@ def _is_harmless_version(version: str | None) -> bool:
 
 def _is_safe_blob_vector(frame: Frame, limits: Limits) -> bool:
     spans = list(islice(blob_spans(frame.data), limits.members + 1))
-    if len(spans) > limits.members:
+    # Before anything is copied: that keeps all threads waiting.
+    if len(spans) > limits.members or _markup_bytes(frame.data, spans) > limits.message_bytes:
         return False
     rest = without_contents(frame.data, spans)
-    if len(rest) > limits.message_bytes or not is_plain(frame.tag, rest, limits.members):
+    if not is_plain(frame.tag, rest, limits.members):
         return False
     attached = [span for span in spans if span.attached]
     if not len(attached) == frame.attached == len(frame.attachments):
         return False
     return _attached_bytes(attached) <= limits.blob_bytes and all(map(_is_sound, spans))
+
+
+def _markup_bytes(data: bytes, spans: list[BlobSpan]) -> int:
+    return len(data) - sum(span.content_end - span.head_end for span in spans)
 
 
 def _attached_bytes(spans: list[BlobSpan]) -> int:
@@ -179,7 +186,7 @@ def _slices(text: memoryview, length: int) -> Iterator[memoryview]:
 def _unbroken(text: memoryview, width: int) -> Iterator[bytearray]:
     """Yield lines of one width, many at a time, without their ends; a line end anywhere else stays in them."""
     step = width + 1
-    for piece in _slices(text, max(1, _SLICE_BYTES // step) * step):
+    for piece in _slices(text, max(1, _LINES_BYTES // step) * step):
         lines = bytearray(piece)
         if not bytes(lines[width::step]).strip(b"\n"):
             del lines[width::step]

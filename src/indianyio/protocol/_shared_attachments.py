@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from indianyio.protocol._elements import Attachment
 
-__all__ = ["SharedAttachment"]
+__all__ = ["SharedAttachment", "slices_of"]
+
+
+@runtime_checkable
+class _SlicedAttachment(Protocol):
+    """An attachment that need not be read as a whole."""
+
+    def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time."""
+
+
+def slices_of(attachment: Attachment, length: int, slice_bytes: int) -> Iterator[bytes]:
+    """Yield the first ``length`` bytes of an attachment, in slices if it is one that can be read like that.
+
+    :raises ValueError: there are not so many; perhaps after some slices.
+    """
+    if isinstance(attachment, _SlicedAttachment):
+        return attachment.slices(length, slice_bytes)
+    return iter((attachment.read(length),))
 
 
 class _Common(msgspec.Struct):
@@ -52,6 +72,13 @@ class SharedAttachment:
         :raises ValueError: there are not so many, or this holder is closed.
         """
         return self._open().attachment.read(length)
+
+    def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time if what is shared can do that.
+
+        :raises ValueError: there are not so many, or this holder is closed.
+        """
+        return slices_of(self._open().attachment, length, slice_bytes)
 
     def close(self) -> None:
         """Let go; closing twice does nothing."""

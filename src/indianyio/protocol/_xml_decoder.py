@@ -25,7 +25,8 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.protocol._blobs import blob_elements, decimal, decode_base64
+from indianyio.protocol._blob_spans import blob_elements, decimal
+from indianyio.protocol._blobs import decode_base64
 from indianyio.protocol._elements import (
     Attachment,
     OneBLOB,
@@ -169,8 +170,6 @@ def nodes_of(frame: Frame, limits: Limits) -> list[Node]:
     kept, cut = frame.data, list[memoryview | None]()
     if frame.tag in CONTENT_TAGS:
         kept, cut = _cut_base64(frame.data, limits)
-        if len(kept) > limits.message_bytes:
-            raise RefusalError(f"it has more than {limits.message_bytes} bytes beside its base64")
     if b"xmlns" in kept:
         kept = _without_namespaces(kept)
     return parse(kept, lambda: _Shape(frame.tag, limits, iter(cut)))
@@ -200,6 +199,9 @@ def _cut_base64(data: bytes, limits: Limits) -> tuple[bytes, list[memoryview | N
             cut.append(view[start:end])
             position = end
     kept.append(view[position:])
+    # Before anything is copied: that keeps all threads waiting.
+    if sum(map(len, kept)) > limits.message_bytes:
+        raise RefusalError(f"it has more than {limits.message_bytes} bytes beside its base64")
     return b"".join(kept), cut
 
 

@@ -95,7 +95,7 @@ def listen_early(arguments: argparse.Namespace) -> EarlyListening | None:
     if not is_server(arguments):
         return None
     host = arguments.host if arguments.port is not None else None
-    return EarlyListening(host, arguments.port or 0, arguments.unix)
+    return EarlyListening(host, arguments.port or 0, arguments.unix, tidies=True)
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

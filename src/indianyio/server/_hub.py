@@ -123,7 +123,8 @@ class Hub:
             return False
         if frame.tag not in CONTENT_TAGS:
             return len(frame.data) > _HEAVY_BYTES
-        if len(frame.data) + attached_bytes(frame) > _HEAVY_CONTENT_BYTES:
+        # In this order: to find out what is attached, all of a frame is looked at.
+        if len(frame.data) > _HEAVY_CONTENT_BYTES or attached_bytes(frame) > _HEAVY_CONTENT_BYTES:
             return True
         return len(frame.data) > _HEAVY_BYTES and not is_relayable_as_it_is(frame, self.limits)
 
@@ -169,6 +170,12 @@ class Hub:
         if self.router.is_client(port):
             self._answer(port, frame, f"Error: {flaw or f'the request cannot be read: {unusable.reason}'}")
         return unusable
+
+    async def joined(self, parts: Sequence[bytes]) -> bytes:
+        """Return the parts of a message as one; where that takes long, while all others go on."""
+        if sum(map(len, parts)) > _HEAVY_CONTENT_BYTES:
+            return await self._heavy.do(b"".join, parts)
+        return b"".join(parts)
 
     def pause(self, port: Port) -> Awaitable[None] | None:
         """Return what a peer has to wait for before its next message, if anything."""
@@ -237,8 +244,8 @@ class Hub:
             if relay.needs_conversion(attach=attach):
                 await self._heavy.do(partial(relay.convert, attach=attach))
         takes_either = any(target.attaches is None for target in delivery.targets)
-        if takes_either and frame.decoded is None and frame.tag not in CONTENT_TAGS:
-            # A driver of this process: it finds the message decoded.
+        if takes_either and frame.decoded is None and not frame.attached:
+            # A driver of this process: it finds the message decoded. What is attached is read when its turn comes.
             await self._heavy.do(_caught, decode, frame, self.limits)
 
     def hand_on_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from indianyio._link import Turn
 from indianyio._rated_log import RatedLog
@@ -33,9 +32,6 @@ logger = logging.getLogger(__name__)
 
 # How much a driver may say before the others have their turn, as on a wire.
 _TURN_BYTES = 16 << 10
-
-# Longer messages are put together in a thread; only BLOBs for which no descriptor was left are that long.
-_LONG_BYTES = 1 << 20
 
 # What a descriptor costs besides what is behind it: a process has a thousand, and one sender must not use them up.
 _DESCRIPTOR_BYTES = 128 << 10
@@ -175,12 +171,8 @@ class LocalLink:
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
-        parts[-1] = parts[-1].rstrip()  # here, where it is short
-        if sum(map(len, parts)) > _LONG_BYTES:
-            data = await anyio.to_thread.run_sync(b"".join, parts)
-        else:
-            data = b"".join(parts)
-        frame = Frame(update.tag, data, attachments, len(attachments), safe=True)
+        parts[-1] = parts[-1].removesuffix(b"\n")
+        frame = Frame(update.tag, await self._hub.joined(parts), attachments, len(attachments), safe=True)
         if self._count(frame):
             if self._hub.is_heavy(frame):
                 await self._hub.hand_on_heavy(self, frame)

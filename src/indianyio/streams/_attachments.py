@@ -15,7 +15,7 @@ import os
 import socket
 import stat
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 from indianyio.protocol._elements import Attachment
@@ -112,15 +112,20 @@ class SharedMemory:
 
         :raises ValueError: there are not so many, the descriptor is not a file that can be read, or it is closed.
         """
-        descriptor = self.fileno()
-        self._check_readable(descriptor, length)
-        pieces: list[bytes] = []
-        missing = length
-        while missing:
-            piece = self._read_at(descriptor, missing, length - missing)
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)  # of a single piece, which is the rule, this is no copy
+        # Of a single piece, which is the rule, this is no copy.
+        return b"".join(self.slices(length, length))
+
+    def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time.
+
+        :raises ValueError: as :meth:`read`; or, after some slices, the file has become shorter.
+        """
+        self._check_readable(self.fileno(), length)
+        offset = 0
+        while offset < length:
+            piece = self._read_at(self.fileno(), min(slice_bytes, length - offset), offset)
+            yield piece
+            offset += len(piece)
 
     def duplicate(self) -> Self:
         """Return another descriptor on the same memory, closed on its own.

@@ -1,0 +1,158 @@
+"""What is written down: lines on standard error, with the traffic if asked for, and what drivers say to people.
+
+Standard error has the form of indiserver: ``YYYY-MM-DDTHH:MM:SS: text``, UTC (protocol.md S3). Web managers show
+these lines to people: the first, which repeats the command, what the drivers write (``Driver NAME: ...``), and
+``good bye`` in the end. So what drivers write is shown at every verbosity.
+
+With ``-l`` the messages of drivers are kept in a file for each day (protocol.md 2.13). The file's name is made from
+what a driver sent, so it consists of digits that were found to be a day, and no message can lead out of the folder;
+and what was sent stays one line. A line is added in one call, which takes microseconds; the file is not held open,
+so it can be moved or deleted at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from indianyio._routing import PeerKind
+from indianyio.protocol import Frame, format_timestamp, parse_timestamp
+from indianyio.protocol._lilxml import attribute
+from indianyio.run._console import Console
+from indianyio.server._hub import Port, Tap
+
+__all__ = ["TRAFFIC_LOGGER", "MessageLog", "console_log", "keeping_messages", "log_traffic", "say"]
+
+TRAFFIC_LOGGER = "indianyio.indiserver.traffic"
+"""The logger of what passes: INFO for what a message is, DEBUG for all of it."""
+
+_DRIVERS_LOGGER = "indianyio.server.driver"
+
+# Verbosity 2 shows messages, not this package's own reasoning, so nothing but the traffic is ever at DEBUG.
+_LEVELS = (logging.WARNING, logging.INFO)
+_TRAFFIC_LEVELS = (logging.WARNING, logging.WARNING, logging.INFO, logging.DEBUG)
+
+# A definition whole, of a BLOB enough to recognise it.
+_SHOWN_BYTES = 4096
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T)", re.ASCII)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+logger = logging.getLogger("indianyio.indiserver")
+traffic_logger = logging.getLogger(TRAFFIC_LOGGER)
+
+# -- standard error --------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """Write a line of the program's own, whatever the verbosity."""
+    logger.critical("%s", text)
+
+
+@contextmanager
+def console_log(verbosity: int) -> Iterator[None]:
+    """Have what is logged in this block written to standard error.
+
+    :param verbosity: how many ``-v`` there were, at least 0.
+    """
+    levels = {
+        "": _LEVELS[min(verbosity, len(_LEVELS) - 1)],
+        _DRIVERS_LOGGER: logging.INFO,
+        TRAFFIC_LOGGER: _TRAFFIC_LEVELS[min(verbosity, len(_TRAFFIC_LEVELS) - 1)],
+    }
+    handler = logging.StreamHandler(Console())
+    handler.setFormatter(_Form())
+    before = {name: logging.getLogger(name).level for name in levels}
+    logging.getLogger().addHandler(handler)
+    _set_levels(levels)
+    try:
+        yield
+    finally:
+        _set_levels(before)
+        logging.getLogger().removeHandler(handler)
+
+
+def _set_levels(levels: dict[str, int]) -> None:
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+class _Form(logging.Formatter):
+    """One line, or more if there is a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        moment = format_timestamp(datetime.fromtimestamp(record.created, UTC))
+        driver = record.name.removeprefix(f"{_DRIVERS_LOGGER}.")
+        return f"{moment}: {text}" if driver == record.name else f"{moment}: {driver}: {text}"
+
+
+def log_traffic(port: Port, kind: PeerKind, frame: Frame) -> None:
+    """Log what a message is, or all of it, as the verbosity has it."""
+    if traffic_logger.isEnabledFor(logging.DEBUG):
+        text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
+        rest = len(frame.data) - _SHOWN_BYTES
+        traffic_logger.debug(
+            "%s: read %s%s", kind.title(port.name), text, f" ... {rest} bytes more" if rest > 0 else ""
+        )
+    elif traffic_logger.isEnabledFor(logging.INFO):
+        said = f"{frame.tag} {frame.device or ''} {frame.name or ''}"
+        traffic_logger.info("%s: read %s", kind.title(port.name), said)
+
+
+# -- what drivers say to people --------------------------------------------------------------------------------
+
+
+class MessageLog:
+    """The folder of these files.
+
+    :param folder: where they are; it has to be there.
+    :param now: tells the time, for messages that do not.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._folder = folder
+        self._now = now
+        self._failing = False
+
+    def note(self, frame: Frame) -> None:
+        """Add a line for a driver's message, if it has a text; never fails, for the message must go on its way."""
+        text = _head(frame, b"message")
+        if not text:
+            return
+        stamp = self._stamp(_head(frame, b"timestamp") or "")
+        line = _CONTROLS.sub(" ", f"{stamp}: {frame.device or ''}: {text}")
+        try:
+            with (self._folder / f"{stamp[:10]}.islog").open("ab") as file:
+                file.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            if not self._failing:
+                logger.error("messages of drivers cannot be kept: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _stamp(self, sent: str) -> str:
+        """Return the time as it was sent, if it begins as a file's name can; else in words of our own."""
+        moment = parse_timestamp(sent)
+        if moment is not None and _DAY.match(sent):
+            return sent
+        return format_timestamp(moment or self._now())
+
+
+def _head(frame: Frame, name: bytes) -> str | None:
+    return attribute(frame.data, len(frame.tag) + 1, name)
+
+
+def keeping_messages(log: MessageLog) -> Tap:
+    """Return what keeps what drivers and other servers say to people."""
+
+    def watch(port: Port, kind: PeerKind, frame: Frame) -> None:
+        if kind is not PeerKind.CLIENT:
+            log.note(frame)
+
+    return watch

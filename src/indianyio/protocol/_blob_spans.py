@@ -1,0 +1,232 @@
+"""Where the BLOBs lie in a vector, and what their attributes say of their size, without parsing XML.
+
+There are two scanners, because one is exact and the other fast.
+
+:func:`blob_elements` finds what an XML parser would see in *any* vector, once that is repaired if need be (see
+``_lilxml``); so not what stands in a comment, a CDATA section or a processing instruction. The decoder depends on
+it: it cuts out base64 before it parses, and the parser must then meet as many elements as were cut. So does the
+count of descriptors.
+
+:func:`blob_spans` serves the relay, which does not decode: a text ends at the first ``<``, whatever follows there.
+That is right in a *plain* vector (see ``_plain``), and all but the contents is proved to be plain when these are
+taken out. In any other vector the spans may be wrong in any way but one: a span never contains a ``<``, so what is
+left without them is still not plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import msgspec
+
+from indianyio._vocabulary import Limits
+from indianyio.protocol._compiled import LazyPattern
+from indianyio.protocol._lilxml import REST_OF_HEAD, attribute
+
+__all__ = [
+    "BlobElement",
+    "BlobSpan",
+    "attached_count",
+    "blob_elements",
+    "blob_spans",
+    "decimal",
+    "without_contents",
+]
+
+_HEAD = LazyPattern(rb"<oneBLOB(?=[ \t\r\n/>])" + REST_OF_HEAD)
+_SPACES = LazyPattern(rb"[ \t\r\n]*+")
+_TAG_BYTES = len(b"<oneBLOB")
+# More digits than any size has, and fewer than int() minds.
+_DECIMAL = LazyPattern(r"[0-9]{1,18}")
+
+# What is between the quotes may have a raw "<", and there may be comments: lilxml reads it.
+_REST_OF_ANY_HEAD = rb"""[^<>"']*+(?:(?:"[^"]*+"|'[^']*+'|<[!?][^>]*+>)[^<>"']*+)*+>"""
+_MARKUP = LazyPattern(rb"<(?:(!--)|(!\[CDATA\[)|(\?)|oneBLOB(?=[ \t\r\n/>]))")
+_MARKUP_BYTES = len(b"<![CDATA[")
+_REST = LazyPattern(_REST_OF_ANY_HEAD)
+_END_TAG = LazyPattern(rb"</oneBLOB[ \t\r\n>]")
+_ENDS = {1: b"-->", 2: b"]]>", 3: b"?>"}
+
+_TAG = LazyPattern(rb"<" + _REST_OF_ANY_HEAD)
+# An image has five or so. Of more than this, one search through everything is cheaper.
+_FEW_TAGS = 100
+
+# What is looked through at a time. A search keeps the interpreter's lock, also in a thread.
+_WINDOW_BYTES = 256 << 10
+# A message with so long a tag, or with so much beside its base64, is refused in any case.
+_LONGEST_TAG_BYTES = 1 << 20
+_MOST_MARKUP_BYTES = 2 << 20
+_MOST_BLOBS = Limits().members
+
+
+def decimal(text: str | None) -> int | None:
+    """Return a count of bytes, or ``None`` for what is not written as one (protocol.md S29)."""
+    return int(text) if text is not None and _DECIMAL.fullmatch(text) else None
+
+
+# -- in any vector ---------------------------------------------------------------------------------------------
+
+
+class BlobElement(msgspec.Struct, frozen=True):
+    """Where a oneBLOB lies.
+
+    :ivar attributes: where its attributes begin.
+    :ivar content: from where to where its text goes, or ``None`` if it has none or markup inside.
+    """
+
+    attributes: int
+    content: tuple[int, int] | None
+
+
+def blob_elements(data: bytes, most_bytes: int | None = None) -> Iterator[BlobElement]:
+    """Yield every oneBLOB that an XML parser would see, in order, so not those in comments and the like.
+
+    :param data: a BLOB vector, or what is there of one.
+    :param most_bytes: how much is looked through beside base64; all if absent.
+    """
+    position = 0
+    end = len(data) if most_bytes is None else min(most_bytes, len(data))
+    while position < end:
+        match = _MARKUP.search(data, position, position + _WINDOW_BYTES)
+        if match is None:
+            position += _WINDOW_BYTES - _MARKUP_BYTES
+            continue
+        position = match.end()
+        if match.lastindex is None:
+            rest = _REST.match(data, position, position + _LONGEST_TAG_BYTES)
+            if rest is None:
+                continue
+            content = _content(data, rest.end())
+            yield BlobElement(position, content)
+            position = rest.end()
+            if content:
+                end = min(end + content[1] - content[0], len(data))
+                position = content[1]
+            continue
+        position = _found(data, _ENDS[match.lastindex], position, end)
+
+
+def _found(data: bytes, sought: bytes, position: int, end: int) -> int:
+    """Return where this is from ``position`` on, or ``end`` if it does not come before."""
+    while position < end:
+        index = data.find(sought, position, min(position + _WINDOW_BYTES, end))
+        if index >= 0:
+            return index
+        position += _WINDOW_BYTES - len(sought)
+    return end
+
+
+def _content(data: bytes, head_end: int) -> tuple[int, int] | None:
+    """Return where the text behind a start tag lies, or ``None`` if there is none or markup inside."""
+    if data.endswith(b"/>", 0, head_end):
+        return None
+    end = data.find(b"<", head_end)
+    return (head_end, end) if end >= 0 and _END_TAG.match(data, end) else None
+
+
+def attached_count(data: bytes) -> int:
+    """Count the oneBLOB elements whose content travels as a descriptor (protocol.md W36).
+
+    :param data: a BLOB vector, or what is there of one.
+    :return: how many descriptors belong to it. It is the event loop's time that this takes, so only the first ten
+        thousand oneBLOB are looked at, and 2 MiB beside their base64. What has more is refused anyway, and who
+        attaches more than 16 BLOBs loses the connection.
+    """
+    if not _mentions_attached(data):
+        return 0
+    blobs = islice(blob_elements(data, _MOST_MARKUP_BYTES), _MOST_BLOBS)
+    return sum(attribute(data, blob.attributes, b"attached") == "true" for blob in blobs)
+
+
+def _mentions_attached(data: bytes) -> bool:
+    """Return whether the word may be in a tag; base64 is skipped at the speed of memory."""
+    position = 0
+    for _ in range(_FEW_TAGS):
+        start = data.find(b"<", position)
+        if start < 0:
+            return False
+        tag = _TAG.match(data, start, start + _WINDOW_BYTES)
+        if tag is None or b"attached" in tag[0]:
+            return True
+        position = tag.end()
+    return b"attached" in data
+
+
+# -- in a plain vector -----------------------------------------------------------------------------------------
+
+
+class BlobSpan(msgspec.Struct, frozen=True):
+    """Where one oneBLOB lies.
+
+    :ivar data: the vector's bytes.
+    :ivar start: the index of its ``<``.
+    :ivar head_end: the index behind its start tag.
+    :ivar content_end: the index behind its text, which is that of the end tag unless the start tag closes itself.
+    """
+
+    data: bytes
+    start: int
+    head_end: int
+    content_end: int
+
+    @property
+    def attributes(self) -> int:
+        """The index behind the tag's name."""
+        return self.start + _TAG_BYTES
+
+    @property
+    def closes_itself(self) -> bool:
+        """Whether the start tag is all there is of the element."""
+        return self.data.endswith(b"/>", self.start, self.head_end)
+
+    @property
+    def text_start(self) -> int:
+        """The index of the first byte of its text that is no white space, or the text's end if there is none."""
+        spaces = _SPACES.match(self.data, self.head_end, self.content_end)
+        return spaces.end() if spaces else self.head_end
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is more in it than white space."""
+        return self.text_start < self.content_end
+
+    @property
+    def attached(self) -> bool:
+        """Whether the content travels as a descriptor (protocol.md 1.6)."""
+        return self.attribute(b"attached") == "true"
+
+    @property
+    def attached_bytes(self) -> int:
+        """How much the descriptor holds for this BLOB (protocol.md W38); 0 where no number says."""
+        return decimal(self.attribute(b"len")) or decimal(self.attribute(b"size")) or 0
+
+    def attribute(self, name: bytes) -> str | None:
+        """Return an attribute, or ``None`` if it is not there."""
+        return attribute(self.data, self.attributes, name)
+
+
+def blob_spans(data: bytes) -> Iterator[BlobSpan]:
+    """Yield every oneBLOB of a plain BLOB vector, in order."""
+    position = 0
+    while head := _HEAD.search(data, position):
+        span = BlobSpan(data, head.start(), head.end(), head.end())
+        if span.closes_itself:
+            position = span.head_end
+        else:
+            position = data.find(b"<", span.head_end)
+            if position < 0:
+                return
+            span = BlobSpan(data, head.start(), head.end(), position)
+        yield span
+
+
+def without_contents(data: bytes, spans: Iterable[BlobSpan]) -> bytes:
+    """Return what is left of a BLOB vector when the texts of its BLOBs are taken out."""
+    view, position = memoryview(data), 0
+    kept: list[memoryview] = []
+    for span in spans:
+        kept.append(view[position : span.head_end])
+        position = span.content_end
+    kept.append(view[position:])
+    return b"".join(kept)
