@@ -16,7 +16,7 @@ from indianyio.indiserver._console_log import TRAFFIC_LOGGER
 from indianyio.indiserver._message_log import MessageLog
 from indianyio.indiserver._watching import keeping_messages, log_traffic
 from indianyio.protocol import Frame
-from indianyio.server._hub import Hub, Port
+from indianyio.server._hub import Direction, Hub, Port
 
 MESSAGE = '<message device="Box"/>'
 NOW = "2026-03-04T05:06:07"
@@ -118,5 +118,5 @@ def test_a_line_of_traffic_says_once_what_a_peer_is(
 ) -> None:
     caplog.set_level(level, TRAFFIC_LOGGER)
     port = cast("Port", SimpleNamespace(name=name))
-    log_traffic(port, kind, Frame("message", MESSAGE.encode()))
+    log_traffic(port, kind, Direction.RECEIVED, Frame("message", MESSAGE.encode()))
     assert [record.getMessage() for record in caplog.records] == [f"{title}: read {what}"]
