@@ -14,7 +14,7 @@ from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
 from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
-from indianyio.server._hub import Hub
+from indianyio.server._hub import Hub, Tap
 from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._run import Feeder, ServerRun
 from indianyio.streams import SocketStream
@@ -72,11 +72,12 @@ async def serving(
     grace_seconds: float = 5,
     limits: Limits = Limits(),  # noqa: B008 - frozen
     make_outbox: Callable[[], PeerOutbox] = PeerOutbox,
+    taps: Sequence[Tap] = (),
 ) -> AsyncGenerator[tuple[Door, ServerRun]]:
     """Run a server for the block, and end it in order."""
     door = Door()
     clients = Clients(most=most_clients, make_outbox=make_outbox)
-    run = ServerRun(Hub(limits), [door], drivers, feeders, clients, grace_seconds=grace_seconds)
+    run = ServerRun(Hub(limits, taps), [door], drivers, feeders, clients, grace_seconds=grace_seconds)
     started = anyio.Event()
     try:
         async with anyio.create_task_group() as tasks:

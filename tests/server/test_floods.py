@@ -27,7 +27,7 @@ from indianyio.protocol import (
     decode,
 )
 from indianyio.server._hub import Hub
-from indianyio.server._supervision import FeederPort, run_guarded
+from indianyio.server._peers import FEEDER, Peer, run_guarded
 from indianyio.streams import MemoryStream, memory_pair
 from tests.server.doors import Client, Door, serving
 from tests.server.watching import texts
@@ -75,12 +75,12 @@ class Program:
         self._device = device
         near, self.far = memory_pair(capacity_bytes=capacity_bytes, names=("camera", "server"))
         self._near: MemoryStream = near
-        self.port: FeederPort | None = None
+        self.port: Peer | None = None
         self._framer = Framer(Limits())
         self._frames: list[Frame] = []
 
     async def run(self, hub: Hub) -> None:
-        self.port = FeederPort(hub, self._near, DriverOutbox(), name=self.name, debug=False)
+        self.port = Peer(hub, self._near, DriverOutbox(), FEEDER, name=self.name)
         assert hub.add_driver(self.port, [self._device]) is None
         try:
             reason = await run_guarded(self.port)
@@ -452,7 +452,7 @@ async def test_of_blob_policies_in_a_row_another_server_is_told_what_came_of_the
     async with serving() as (door, run):
         async with anyio.create_task_group() as tasks:
             remote, there = memory_pair()
-            port = FeederPort(run.hub, remote, DriverOutbox(), name="far", debug=False)
+            port = Peer(run.hub, remote, DriverOutbox(), FEEDER, name="far")
             assert run.hub.add_remote(port, "far:7624", None) is None
             tasks.start_soon(run_guarded, port)
             await there.send(

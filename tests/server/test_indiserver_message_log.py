@@ -14,7 +14,7 @@ from indianyio._routing import PeerKind, Relayed
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._logs import TRAFFIC_LOGGER, MessageLog, keeping_messages, log_traffic
 from indianyio.protocol import Frame
-from indianyio.server._hub import Hub, Port
+from indianyio.server._hub import Direction, Hub, Port
 
 MESSAGE = '<message device="Box"/>'
 NOW = "2026-03-04T05:06:07"
@@ -116,5 +116,5 @@ def test_a_line_of_traffic_says_once_what_a_peer_is(
 ) -> None:
     caplog.set_level(level, TRAFFIC_LOGGER)
     port = cast("Port", SimpleNamespace(name=name))
-    log_traffic(port, kind, Frame("message", MESSAGE.encode()))
+    log_traffic(port, kind, Direction.RECEIVED, Frame("message", MESSAGE.encode()))
     assert [record.getMessage() for record in caplog.records] == [f"{title}: read {what}"]

@@ -190,7 +190,7 @@ async def test_a_server_that_the_hub_does_not_take_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub = new_hub()
-    monkeypatch.setattr(hub, "add_remote", lambda port, host, device: "there is no room for it")
+    monkeypatch.setattr(hub, "add_remote", lambda *_, **__: "there is no room for it")
     async with elsewhere() as place, feeding(hub, remote := place.remote()):
         for _ in range(3):
             peer = await place.accept()

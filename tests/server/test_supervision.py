@@ -8,11 +8,12 @@ import logging
 import pytest
 
 from indianyio._routing import PeerOutbox
+from indianyio._vocabulary import Limits
 from indianyio.protocol import Frame
-from indianyio.server._supervision import STEADY_SECONDS, Attempts, Backoff, run_guarded
-from indianyio.server._wire import WirePort
+from indianyio.server._hub import Hub
+from indianyio.server._peers import CLIENT, Peer, run_guarded
+from indianyio.server._supervision import STEADY_SECONDS, Attempts, Backoff
 from indianyio.streams import memory_pair
-from tests.server.watching import new_hub
 
 
 def middle() -> float:
@@ -74,12 +75,12 @@ def test_a_limit_is_one_on_all_attempts_together() -> None:
 
 @pytest.mark.anyio
 async def test_what_fails_in_a_port_is_logged_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(WirePort):
-        def _receive(self, frame: Frame, *, more: bool = False) -> None:
+    class Broken(Hub):
+        def is_heavy(self, frame: Frame) -> bool:
             raise RuntimeError("a bug")
 
     near, far = memory_pair(names=("broken", "test"))
     await far.send(b'<getProperties version="1.7"/>')
-    assert await run_guarded(Broken(new_hub(), near, PeerOutbox())) == "serving it failed"
+    assert await run_guarded(Peer(Broken(Limits()), near, PeerOutbox(), CLIENT)) == "serving it failed"
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "a bug" in caplog.text

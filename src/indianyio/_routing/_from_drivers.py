@@ -93,6 +93,7 @@ def _conflict(
         whose = f"which is kept for {rival.title}" if is_kept else f"as {rival.title} has already"
         problem = f"{driver.title} has a device {device!r}, {whose}"
         if driver.kind is PeerKind.DRIVER:
+            driver.is_duplicate = not is_kept
             return Routed(refuse=problem)
     if device in driver.reported:
         return Routed()

@@ -129,6 +129,11 @@ class PeerOutbox(Outbox):
         self._traffic = Traffic()
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits; the writer may have something in hand."""
+        return not self.queued_bytes
+
+    @property
     def has_room_for_attachments(self) -> bool:
         """Whether another message with descriptors may wait.
 
@@ -159,16 +164,16 @@ class PeerOutbox(Outbox):
         self.add(outgoing)
         return Verdict.SENT
 
-    def accept(self, relay: Relayed, *, attach: bool) -> Room:
+    def accept(self, relay: Relayed, *, attach: bool) -> Room | None:
         """Queue messages that are handed on, unless the peer is behind; see :meth:`offer`.
 
         :param attach: whether BLOBs may go as descriptors, if there is room for these.
-        :return: that there is room; a client that is too far behind is nobody else's matter.
+        :return: that there was room; ``None`` if they are left out for this peer, which is nobody else's matter.
         :raises ValueError: an attached BLOB cannot be read.
         """
         outgoing = relay.outgoing(attach=attach and self.has_room_for_attachments)
-        self.offer(outgoing, is_stream=relay.is_stream)
-        return Room.ENOUGH
+        verdict = self.offer(outgoing, is_stream=relay.is_stream)
+        return Room.ENOUGH if verdict is Verdict.SENT else None
 
     def is_behind(self, sender: object) -> bool:
         """Tell whether a sender is to wait for the peer; nobody waits for a client."""

@@ -205,6 +205,13 @@ class Router(Generic[PeerT]):
         """
         return PeerKind.CLIENT if peer in self._routes.clients else self._routes.drivers[peer].kind
 
+    def is_duplicate(self, driver: PeerT) -> bool:
+        """Tell whether a driver was refused because a device of it is another's, so that it need not come again.
+
+        :raises KeyError: there is no such driver.
+        """
+        return self._routes.drivers[driver].is_duplicate
+
     def owner(self, device: str) -> PeerT | None:
         """Return the driver or server that has a device, ``None`` if nobody has."""
         owner = self._routes.owners.owner(device)

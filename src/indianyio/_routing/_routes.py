@@ -72,6 +72,7 @@ class DriverRecord(Generic[PeerT]):
     :ivar blobs: the BLOB vectors of the other server, and what it was told about them.
     :ivar reported: devices of which it was reported already that they are another's.
     :ivar ways: who gets what of it, for messages that are handed on and change nothing.
+    :ivar is_duplicate: whether it was refused because a device of it is another's, who is there now.
     """
 
     peer: PeerT
@@ -84,6 +85,7 @@ class DriverRecord(Generic[PeerT]):
     blobs: RemoteBLOBs = field(default_factory=RemoteBLOBs)
     reported: set[str] = field(default_factory=set)
     ways: dict[Head, tuple[PeerT, ...]] = field(default_factory=dict)
+    is_duplicate: bool = False
 
     @property
     def kind(self) -> PeerKind:

@@ -23,7 +23,7 @@ from indianyio._routing import PeerKind
 from indianyio.protocol import Frame, format_timestamp, parse_timestamp
 from indianyio.protocol._lilxml import attribute
 from indianyio.run._console import Console
-from indianyio.server._hub import Port, Tap
+from indianyio.server._hub import Direction, Port, Tap
 
 __all__ = ["TRAFFIC_LOGGER", "MessageLog", "console_log", "keeping_messages", "log_traffic", "say"]
 
@@ -91,8 +91,10 @@ class _Form(logging.Formatter):
         return f"{moment}: {text}" if driver == record.name else f"{moment}: {driver}: {text}"
 
 
-def log_traffic(port: Port, kind: PeerKind, frame: Frame) -> None:
-    """Log what a message is, or all of it, as the verbosity has it."""
+def log_traffic(port: Port, kind: PeerKind, direction: Direction, frame: Frame) -> None:
+    """Log what a message that was read is, or all of it, as the verbosity has it."""
+    if direction is not Direction.RECEIVED:
+        return
     if traffic_logger.isEnabledFor(logging.DEBUG):
         text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
         rest = len(frame.data) - _SHOWN_BYTES
@@ -151,8 +153,8 @@ def _head(frame: Frame, name: bytes) -> str | None:
 def keeping_messages(log: MessageLog) -> Tap:
     """Return what keeps what drivers and other servers say to people."""
 
-    def watch(port: Port, kind: PeerKind, frame: Frame) -> None:
-        if kind is not PeerKind.CLIENT:
+    def watch(_: Port, kind: PeerKind, direction: Direction, frame: Frame) -> None:
+        if direction is Direction.RECEIVED and kind is not PeerKind.CLIENT:
             log.note(frame)
 
     return watch

@@ -21,7 +21,7 @@ from indianyio.server._access import (
 )
 from indianyio.server._handshakes import Handshakes
 from indianyio.server._hub import Hub
-from indianyio.server._wire import WirePort
+from indianyio.server._peers import CLIENT, Peer
 from indianyio.streams import ByteStream, SocketStream
 
 __all__ = ["Clients"]
@@ -55,7 +55,7 @@ class Clients:
     ) -> None:
         if not 0 <= keepalive_seconds <= _LONGEST_SILENCE:
             raise ValueError(f"a system cannot keep connections alive every {keepalive_seconds} seconds")
-        self.ports: dict[WirePort, None] = {}
+        self.ports: dict[Peer, None] = {}
         self._most = most
         self._access = access
         self._tls = tls
@@ -134,7 +134,7 @@ class Clients:
         self._served += 1
         outbox = self._make_outbox()
         # Several may come from one process; the number tells them apart.
-        port = WirePort(hub, stream, outbox, name=f"{connection.name} (client {self._served})", hears_out=True)
+        port = Peer(hub, stream, outbox, CLIENT, name=f"{connection.name} (client {self._served})")
         logger.info("%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None

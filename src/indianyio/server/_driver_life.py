@@ -16,19 +16,16 @@ mount for instance, still reaches its clients.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 
 import anyio
 from anyio import CancelScope, create_task_group
 
-from indianyio._routing import DriverOutbox
-from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
+from indianyio.server._peers import Peer, run_guarded
 from indianyio.server._processes import REAP_SECONDS, DriverProcess
-from indianyio.server._supervision import FeederPort, run_guarded
-from indianyio.streams import ByteStream
 
-__all__ = ["END_SECONDS", "DriverLife", "DriverPort"]
+__all__ = ["END_SECONDS", "DriverLife"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,86 +40,39 @@ END_SECONDS = REAP_SECONDS + _REST_SECONDS + _LAST_WORDS_SECONDS
 """How long the end of a program may take beyond twice its grace."""
 
 
-class DriverPort(FeederPort):
-    """The port of a driver, which knows whether it was refused because of another one.
-
-    :param close_input: lets the driver find the end of its input.
-    :ivar is_duplicate: whether a device of it is another's, so that starting it again would not help.
-    :ivar is_parting: whether :meth:`part` was called.
-    """
-
-    def __init__(
-        self,
-        hub: Hub,
-        stream: ByteStream,
-        outbox: DriverOutbox,
-        *,
-        name: str,
-        debug: bool,
-        close_input: Callable[[], None],
-    ) -> None:
-        super().__init__(hub, stream, outbox, name=name, debug=debug)
-        self.is_duplicate = False
-        self.is_parting = False
-        self._close_input = close_input
-
-    def part(self) -> None:
-        """Close the driver's input when it has got what waits for it, and hear it out."""
-        self.is_parting = True
-        self._link.close()
-
-    async def _write(self) -> None:
-        reason = await self._link.write()
-        if self.is_parting:
-            self._close_input()
-        else:
-            self.refuse(reason)
-
-    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
-        welcome = self._reason is None
-        rest = super()._receive(frame, more=more)
-        if rest is not None:
-            return self._look_after(rest, frame, welcome=welcome)
-        self._look(frame, welcome=welcome)
-        return None
-
-    async def _look_after(self, rest: Awaitable[None], frame: Frame, *, welcome: bool) -> None:
-        await rest
-        self._look(frame, welcome=welcome)
-
-    def _look(self, frame: Frame, *, welcome: bool) -> None:
-        """See whether the driver was refused because of this frame, and why."""
-        if welcome and self._reason is not None:
-            self.is_duplicate = self._hub.router.owner(frame.device or "") not in (None, self)
-
-
 class DriverLife:
     """A driver's program from its start to its end.
 
     :param hub: where the driver's messages go to and come from.
     :param process: the program, which was started.
-    :param port: its port, of which the hub knows nothing yet.
+    :param peer: its peer, of which the hub knows nothing yet.
     :param log: where its standard error goes.
     :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL.
     :param lineage: what all lives of this driver have in common, and no other driver has.
+    :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :ivar is_duplicate: whether a device of it is another's, so that starting it again would not help.
     """
 
     def __init__(
         self,
         hub: Hub,
         process: DriverProcess,
-        port: DriverPort,
+        peer: Peer,
         *,
         log: logging.Logger,
         grace_seconds: float,
         lineage: Hashable,
+        debug: bool = False,
     ) -> None:
+        self.is_duplicate = False
         self._hub = hub
         self._process = process
-        self._port = port
+        self._peer = peer
         self._log = log
         self._grace_seconds = grace_seconds
         self._lineage = lineage
+        self._debug = debug
+        self._is_parting = False
         self._passing = CancelScope(shield=True)
         self._attending = CancelScope(shield=True)
         self._passed = anyio.Event()
@@ -142,11 +92,12 @@ class DriverLife:
                 try:
                     await self._passed.wait()
                 finally:
-                    self._port.part()
+                    self._is_parting = True
+                    self._peer.part(self._process.close_input)
                     with anyio.move_on_after(2 * self._grace_seconds + REAP_SECONDS, shield=True) as ending:
                         await self._process.end(self._grace_seconds)
                     if ending.cancelled_caught:
-                        logger.error("%s: process %d cannot be killed", self._port.name, self._process.pid)
+                        logger.error("%s: process %d cannot be killed", self._peer.name, self._process.pid)
                     now = anyio.current_time()
                     self._passing.deadline = now if ending.cancelled_caught else now + _REST_SECONDS
                     self._attending.deadline = now + _LAST_WORDS_SECONDS
@@ -160,9 +111,9 @@ class DriverLife:
 
     async def _pass(self) -> None:
         """Have the driver in the hub for as long as it speaks, and tell its clients of the end."""
-        refusal = self._hub.add_driver(self._port, lineage=self._lineage)
+        refusal = self._hub.add_driver(self._peer, lineage=self._lineage, debug=self._debug)
         if refusal is not None:
-            self._port.is_duplicate = True
+            self.is_duplicate = True
             self._reason = refusal
             self._process.hang_up()
         else:
@@ -170,17 +121,18 @@ class DriverLife:
                 with self._passing:
                     await self._hear()
             finally:
+                self.is_duplicate = self._hub.router.is_duplicate(self._peer)
                 # Whoever supervises the driver says if it will not return.
-                self._hub.remove(self._port, self._reason, returns=True)
+                self._hub.remove(self._peer, self._reason, returns=True)
         self._passed.set()
 
     async def _hear(self) -> None:
         async with create_task_group() as tasks:
             tasks.start_soon(self._end_with_process)
-            ended = await run_guarded(self._port)
+            ended = await run_guarded(self._peer)
             tasks.cancel_scope.cancel(ended)
         self._process.hang_up()
-        if self._port.is_parting:
+        if self._is_parting:
             return
         with anyio.move_on_after(_STATUS_SECONDS):
             await self._process.exited.wait()
@@ -190,4 +142,4 @@ class DriverLife:
         """End the connection of a driver that has died, if its death did not."""
         await self._process.exited.wait()
         await anyio.sleep(_REST_SECONDS)
-        self._port.refuse("it has died, and another process holds its connection")
+        self._peer.refuse("it has died, and another process holds its connection")

@@ -16,9 +16,10 @@ import anyio
 from anyio.abc import TaskStatus
 
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
-from indianyio.server._driver_life import END_SECONDS, DriverLife, DriverPort
+from indianyio.server._driver_life import END_SECONDS, DriverLife
 from indianyio.server._executables import recorded_grace
 from indianyio.server._hub import Hub, Port
+from indianyio.server._peers import FEEDER, Peer
 from indianyio.server._processes import DriverProcess, find_program, require_program
 from indianyio.server._supervision import Attempts, Backoff
 
@@ -74,7 +75,7 @@ class ExternalDriver:
         self._outbox_bytes = outbox_bytes
         self._backoff = replace(backoff, limit=restarts)
         self._debug = debug
-        self._port: DriverPort | None = None
+        self._port: Peer | None = None
 
     def __repr__(self) -> str:
         return f"ExternalDriver({', '.join(map(repr, self._command))})"
@@ -158,15 +159,15 @@ class ExternalDriver:
     async def _live(self, hub: Hub, process: DriverProcess) -> bool:
         """Serve one life of the program and see to its end; return whether there may be another."""
         outbox = DriverOutbox(self._outbox_bytes)
-        port = self._port = DriverPort(
-            hub, process.stream, outbox, name=self.name, debug=self._debug, close_input=process.close_input
-        )
+        peer = self._port = Peer(hub, process.stream, outbox, FEEDER, name=self.name)
         log = logging.getLogger(f"indianyio.server.driver.{self.name}")
         # Its name would not do for a lineage: two cameras of one make run the same program.
-        life = DriverLife(hub, process, port, log=log, grace_seconds=self._grace_seconds, lineage=self)
+        life = DriverLife(
+            hub, process, peer, log=log, grace_seconds=self._grace_seconds, lineage=self, debug=self._debug
+        )
         reason = await life.live()
-        logger.log(logging.ERROR if port.is_duplicate else logging.WARNING, "%s: %s", self.name, reason)
-        return not port.is_duplicate
+        logger.log(logging.ERROR if life.is_duplicate else logging.WARNING, "%s: %s", self.name, reason)
+        return not life.is_duplicate
 
 
 def _check_texts(*texts: str) -> None:

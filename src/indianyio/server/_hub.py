@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from functools import partial
 from typing import NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -28,9 +29,13 @@ from indianyio.server._heavy import HeavyWork
 from indianyio.server._patience import Patience, Taker
 from indianyio.streams import SharedMemory, flaw_of, is_fixed
 
-__all__ = ["Hub", "Port", "Tap"]
+__all__ = ["Direction", "Hub", "Port", "Tap"]
 
 logger = logging.getLogger(__name__)
+wire_logger = logging.getLogger("indianyio.wire")
+
+# How much of a message a DEBUG line shows: a definition whole, of a BLOB enough to recognise it.
+_SHOWN_BYTES = 4096
 
 # From these sizes on a frame takes some milliseconds: of elements, and of base64 or what is beside the frame. What
 # claims to be BLOBs and is markup or rubbish takes as long as elements do.
@@ -53,27 +58,40 @@ class Port(Hashable, Protocol):
     def deliver(self, relay: Relayed) -> Room | None:
         """Queue a message for the peer; never waits and never raises.
 
-        :return: what room there was for it, for a driver; ``None`` for enough.
+        :return: what room there was for it; ``None`` if it is left out for this peer, which is no refusal.
         """
 
     def refuse(self, reason: str) -> None:
         """Disconnect the peer soon; never waits, and may be called again."""
 
 
-Tap: TypeAlias = Callable[[Port, PeerKind, Frame], None]
-"""Looks at a message of a peer; must neither wait nor raise, nor keep its attachments."""
+class Direction(Enum):
+    """Which way a message goes, seen from the server."""
+
+    RECEIVED = "->"
+    """The peer has sent it, and it is fit to be handed on; that is yet to be done."""
+
+    SENT = "<-"
+    """It was queued for the peer."""
+
+
+Tap: TypeAlias = Callable[[Port, PeerKind, Direction, Frame], None]
+"""Looks at a message from or for a peer; must neither wait nor raise, nor keep its attachments."""
 
 
 class Hub:
     """The peers of a server and what passes between them.
 
     :param limits: what a message that is handed on may be.
-    :param taps: called with each message that a peer sent and that is fit to be handed on, before it is.
+    :param taps: called with each message that passes: once when a peer has sent it, and once for each peer that
+        gets it.
     """
 
     def __init__(self, limits: Limits, taps: Sequence[Tap] = ()) -> None:
         self.limits = limits
         self._taps = tuple(taps)
+        self._debugged: set[Port] = set()
+        self._is_watched = bool(taps)
         self.router: Router[Port] = Router(secrets.token_hex(8))
         self._log = RatedLog(logger)
         self._patience: dict[Port, Patience] = {}
@@ -85,21 +103,25 @@ class Hub:
         """Take in a client."""
         self.router.add_client(port, port.name, may_write=may_write)
 
-    def add_driver(self, port: Port, devices: Iterable[str] = (), *, lineage: Hashable | None = None) -> str | None:
+    def add_driver(
+        self, port: Port, devices: Iterable[str] = (), *, lineage: Hashable | None = None, debug: bool = False
+    ) -> str | None:
         """Take in a driver and ask for its definitions; return why not, if a device of it is another's.
 
         :param devices: its devices, if it declares them.
         :param lineage: by what it is known again when it was started again; its name if absent.
+        :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
         """
-        return self._welcome(port, self.router.add_driver(port, port.name, devices, lineage=lineage))
+        return self._welcome(port, self.router.add_driver(port, port.name, devices, lineage=lineage), debug=debug)
 
-    def add_remote(self, port: Port, host: str, device: str | None) -> str | None:
+    def add_remote(self, port: Port, host: str, device: str | None, *, debug: bool = False) -> str | None:
         """Take in another server and ask for its definitions; return why not, if that cannot be.
 
         :param host: where it is, as host and port.
         :param device: the only device that is wanted of it, ``None`` for all.
+        :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
         """
-        return self._welcome(port, self.router.add_remote(port, port.name, host=host, device=device))
+        return self._welcome(port, self.router.add_remote(port, port.name, host=host, device=device), debug=debug)
 
     def remove(self, port: Port, reason: str, *, returns: bool = False) -> None:
         """Forget a peer, and tell those who know its devices that they are gone, and why.
@@ -107,11 +129,16 @@ class Hub:
         :param returns: whether a driver of the same lineage is to come in its place; its devices are kept for that.
         """
         self._patience.pop(port, None)
+        self._debugged.discard(port)
+        self._is_watched = bool(self._taps or self._debugged)
         self._carry_out(port, self.router.remove(port, reason, returns=returns))
 
-    def _welcome(self, port: Port, routed: Routed[Port]) -> str | None:
+    def _welcome(self, port: Port, routed: Routed[Port], *, debug: bool) -> str | None:
         self._carry_out(port, routed)
         if routed.refuse is None:
+            if debug:
+                self._debugged.add(port)
+                self._is_watched = True
             self._carry_out(port, self.router.greeting(port))
         return routed.refuse
 
@@ -205,7 +232,7 @@ class Hub:
         self._carry_out(port, routed, relays)
 
     def _route(self, port: Port, frame: Frame, *, more: bool = False) -> Routed[Port]:
-        self._show(port, (frame,))
+        self._show(port, Direction.RECEIVED, (frame,))
         routed = self.router.receive(port, frame, more=more)
         if not any(delivery.frame is frame for delivery in routed.deliveries):
             for attachment in frame.attachments:
@@ -213,13 +240,22 @@ class Hub:
             frame.attachments = ()
         return routed
 
-    def _show(self, port: Port, frames: Sequence[Frame]) -> None:
-        # Every message goes through here once, by whichever way it is handed on.
-        if self._taps:
-            kind = self.router.kind(port)
-            for frame in frames:
-                for tap in self._taps:
-                    tap(port, kind, frame)
+    def _show(self, port: Port, direction: Direction, frames: Sequence[Frame]) -> None:
+        # Every message goes through here once for its sender and once for each receiver, whatever they are and by
+        # whichever way it is handed on.
+        if not self._is_watched:
+            return
+        kind = self.router.kind(port)
+        taps = (*self._taps, _log_xml) if port in self._debugged else self._taps
+        for frame in frames:
+            for tap in taps:
+                tap(port, kind, direction, frame)
+
+    def _give(self, target: Port, relay: Relayed) -> Room | None:
+        room = target.deliver(relay)
+        if self._is_watched and room is not None and not room.is_refusal:
+            self._show(target, Direction.SENT, relay.came)
+        return room
 
     def _relay(self, relays: dict[int, Relay], sender: Port | None, frame: Frame) -> Relay:
         # One relay for a frame, however many deliveries it is in: its attachments can be handed over only once.
@@ -265,10 +301,10 @@ class Hub:
         while position < len(frames) and ways.get(frames[position].head) is targets:
             position += 1
         row = frames[start:position]
-        self._show(port, row)
+        self._show(port, Direction.RECEIVED, row)
         relay = PlainRelay(row, port)
         for target in targets:
-            room = target.deliver(relay)
+            room = self._give(target, relay)
             if room is not None and room.is_refusal:
                 self._note_refused(port, target, frames[start], room)
         return position
@@ -300,7 +336,7 @@ class Hub:
                     continue  # a write that is not carried out is not shown to anybody either
                 relay = self._relay(relays, sender, frame)
                 for target in delivery.targets:
-                    room = target.deliver(relay)
+                    room = self._give(target, relay)
                     if room is not None and room.is_refusal:
                         self._note_refused(sender, target, frame, room)
                         if frame.tag.startswith("new"):
@@ -341,6 +377,12 @@ class Hub:
             return  # that others have filled everything up is not this one's fault
         if self._patience_with(sender).note_refusal(anyio.current_time()) and not self.router.is_server(sender):
             sender.refuse("for half a minute it has sent more than a driver takes")
+
+
+def _log_xml(port: Port, _: PeerKind, direction: Direction, frame: Frame) -> None:
+    if wire_logger.isEnabledFor(logging.DEBUG):
+        text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
+        wire_logger.debug("%s %s %s (%d bytes)", port.name, direction.value, text, len(frame.data))
 
 
 def _flaw_of(frame: Frame) -> str | None:

@@ -64,10 +64,10 @@ class LocalLink:
 
     # -- for the hub -------------------------------------------------------------------------------------------
 
-    def deliver(self, relay: Relayed) -> Room:
+    def deliver(self, relay: Relayed) -> Room | None:
         """Queue messages for the driver; see :meth:`indianyio.server._hub.Port.deliver`."""
         if self._refused is not None or self._closed.is_set():
-            return Room.ENOUGH
+            return None
         taken = True
         for frame in relay.frames():
             taken &= self._queue_one(frame, relay.sender)

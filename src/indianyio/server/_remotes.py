@@ -7,18 +7,17 @@ indiserver exits, protocol.md 2.9). Only what changes is logged, not every attem
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
 from dataclasses import replace
 
 import anyio
 
-from indianyio._rated_log import RatedLog
-from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics, Relayed, Room
-from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector, SetBLOBVector
+from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
+from indianyio.protocol import EnableBLOB, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import require_xml_text
 from indianyio.server._hub import Hub, Port
-from indianyio.server._supervision import Attempts, Backoff, FeederPort, run_guarded
-from indianyio.streams import ByteStream, SocketStream, dial
+from indianyio.server._peers import FEEDER, Peer, run_guarded
+from indianyio.server._supervision import Attempts, Backoff
+from indianyio.streams import SocketStream, dial
 
 __all__ = ["RemoteServer"]
 
@@ -26,31 +25,7 @@ logger = logging.getLogger(__name__)
 
 # A server that is never told otherwise sends no BLOBs (protocol.md 2.7).
 _ABOUT_BLOBS = frozenset({EnableBLOB.tag, NewBLOBVector.tag, SetBLOBVector.tag})
-
-
-class RemotePort(FeederPort):
-    """The port of another server, through which BLOBs need not pass.
-
-    :param blobs: whether they do.
-    """
-
-    def __init__(
-        self, hub: Hub, stream: ByteStream, outbox: DriverOutbox, *, name: str, debug: bool, blobs: bool
-    ) -> None:
-        super().__init__(hub, stream, outbox, name=name, debug=debug)
-        self._kept_back = frozenset() if blobs else _ABOUT_BLOBS
-        self._log = RatedLog(logger)
-
-    def deliver(self, relay: Relayed) -> Room:
-        """Queue a message, unless it is a BLOB or asks for some and none may pass."""
-        if self._kept_back and (tag := relay.came[0].tag) in self._kept_back:
-            level = logging.WARNING if tag == NewBLOBVector.tag else logging.DEBUG
-            self._log.log(tag, level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
-            return Room.ENOUGH
-        return super().deliver(relay)
-
-    def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
-        return None if frame.tag in self._kept_back else super()._receive(frame, more=more)
+_WITHOUT_BLOBS = replace(FEEDER, kept_back=_ABOUT_BLOBS)
 
 
 class RemoteServer:
@@ -99,7 +74,7 @@ class RemoteServer:
         self._backoff = backoff
         self._blobs = blobs
         self._debug = debug
-        self._port: RemotePort | None = None
+        self._port: Peer | None = None
         self._connections = 0
         self._missed = False
 
@@ -153,18 +128,19 @@ class RemoteServer:
     async def _serve(self, hub: Hub, stream: SocketStream) -> str:
         """Pass frames over one connection until its end, and tell the clients of that; return why it ended."""
         outbox = DriverOutbox(self._outbox_bytes)
-        port = self._port = RemotePort(hub, stream, outbox, name=self.name, debug=self._debug, blobs=self._blobs)
+        policy = FEEDER if self._blobs else _WITHOUT_BLOBS
+        peer = self._port = Peer(hub, stream, outbox, policy, name=self.name)
         reason = "the server ends"
         try:
-            refusal = hub.add_remote(port, self._where, self._device)
+            refusal = hub.add_remote(peer, self._where, self._device, debug=self._debug)
             if refusal is not None:
                 return refusal
             self._meet()
             try:
-                reason = f"the connection to {self.name} was lost: {await run_guarded(port)}"
+                reason = f"the connection to {self.name} was lost: {await run_guarded(peer)}"
             finally:
                 self.connected = False
-                hub.remove(port, reason)
+                hub.remove(peer, reason)
         finally:
             stream.close()
         return reason

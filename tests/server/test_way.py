@@ -1,0 +1,38 @@
+"""How far it is from a client's bytes to the bytes of the answer of a driver in the server's own process."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.driver.test_way import Echo, Walk, write
+
+from .doors import serving
+
+pytestmark = pytest.mark.anyio
+
+# A tenth more than there are now, those of the client included; whoever needs more has to think about it.
+MODULES, CALLS = 47, 222
+
+
+async def test_a_write_to_an_embedded_driver_and_its_answer_take_few_modules_and_calls(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with serving(Echo()) as (door, _):
+        client = await door.knock()
+        await client.send('<getProperties version="1.7"/>')
+        await client.wire.receive()
+        for value in range(5):  # patterns are compiled, names and routes are known
+            await client.wire.send(write(value))
+            await client.wire.receive()
+        with Walk() as walk:
+            await client.wire.send(write(7))
+            answered = (await client.wire.receive()).data
+    assert b">7</oneNumber>" in answered
+    with capsys.disabled():
+        print(f"\n{len(walk.modules)} modules, {len(walk.calls)} calls")  # noqa: T201 - what this test is for
+        if os.environ.get("SHOW_WALK"):
+            print("\n".join(" ".join(call) for call in walk.calls))  # noqa: T201
+    assert len(walk.modules) <= MODULES
+    assert len(walk.calls) <= CALLS
