@@ -52,7 +52,7 @@ def test_every_python_block_is_run_by_a_test_here() -> None:
         "README.md": ["exposures.py", "mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
         "docs/tutorial.md": ["roof.py"],
         "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
-        "docs/client.md": ["pointing.py", "watching.py"],  # in tests/client/test_client_scripts.py
+        "docs/client.md": ["pointing.py", "waiting.py", "watching.py"],  # in tests/client/test_client_scripts.py
     }
 
 

@@ -85,6 +85,11 @@ def test_the_script_that_watches(server: IndiServer, tmp_path: Path) -> None:
     assert all(line.startswith("defined <") for line in shown)
 
 
+def test_the_script_that_waits(server: IndiServer, tmp_path: Path) -> None:
+    assert run_script("docs/client.md", "waiting.py", server, tmp_path) == "saved waiting.fits\nCCD_TEMPERATURE\n"
+    assert (tmp_path / "waiting.fits").read_bytes().startswith(b"SIMPLE  =")
+
+
 @pytest.mark.anyio
 async def test_indiserver_is_killed_in_the_middle_of_a_slew(server: IndiServer, anyio_backend: str) -> None:
     began = 0.0

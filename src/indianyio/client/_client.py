@@ -165,8 +165,8 @@ class Client(Mapping[str, Device]):
 
     # -- the tasks behind it ---------------------------------------------------------------------------------------
 
-    async def serve(self, ready: Callable[[], None]) -> None:
-        """Connect, and keep the mirror until :meth:`end` is called.
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        """Connect, and keep the mirror until :meth:`_end` is called.
 
         :param ready: called as soon as there is a connection.
         :raises OSError: there is none.
@@ -174,7 +174,7 @@ class Client(Mapping[str, Device]):
         :raises RemoteProtocolError: the server wants to have more kept than is possible.
         """
         try:
-            # Whoever is cancelled in the block may still have a telescope to stop; end() ends this.
+            # Whoever is cancelled in the block may still have a telescope to stop; _end() ends this.
             with self._life:
                 stream = await self._dial()
                 while True:
@@ -188,7 +188,7 @@ class Client(Mapping[str, Device]):
             self._listeners.end("the client has ended")
             self._mirror.release_blobs()
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """Send what there is to be sent, and end."""
         self._ending = True
         connection = self._connection
@@ -255,7 +255,7 @@ class Client(Mapping[str, Device]):
 
     def _report(self, progress: SpoolProgress) -> None:
         for coming in self._coming:
-            coming.notice_progress(progress)
+            coming._notice_progress(progress)
 
     async def _send(self, message: WireMessage) -> None:
         await self._present_connection().send(message)
@@ -306,7 +306,7 @@ class _Actions:
         client._wanted_blobs[key] += 1
         client._coming.append(coming)
         try:
-            with client._listeners.listening(coming.notice):
+            with client._listeners.listening(coming._notice):
                 await client._send(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.ALSO))
                 yield coming
         finally:

@@ -74,7 +74,7 @@ async def open_client(
         folder=None if folder is None else os.fspath(folder),
     )
     async with at_work(
-        client.serve, client.end, what="the client", failed=lambda failure: failure, outranks=ConnectionLostError
+        client._serve, client._end, what="the client", failed=lambda failure: failure, outranks=ConnectionLostError
     ):
         yield client
 
