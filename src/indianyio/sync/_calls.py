@@ -67,7 +67,7 @@ def _run_portal(started: Future[BlockingPortal], backend: str) -> None:
 
     try:
         anyio.run(main, backend=backend)
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 - raised by the thread that waits for the start
         if started.done():
             raise
         started.set_exception(error)
@@ -109,7 +109,7 @@ class Calls:
     def read(self, function: Callable[[], T]) -> T:
         """Look at something between two changes of it, whether the client has ended or not."""
 
-        async def look() -> T:
+        async def look() -> T:  # noqa: ASYNC124
             return function()
 
         if get_ident() == self._thread:

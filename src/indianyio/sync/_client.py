@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from indianyio import client
 from indianyio._vocabulary import State
@@ -16,6 +16,9 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.sync._calls import Calls, calls_in_a_thread
 from indianyio.sync._devices import Device, device_of
 from indianyio.sync._vectors import AnyVector, vector_of
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["Change", "Client", "Watch", "open_client"]
 
@@ -71,7 +74,7 @@ class Watch:
     def close(self) -> None:
         """Watch no more; what waits can still be had."""
 
-        async def close() -> None:
+        async def close() -> None:  # noqa: ASYNC124
             self._original.close()
 
         with suppress(ConnectionLostError):  # then nothing is watched any more
@@ -177,7 +180,7 @@ class Client(Mapping[str, Device]):
         :param state: only when a vector is in this state.
         """
 
-        async def watch() -> client.Watch:
+        async def watch() -> client.Watch:  # noqa: ASYNC124
             return self._original.watch(device, vector, state)
 
         return Watch(self._calls, self._calls.call(watch))
@@ -189,6 +192,7 @@ def open_client(
     port: int = 7624,
     *,
     unix: str | None = None,
+    tls: bool | SSLContext = False,
     device: str | None = None,
     reconnect: bool = False,
     timeout: float = 10.0,
@@ -213,6 +217,8 @@ def open_client(
     :param port: its TCP port.
     :param unix: its unix socket instead: a path, or ``@`` and a name for an abstract one. BLOBs come as
         descriptors.
+    :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
+        :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
     :param device: the only device that is wanted; all if absent.
     :param reconnect: whether to connect again, for ever, when the server was lost. What was known of it stays and
         is marked as stale until it is told anew. An operation that was under way raises :exc:`ConnectionLostError`
@@ -221,7 +227,8 @@ def open_client(
     :param validate: whether writes are checked before they are sent, where that is not said of a single one.
     :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
     :param backend: the event loop in the client's own thread.
-    :raises OSError: the server cannot be reached; the text says which, and why.
+    :raises OSError: the server cannot be reached, or its certificate is not accepted; the text says which, and
+        why.
     :raises ConnectionLostError: it was lost.
     :raises RemoteProtocolError: it defines more than a client can keep.
     :raises RuntimeError: an event loop runs in this thread; use :func:`indianyio.open_client` there.
@@ -233,6 +240,7 @@ def open_client(
                 host,
                 port,
                 unix=unix,
+                tls=tls,
                 device=device,
                 reconnect=reconnect,
                 timeout=timeout,
