@@ -15,6 +15,7 @@
     anyio.run(main)
 """
 
+from indianyio.client._actions import Upload
 from indianyio.client._blobs import Blob, OnProgress, Progress
 from indianyio.client._changes import Change, ChangeKind
 from indianyio.client._client import Client
@@ -64,6 +65,7 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "Upload",
     "Vector",
     "Watch",
     "open_client",

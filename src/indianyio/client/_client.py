@@ -77,7 +77,13 @@ class Client(Mapping[str, Device]):
         self._listeners = Listeners()
         actions = _Actions(self)
         self._mirror = Mirror(actions, wants_blobs=lambda device, vector: self._wanted_blobs[device, vector] > 0)
-        self._operations = Operations(self._listeners, self._send, self._present_connection, self._mirror.get)
+        self._operations = Operations(
+            self._listeners,
+            self._send,
+            self._present_connection,
+            self._mirror.get,
+            lambda: self._present_connection().carries_attachments,
+        )
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -286,7 +292,13 @@ class _Actions:
     ) -> None:
         client = self._client
         checked = client._validate if validate is None else validate
-        await client._operations.set(vector, values, Wishes(timeout, start_timeout, wait, on_cancel, checked))
+        wishes = Wishes(timeout, start_timeout, wait, on_cancel, checked)
+        if isinstance(vector, BLOBVector) and wait:
+            # A server passes on no answer about BLOBs to a client that has not asked for them.
+            async with self.next_blob(vector, None, None):
+                await client._operations.set(vector, values, wishes)
+        else:
+            await client._operations.set(vector, values, wishes)
 
     async def wait_until(
         self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None

@@ -97,6 +97,11 @@ class Connection:
             self.ended.set()
         return self._reason
 
+    @property
+    def carries_attachments(self) -> bool:
+        """Whether BLOBs may travel as shared memory."""
+        return self._stream.carries_attachments
+
     async def send(self, message: WireMessage) -> None:
         """Send a message, waiting while there is no room for it."""
         await self._link.send(message)

@@ -14,7 +14,7 @@ A thread of the client's own does the work for as long as the block lasts. Any t
 a call cancels what that waits for, as a cancellation does in :mod:`indianyio.client`: an exposure is aborted.
 """
 
-from indianyio.client import ChangeKind, Member, NumberMember, OnProgress, Progress
+from indianyio.client import ChangeKind, Member, NumberMember, OnProgress, Progress, Upload
 from indianyio.exceptions import (
     ConnectionLostError,
     OperationAbortedError,
@@ -59,6 +59,7 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "Upload",
     "Vector",
     "Watch",
     "open_client",

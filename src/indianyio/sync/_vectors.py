@@ -199,8 +199,9 @@ class Vector(Mapping[str, V], Generic[V]):
         properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
         it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
 
-        :param values: members and what they should be: numbers, truth values for switches, texts; for names that
-            are no Python identifiers, or that are parameters here.
+        :param values: members and what they should be: numbers, truth values for switches, texts; for a BLOB bytes,
+            a :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
+            identifiers, or that are parameters here.
         :param members: more of them.
         :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
         :param start_timeout: how long the driver may show no sign of the write, in seconds.
@@ -211,6 +212,7 @@ class Vector(Mapping[str, V], Generic[V]):
         :return: the vector.
         :raises ValueError: the driver would refuse this; nothing was sent.
         :raises TypeError: a value is of another type than the vector's.
+        :raises OSError: the file of a BLOB cannot be read.
         :raises RefusedError: the driver says Alert; the text is its own.
         :raises OperationAbortedError: somebody stopped it, or the vector was deleted meanwhile.
         :raises TimeoutError: the time has passed; the text says what was seen.
