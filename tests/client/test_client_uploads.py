@@ -36,7 +36,7 @@ async def connected(way: str, folder: Path) -> AsyncGenerator[tuple[Gadget, Clie
         async with IPyServer(driver, host="127.0.0.1", port=0, unix=socket) as server:
             unix = socket if way == "unix" else None
             async with open_client("127.0.0.1", port_of(server), unix=unix) as indi:
-                await indi.device(GADGET, timeout=10)
+                await (await indi.device(GADGET, timeout=10)).vector("IMAGE", timeout=10)
                 yield driver, indi
 
 

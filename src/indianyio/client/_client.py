@@ -19,6 +19,7 @@ from indianyio.client._coming import Coming
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
 from indianyio.client._listeners import Listeners
+from indianyio.client._members import NamedThings
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
 from indianyio.client._settle_table import OnCancel
@@ -43,7 +44,7 @@ _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, _JITTER = 0.5, 30.0, 0.2
 _DEFINED_AGAIN_SECONDS = 10.0
 
 
-class Client(Mapping[str, Device]):
+class Client(NamedThings[Device]):
     """The devices of a server by name; :func:`open_client` makes one.
 
     All of it belongs to the event loop in which it was opened.
@@ -96,11 +97,6 @@ class Client(Mapping[str, Device]):
     def __len__(self) -> int:
         return len(self._mirror)
 
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
     def __repr__(self) -> str:
         return f"<Client of {self._name}: {', '.join(self) or 'no devices'}>"
 
@@ -125,7 +121,7 @@ class Client(Mapping[str, Device]):
 
         :param name: its name.
         :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: there is none; the text says which there are instead.
+        :raises TimeoutError: there is no such device; the text says which there are instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._listeners.wait_for(
@@ -161,7 +157,7 @@ class Client(Mapping[str, Device]):
                 async for change in changes:
                     print(change.vector)
 
-        Who is slower than the changes come gets the newest of each vector, and how many were left out.
+        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
 
         :param device: only of this device; of all if absent.
         :param vector: only of vectors of this name.
@@ -175,9 +171,9 @@ class Client(Mapping[str, Device]):
         """Connect, and keep the mirror until :meth:`_end` is called.
 
         :param ready: called as soon as there is a connection.
-        :raises OSError: there is none.
+        :raises OSError: the server cannot be reached.
         :raises ConnectionLostError: it was lost, and is not to be made again.
-        :raises RemoteProtocolError: the server wants to have more kept than is possible.
+        :raises RemoteProtocolError: the server defines more than a client can keep.
         """
         try:
             # Whoever is cancelled in the block may still have a telescope to stop; _end() ends this.

@@ -223,7 +223,9 @@ class _HeardStream:
         return self._stream.send_now(data)
 
     async def aclose(self) -> None:
-        self._spooler = None  # a BLOB that was under way is let go with its file
+        if self._spooler is not None:
+            self._spooler.close()
+            self._spooler = None
         await self._stream.aclose()
 
 

@@ -55,9 +55,9 @@ async def open_client(
     :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
         :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
     :param device: the only device that is wanted; all if absent.
-    :param reconnect: whether to connect again, for ever, when the server was lost. What was known of it stays and
-        is marked as stale until it is told anew. An operation that was under way raises :exc:`ConnectionLostError`
-        all the same, and is never repeated by itself.
+    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known of it
+        stays and is marked as stale until the server has sent it again. An operation that was under way raises
+        :exc:`ConnectionLostError` all the same, and is never repeated by itself.
     :param timeout: how long connecting may take, in seconds.
     :param validate: whether writes are checked before they are sent, where that is not said of a single one.
     :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
@@ -65,7 +65,7 @@ async def open_client(
         why.
     :raises ConnectionLostError: it was lost.
     :raises RemoteProtocolError: it defines more than a client can keep.
-    :raises ValueError: more than one way to the server is given, or no way to connect again.
+    :raises ValueError: more than one way to the server is given, or a stream is to reconnect.
     """
     if unix is not None and stream is not None:
         raise ValueError("give a unix socket or a stream, not both")

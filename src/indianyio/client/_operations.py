@@ -200,7 +200,7 @@ class _Operation:
         return self._verdict
 
     async def _hear(self) -> None:
-        """Wait for the next change of the vector, or until there has been none for too long."""
+        """Wait for the next change of the vector, or until nothing has been heard for too long."""
         deadline = self._settling.deadline
         with anyio.CancelScope(deadline=deadline) as patience:
             await self._heard.wait()

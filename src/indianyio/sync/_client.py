@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from indianyio import client
 from indianyio._vocabulary import State
 from indianyio.client import ChangeKind
+from indianyio.client._members import NamedThings
 from indianyio.exceptions import ConnectionLostError
 from indianyio.sync._calls import Calls, calls_in_a_thread
 from indianyio.sync._devices import Device, device_of
@@ -94,7 +95,7 @@ class Watch:
         return Change(**found._replace(vector=None)._asdict())._replace(vector=vector)
 
 
-class Client(Mapping[str, Device]):
+class Client(NamedThings[Device]):
     """The devices of a server by name; :func:`open_client` makes one.
 
     Any thread may use it.
@@ -117,9 +118,6 @@ class Client(Mapping[str, Device]):
 
     def __len__(self) -> int:
         return len(self._original)
-
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
 
     def __repr__(self) -> str:
         return self._calls.read(lambda: repr(self._original))
@@ -145,7 +143,7 @@ class Client(Mapping[str, Device]):
 
         :param name: its name.
         :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: there is none; the text says which there are instead.
+        :raises TimeoutError: there is no such device; the text says which there are instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         return device_of(self._calls, self._calls.call(lambda: self._original.device(name, timeout)))
@@ -173,7 +171,7 @@ class Client(Mapping[str, Device]):
                 for change in changes:
                     print(change.vector)
 
-        Who is slower than the changes come gets the newest of each vector, and how many were left out.
+        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
 
         :param device: only of this device; of all if absent.
         :param vector: only of vectors of this name.
@@ -220,9 +218,9 @@ def open_client(
     :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
         :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
     :param device: the only device that is wanted; all if absent.
-    :param reconnect: whether to connect again, for ever, when the server was lost. What was known of it stays and
-        is marked as stale until it is told anew. An operation that was under way raises :exc:`ConnectionLostError`
-        all the same, and is never repeated by itself.
+    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known of it
+        stays and is marked as stale until the server has sent it again. An operation that was under way raises
+        :exc:`ConnectionLostError` all the same, and is never repeated by itself.
     :param timeout: how long connecting may take, in seconds.
     :param validate: whether writes are checked before they are sent, where that is not said of a single one.
     :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
@@ -231,7 +229,7 @@ def open_client(
         why.
     :raises ConnectionLostError: it was lost.
     :raises RemoteProtocolError: it defines more than a client can keep.
-    :raises RuntimeError: an event loop runs in this thread; use :func:`indianyio.open_client` there.
+    :raises ValueError: more than one way to the server is given, or a stream is to reconnect.
     """
     with (
         calls_in_a_thread(backend) as calls,

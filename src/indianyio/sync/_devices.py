@@ -14,6 +14,7 @@ from indianyio.client import Coming as ClientComing
 from indianyio.client import Device as ClientDevice
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
+from indianyio.client._members import NamedThings
 from indianyio.client._settle_table import OnCancel
 from indianyio.sync._calls import Calls
 from indianyio.sync._vectors import AnyVector, Blob, blob_of, vector_of
@@ -64,7 +65,7 @@ class Coming:
         return self._calls.call(lambda: self._original.save(path, timeout=timeout, progress=progress))
 
 
-class Device(Mapping[str, AnyVector]):
+class Device(NamedThings[AnyVector]):
     """A device: its vectors by name.
 
     It can be kept as long as one likes: a driver that ends and is started again has the same devices.
@@ -88,9 +89,6 @@ class Device(Mapping[str, AnyVector]):
     def __len__(self) -> int:
         return len(self._original)
 
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
-
     def __repr__(self) -> str:
         return repr(self._original)
 
@@ -105,7 +103,7 @@ class Device(Mapping[str, AnyVector]):
         return self._original.messages.copy()
 
     def is_on(self, vector: str, switch: str) -> bool:
-        """Return whether a switch is On; ``False`` where there is none of that name."""
+        """Return whether a switch is On; ``False`` where there is no such switch."""
         return self._original.is_on(vector, switch)
 
     @property
@@ -129,7 +127,7 @@ class Device(Mapping[str, AnyVector]):
 
         :param name: its name.
         :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: there is none; the text says what there is instead.
+        :raises TimeoutError: there is no such vector; the text says what there is instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         return vector_of(self._calls, self._calls.call(lambda: self._original.vector(name, timeout)))
@@ -199,7 +197,7 @@ class Device(Mapping[str, AnyVector]):
         :param member: which member; the first that comes if absent.
         :param progress: is told how far the content has come.
         :raises UnknownVectorError: there is no such vector.
-        :raises TypeError: it is no BLOB vector.
+        :raises TypeError: it is not a BLOB vector.
         """
         with self._calls.block(lambda: self._original.next(vector, member, progress=progress)) as coming:
             yield Coming(self._calls, coming)

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.client import _vectors as client
 from indianyio.client._actions import Written
 from indianyio.client._blobs import Blob as ClientBlob
 from indianyio.client._blobs import Content, OnProgress
-from indianyio.client._members import Member
+from indianyio.client._members import Member, NamedThings
 from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
 from indianyio.sync._calls import Calls
@@ -62,7 +62,7 @@ class Blob(Content):
         return target
 
 
-class Vector(Mapping[str, V], Generic[V]):
+class Vector(NamedThings[V]):
     """A property of a device: its members' values by name, and its state.
 
     :cvar kind: which of the five kinds it is, as in the tags: ``Number``, ``Switch``, ``Text``, ``Light``,
@@ -103,9 +103,6 @@ class Vector(Mapping[str, V], Generic[V]):
 
     def __len__(self) -> int:
         return len(self._original.members)
-
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
 
     def __repr__(self) -> str:
         return repr(self._original)
