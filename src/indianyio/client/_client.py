@@ -14,18 +14,16 @@ import anyio
 from indianyio._vocabulary import BLOBHandling, State
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
-from indianyio.client._changes import Change
+from indianyio.client._changes import Change, Listeners, Watch
 from indianyio.client._coming import Coming
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
-from indianyio.client._listeners import Listeners
 from indianyio.client._members import NamedThings
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
 from indianyio.client._settle_table import OnCancel
 from indianyio.client._spooling import SpoolProgress
 from indianyio.client._vectors import BLOBVector, Vector
-from indianyio.client._watch import Watch
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import EnableBLOB, GetProperties, WireMessage
 from indianyio.streams import ByteStream

@@ -18,10 +18,9 @@ import anyio.lowlevel
 
 from indianyio._vocabulary import Rule, State, Switch
 from indianyio.client._actions import Written
-from indianyio.client._changes import Change
+from indianyio.client._changes import Change, Listeners
 from indianyio.client._checks import new_message, typed_values
 from indianyio.client._devices import Device
-from indianyio.client._listeners import Listeners
 from indianyio.client._settle_table import RULE, OnCancel, SettleRow, row_for
 from indianyio.client._settling import Outcome, Seen, Settling, Verdict
 from indianyio.client._uploads import with_contents
