@@ -14,7 +14,7 @@ from indianyio._link import Link
 from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
-from indianyio.protocol import Frame, Unusable, WireMessage, decode
+from indianyio.protocol import Frame, NewBLOBVector, SetBLOBVector, Unusable, WireMessage, decode
 from indianyio.protocol._encoder import encode_parts
 from indianyio.protocol._relayable import require_size
 from indianyio.streams import ByteStream
@@ -83,7 +83,12 @@ class WaitingLink(Link):
         :raises ValueError: XML cannot carry a text of it.
         :raises LocalProtocolError: it is longer than INDI servers take.
         """
-        await self._send(_outgoing(message))
+        outgoing = _outgoing(message)
+        try:
+            await self._send(outgoing)
+        except BaseException:
+            outgoing.close()  # it was not put in, so nobody else does
+            raise
 
     @property
     def has_room(self) -> bool:
@@ -174,7 +179,10 @@ class WaitingLink(Link):
 def _outgoing(message: WireMessage) -> Outgoing:
     parts = tuple(encode_parts(message))
     require_size(message, parts)
-    return Outgoing(parts)
+    if not isinstance(message, NewBLOBVector | SetBLOBVector):
+        return Outgoing(parts)
+    attached = [(one.attachment, int(one.len or 0)) for one in message.members if one.attachment is not None]
+    return Outgoing(parts, tuple(attachment for attachment, _ in attached), sum(length for _, length in attached))
 
 
 def shown(*parts: bytes) -> str:

@@ -367,7 +367,7 @@ def test_what_does_not_come_back_is_deleted() -> None:
         client = Client(dial, name="it", device=None, reconnect=True, validate=True, folder=None)
         async with trio.open_nursery() as nursery:
             ready = trio.Event()
-            nursery.start_soon(client.serve, ready.set)
+            nursery.start_soon(client._serve, ready.set)
             await ready.wait()
             await servers[0].send(numbers("N", X=1))
             await servers[0].send(numbers("M", X=1))
@@ -383,7 +383,7 @@ def test_what_does_not_come_back_is_deleted() -> None:
             assert not vector.exists
             assert list(client[DEVICE]) == ["M"]
             assert client[DEVICE]["M"]["X"] == 2
-            await client.end()
+            await client._end()
         for server in servers:
             await server.close()
 

@@ -15,8 +15,9 @@
     anyio.run(main)
 """
 
+from indianyio.client._actions import Upload
 from indianyio.client._blobs import Blob, OnProgress, Progress
-from indianyio.client._changes import Change, ChangeKind
+from indianyio.client._changes import Change, ChangeKind, Watch
 from indianyio.client._client import Client
 from indianyio.client._coming import Coming
 from indianyio.client._devices import Device
@@ -31,7 +32,6 @@ from indianyio.client._vectors import (
     TextVector,
     Vector,
 )
-from indianyio.client._watch import Watch
 from indianyio.exceptions import (
     ConnectionLostError,
     OperationAbortedError,
@@ -64,6 +64,7 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "Upload",
     "Vector",
     "Watch",
     "open_client",

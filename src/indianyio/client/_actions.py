@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from indianyio._vocabulary import BLOBHandling
 
@@ -15,10 +16,23 @@ if TYPE_CHECKING:
     from indianyio.client._settle_table import OnCancel
     from indianyio.client._vectors import BLOBVector, Vector
 
-__all__ = ["Actions", "Written"]
+__all__ = ["Actions", "Upload", "Written"]
 
-Written: TypeAlias = float | bool | str
-"""What a member is written as: a number, a truth value for a switch, a text."""
+
+class Upload(NamedTuple):
+    """What a BLOB member is written as, where its format is to be said.
+
+    :ivar content: the bytes, or the path of a file that has them.
+    :ivar format: a file suffix with its leading dot, such as ``.fits``.
+    """
+
+    content: bytes | os.PathLike[str]
+    format: str = ".bin"
+
+
+Written: TypeAlias = float | bool | str | bytes | os.PathLike[str] | Upload
+"""What a member is written as: a number, a truth value for a switch, a text; for a BLOB bytes, the path of a file,
+whose suffix is the format, or an :class:`Upload`."""
 
 
 class Actions(Protocol):

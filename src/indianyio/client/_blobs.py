@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
@@ -18,7 +18,7 @@ from indianyio._model._writes import whole_number
 from indianyio.protocol import Attachment, OneBLOB
 from indianyio.streams import SharedMemory, flaw_of
 
-__all__ = ["Blob", "OnProgress", "Progress", "blob_of"]
+__all__ = ["Blob", "Content", "OnProgress", "Progress", "blob_of"]
 
 _SLICE_BYTES = 1 << 20
 
@@ -38,7 +38,7 @@ OnProgress: TypeAlias = Callable[[Progress], None]
 """Is told how far a BLOB has come; must not wait."""
 
 
-class Blob:
+class Content:
     """The content of a BLOB member, as it came.
 
     Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
@@ -51,7 +51,7 @@ class Blob:
     :ivar timestamp: when the driver sent it, in UTC; ``None`` if it does not say.
     """
 
-    __slots__ = ("_attachment", "_data", "format", "length", "name", "size", "timestamp")
+    __slots__ = ("__weakref__", "_attachment", "_data", "format", "length", "name", "size", "timestamp")
 
     def __init__(
         self,
@@ -102,34 +102,27 @@ class Blob:
         """
         return _inflated(self._transported(), self.size) if self.is_compressed else self._transported()
 
-    async def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
-        """Write the content into a file, which is complete as soon as it is there.
-
-        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
-        leaves nothing.
-
-        :param path: where; nothing that comes from the network becomes part of it.
-        :param progress: is told how far the writing is.
-        :return: the path.
-        :raises OSError: it cannot be written there.
-        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
-        """
-        target = Path(path)
+    def _saving(self, target: Path) -> Generator[Progress]:
+        """Write the content into a file piece by piece; closed before its end, it leaves nothing."""
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        file = await to_thread.run_sync(_new_file, beside)
+        file = _new_file(beside)
         try:
             with file:
-                slices, done = self.slices(), 0
-                while written := await to_thread.run_sync(_write_slice, file, slices):
-                    done += written
-                    if progress is not None:
-                        progress(Progress(done, self.size))
-                await to_thread.run_sync(_finish, file, beside, target)
+                done = 0
+                for piece in self.slices():
+                    rest = memoryview(piece)
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    done += len(piece)
+                    yield Progress(done, self.size)
+                # Its bytes before its name: after a power cut there is the old file or the new one, not an empty
+                # one.
+                os.fsync(file.fileno())
+                beside.replace(target)
         except BaseException:
             with suppress(FileNotFoundError):
                 beside.unlink()
             raise
-        return target
 
     def _transported(self) -> Iterator[bytes]:
         attachment = self._attachment
@@ -147,6 +140,35 @@ class Blob:
             if len(piece) < wanted:
                 raise ValueError(f"the content was cut to {offset + len(piece)} bytes while it was read")
             yield piece
+
+
+class Blob(Content):
+    """The content of a BLOB member, as it came.
+
+    Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
+    is only read when it is asked for. That is let go with the last reference to this object.
+    """
+
+    __slots__ = ()
+
+    async def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
+        """Write the content into a file, which is complete as soon as it is there.
+
+        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
+        leaves nothing.
+
+        :param path: where; nothing that comes from the network becomes part of it.
+        :param progress: is told how far the writing is.
+        :return: the path.
+        :raises OSError: it cannot be written there.
+        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
+        """
+        target = Path(path)
+        with closing(self._saving(target)) as pieces:
+            while (written := await to_thread.run_sync(next, pieces, None)) is not None:
+                if progress is not None:
+                    progress(written)
+        return target
 
 
 def blob_of(one: OneBLOB, timestamp: datetime | None) -> Blob | None:
@@ -190,20 +212,3 @@ def _inflated(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
 def _new_file(path: Path) -> FileIO:
     # With the permissions that any new file gets, which a temporary one would not have.
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb", buffering=0)
-
-
-def _write_slice(file: FileIO, slices: Iterator[bytes]) -> int:
-    """Write the next slice; return its length, 0 at the end."""
-    for piece in slices:
-        if piece:
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[file.write(rest) :]
-            return len(piece)
-    return 0
-
-
-def _finish(file: FileIO, beside: Path, target: Path) -> None:
-    # Its bytes before its name: after a power cut there is the old file or the new one, not an empty one.
-    os.fsync(file.fileno())
-    beside.replace(target)

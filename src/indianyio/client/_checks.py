@@ -7,19 +7,23 @@ It is checked first, so that a mistake is raised where it is made. The rules are
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from indianyio._vocabulary import Permission, Rule, Switch
-from indianyio.client._actions import Written
+from indianyio.client._actions import Upload, Written
 from indianyio.client._members import NumberMember
-from indianyio.client._vectors import NumberVector, SwitchVector, TextVector, Vector
+from indianyio.client._vectors import BLOBVector, NumberVector, SwitchVector, TextVector, Vector
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
+    NewBLOBVector,
     NewNumberVector,
     NewSwitchVector,
     NewTextVector,
     NewVector,
+    OneBLOB,
     OneNumber,
     OneSwitch,
     OneText,
@@ -49,7 +53,7 @@ def typed_values(vector: Vector[Any], values: Mapping[str, Written]) -> dict[str
 
 
 def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate: bool) -> NewVector:
-    """Return the message that writes these values.
+    """Return the message that writes these values; for BLOBs without their contents.
 
     :param values: as :func:`typed_values` returns them.
     :param validate: whether permission, range and rule are looked at.
@@ -60,7 +64,7 @@ def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate:
     if isinstance(vector, NumberVector):
         if validate:
             _check_range(vector, values)
-        numbers = (OneNumber(name=name, value=number_text(float(value))) for name, value in values.items())
+        numbers = (OneNumber(name=name, value=number_text(_float(value))) for name, value in values.items())
         return NewNumberVector(device=vector.device, name=vector.name, members=tuple(numbers))
     if isinstance(vector, SwitchVector):
         if validate:
@@ -68,11 +72,26 @@ def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate:
         words = ((name, Switch.ON if on else Switch.OFF) for name, on in values.items())
         switches = tuple(OneSwitch(name=name, value=word) for name, word in words)
         return NewSwitchVector(device=vector.device, name=vector.name, members=switches)
+    if isinstance(vector, BLOBVector):
+        blobs = (OneBLOB(name=name, format=_upload(value).format) for name, value in values.items())
+        return NewBLOBVector(device=vector.device, name=vector.name, members=tuple(blobs))
     texts = (OneText(name=name, value=str(text)) for name, text in values.items())
     return NewTextVector(device=vector.device, name=vector.name, members=tuple(texts))
 
 
+def _float(value: Written) -> float:
+    assert isinstance(value, float | int)  # by typed_values()
+    return float(value)
+
+
+def _upload(value: Written) -> Upload:
+    assert isinstance(value, Upload)  # by typed_values()
+    return value
+
+
 def _read_number(vector: Vector[Any], name: str, value: Written) -> float:
+    if not isinstance(value, float | int | str):
+        raise TypeError(f"{_named(vector)}: {name} must be a number, not {type(value).__name__}")
     number = getfloat(value) if not isinstance(value, bool) else math.nan
     if not math.isfinite(number):
         raise ValueError(f"{_named(vector)}: {name} must be a finite number, not {value!r}")
@@ -91,19 +110,35 @@ def _read_text(vector: Vector[Any], name: str, value: Written) -> str:
     return require_xml_text(value, f"{_named(vector)}: {name}")
 
 
+def _read_blob(vector: Vector[Any], name: str, value: Written) -> Upload:
+    what = f"{_named(vector)}: BLOB {name}"
+    if isinstance(value, os.PathLike):
+        value = Upload(value, Path(value).suffix or ".bin")
+    elif isinstance(value, bytes):
+        value = Upload(value)
+    if not isinstance(value, Upload) or not isinstance(value.content, bytes | os.PathLike):
+        raise TypeError(f"{what} must be bytes, a path (as pathlib.Path), or an Upload of these, not {value!r:.80}")
+    if not require_xml_text(value.format, f"{what}: the format").startswith("."):
+        raise ValueError(f"{what}: the format must be a suffix with its dot, such as '.fits', not {value.format!r}")
+    if value.content == b"":
+        raise ValueError(f"{what} must not be empty")
+    return value
+
+
 _READERS: Mapping[str, Callable[[Vector[Any], str, Written], Written]] = {
     NumberVector.kind: _read_number,
     SwitchVector.kind: _read_switch,
     TextVector.kind: _read_text,
+    BLOBVector.kind: _read_blob,
 }
 
 
 def _check_range(vector: NumberVector, values: Mapping[str, Written]) -> None:
     for name, value in values.items():
         member = vector.members[name]
-        if isinstance(member, NumberMember) and member.has_limits and not member.min <= float(value) <= member.max:
+        if isinstance(member, NumberMember) and member.has_limits and not member.min <= _float(value) <= member.max:
             raise ValueError(
-                f"{_named(vector)}: {name} must be from {member.min:g} to {member.max:g}, not {float(value):g}"
+                f"{_named(vector)}: {name} must be from {member.min:g} to {member.max:g}, not {_float(value):g}"
             )
 
 

@@ -14,17 +14,16 @@ import anyio
 from indianyio._vocabulary import BLOBHandling, State
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
-from indianyio.client._changes import Change
+from indianyio.client._changes import Change, Listeners, Watch
 from indianyio.client._coming import Coming
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
-from indianyio.client._listeners import Listener, Listeners
+from indianyio.client._members import NamedThings
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
 from indianyio.client._settle_table import OnCancel
 from indianyio.client._spooling import SpoolProgress
 from indianyio.client._vectors import BLOBVector, Vector
-from indianyio.client._watch import Watch
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import EnableBLOB, GetProperties, WireMessage
 from indianyio.streams import ByteStream
@@ -43,7 +42,7 @@ _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, _JITTER = 0.5, 30.0, 0.2
 _DEFINED_AGAIN_SECONDS = 10.0
 
 
-class Client(Mapping[str, Device]):
+class Client(NamedThings[Device]):
     """The devices of a server by name; :func:`open_client` makes one.
 
     All of it belongs to the event loop in which it was opened.
@@ -77,7 +76,13 @@ class Client(Mapping[str, Device]):
         self._listeners = Listeners()
         actions = _Actions(self)
         self._mirror = Mirror(actions, wants_blobs=lambda device, vector: self._wanted_blobs[device, vector] > 0)
-        self._operations = Operations(self._listeners, self._send, self._present_connection, self._mirror.get)
+        self._operations = Operations(
+            self._listeners,
+            self._send,
+            self._present_connection,
+            self._mirror.get,
+            lambda: self._present_connection().carries_attachments,
+        )
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -89,11 +94,6 @@ class Client(Mapping[str, Device]):
 
     def __len__(self) -> int:
         return len(self._mirror)
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def __repr__(self) -> str:
         return f"<Client of {self._name}: {', '.join(self) or 'no devices'}>"
@@ -119,7 +119,7 @@ class Client(Mapping[str, Device]):
 
         :param name: its name.
         :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: there is none; the text says which there are instead.
+        :raises TimeoutError: there is no such device; the text says which there are instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._listeners.wait_for(
@@ -155,7 +155,7 @@ class Client(Mapping[str, Device]):
                 async for change in changes:
                     print(change.vector)
 
-        Who is slower than the changes come gets the newest of each vector, and how many were left out.
+        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
 
         :param device: only of this device; of all if absent.
         :param vector: only of vectors of this name.
@@ -165,16 +165,16 @@ class Client(Mapping[str, Device]):
 
     # -- the tasks behind it ---------------------------------------------------------------------------------------
 
-    async def serve(self, ready: Callable[[], None]) -> None:
-        """Connect, and keep the mirror until :meth:`end` is called.
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        """Connect, and keep the mirror until :meth:`_end` is called.
 
         :param ready: called as soon as there is a connection.
-        :raises OSError: there is none.
+        :raises OSError: the server cannot be reached.
         :raises ConnectionLostError: it was lost, and is not to be made again.
-        :raises RemoteProtocolError: the server wants to have more kept than is possible.
+        :raises RemoteProtocolError: the server defines more than a client can keep.
         """
         try:
-            # Whoever is cancelled in the block may still have a telescope to stop; end() ends this.
+            # Whoever is cancelled in the block may still have a telescope to stop; _end() ends this.
             with self._life:
                 stream = await self._dial()
                 while True:
@@ -188,7 +188,7 @@ class Client(Mapping[str, Device]):
             self._listeners.end("the client has ended")
             self._mirror.release_blobs()
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """Send what there is to be sent, and end."""
         self._ending = True
         connection = self._connection
@@ -255,7 +255,7 @@ class Client(Mapping[str, Device]):
 
     def _report(self, progress: SpoolProgress) -> None:
         for coming in self._coming:
-            coming.notice_progress(progress)
+            coming._notice_progress(progress)
 
     async def _send(self, message: WireMessage) -> None:
         await self._present_connection().send(message)
@@ -286,14 +286,20 @@ class _Actions:
     ) -> None:
         client = self._client
         checked = client._validate if validate is None else validate
-        await client._operations.set(vector, values, Wishes(timeout, start_timeout, wait, on_cancel, checked))
+        wishes = Wishes(timeout, start_timeout, wait, on_cancel, checked)
+        if isinstance(vector, BLOBVector) and wait:
+            # A server passes on no answer about BLOBs to a client that has not asked for them.
+            async with self.next_blob(vector, None, None):
+                await client._operations.set(vector, values, wishes)
+        else:
+            await client._operations.set(vector, values, wishes)
 
     async def wait_until(
         self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
     ) -> None:
         await self._client._listeners.wait_for(predicate, seconds=timeout, what=what)
 
-    def listening(self, listener: Listener) -> AbstractContextManager[None]:
+    def listening(self, listener: Callable[[Change], None]) -> AbstractContextManager[None]:
         return self._client._listeners.listening(listener)
 
     @asynccontextmanager
@@ -309,7 +315,7 @@ class _Actions:
         client._wanted_blobs[key] += 1
         client._coming.append(coming)
         try:
-            with self.listening(coming.notice):
+            with self.listening(coming._notice):
                 await client._send(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.ALSO))
                 yield coming
         finally:

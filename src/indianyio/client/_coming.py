@@ -86,7 +86,7 @@ class Coming:
         blob = await self.get(timeout)
         return await blob.save(path, progress=writing)
 
-    def notice(self, change: Change) -> None:
+    def _notice(self, change: Change) -> None:
         """Look whether a change brings the content, or says that none will come."""
         if self._blob is not None or self._failure is not None:
             return
@@ -98,7 +98,7 @@ class Coming:
         elif change.vector is vector and change.kind == "updated":
             self._look(change)
 
-    def notice_progress(self, progress: SpoolProgress) -> None:
+    def _notice_progress(self, progress: SpoolProgress) -> None:
         """Pass on how far a large BLOB has come, if it is one of this vector."""
         vector = self._vector
         if self._blob is None and (progress.device, progress.vector) == (vector.device, vector.name):

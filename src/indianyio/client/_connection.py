@@ -97,6 +97,11 @@ class Connection:
             self.ended.set()
         return self._reason
 
+    @property
+    def carries_attachments(self) -> bool:
+        """Whether BLOBs may travel as shared memory."""
+        return self._stream.carries_attachments
+
     async def send(self, message: WireMessage) -> None:
         """Send a message, waiting while there is no room for it."""
         await self._link.send(message)
@@ -218,7 +223,9 @@ class _HeardStream:
         return self._stream.send_now(data)
 
     async def aclose(self) -> None:
-        self._spooler = None  # a BLOB that was under way is let go with its file
+        if self._spooler is not None:
+            self._spooler.close()
+            self._spooler = None
         await self._stream.aclose()
 
 

@@ -14,6 +14,7 @@ from indianyio._vocabulary import BLOBHandling, State
 from indianyio.client._actions import Actions, Written
 from indianyio.client._blobs import OnProgress
 from indianyio.client._coming import Coming
+from indianyio.client._members import NamedThings
 from indianyio.client._settle_table import OnCancel
 from indianyio.client._vectors import AnyVector, BLOBVector, SwitchVector
 from indianyio.exceptions import ConnectionLostError, INDIError, UnknownVectorError
@@ -29,7 +30,7 @@ LOG_LINES = 200
 _DISCONNECT_SECONDS = 10.0
 
 
-class Device(Mapping[str, AnyVector]):
+class Device(NamedThings[AnyVector]):
     """A device: its vectors by name.
 
     It can be kept as long as one likes: a driver that ends and is started again has the same devices.
@@ -58,16 +59,11 @@ class Device(Mapping[str, AnyVector]):
     def __len__(self) -> int:
         return len(self._present)
 
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
     def __repr__(self) -> str:
         return f"<Device {self.name}: {len(self._present)} vectors>"
 
     def is_on(self, vector: str, switch: str) -> bool:
-        """Return whether a switch is On; ``False`` where there is none of that name."""
+        """Return whether a switch is On; ``False`` where there is no such switch."""
         found = self._present.get(vector)
         return isinstance(found, SwitchVector) and bool(found.get(switch))
 
@@ -98,7 +94,7 @@ class Device(Mapping[str, AnyVector]):
 
         :param name: its name.
         :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: there is none; the text says what there is instead.
+        :raises TimeoutError: there is no such vector; the text says what there is instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         await self._actions.wait_until(
@@ -174,7 +170,7 @@ class Device(Mapping[str, AnyVector]):
         :param member: which member; the first that comes if absent.
         :param progress: is told how far the content has come.
         :raises UnknownVectorError: there is no such vector.
-        :raises TypeError: it is no BLOB vector.
+        :raises TypeError: it is not a BLOB vector.
         """
         found = await self._defined(vector, 2.0)
         if not isinstance(found, BLOBVector):

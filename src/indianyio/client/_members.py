@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from indianyio._vocabulary import State
 from indianyio.protocol import format_number
 from indianyio.protocol._numbers import getfloat
 
-__all__ = ["Member", "NumberMember", "number_or", "shortened", "state_or"]
+__all__ = ["Member", "NamedThings", "NumberMember", "number_or", "shortened", "state_or"]
 
 V = TypeVar("V")
 
 # How much is kept of a text for people; libindi cuts them at 254.
 _TEXT_CHARACTERS = 1000
+
+
+class NamedThings(Mapping[str, V]):
+    """A mapping with an identity: equal contents do not make two of them one."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
 
 class Member(Generic[V]):
@@ -50,7 +58,7 @@ class NumberMember(Member[float]):
     :ivar format: how it is printed (docs/protocol.md 1.3).
     :ivar min: the least value that may be written, if it is below :attr:`max`.
     :ivar max: the greatest value that may be written.
-    :ivar step: the step that a dial should have; 0 for none.
+    :ivar step: the step that a dial should have; 0 if it does not matter.
     """
 
     __slots__ = ("format", "max", "min", "step")
@@ -78,7 +86,7 @@ class NumberMember(Member[float]):
 
     @property
     def has_limits(self) -> bool:
-        """Whether there is a range; equal limits are none."""
+        """Whether there is a range; equal limits mean that there is not."""
         return self.min < self.max
 
 
@@ -88,7 +96,7 @@ def shortened(text: str | None) -> str:
 
 
 def number_or(text: str | None, otherwise: float) -> float:
-    """Return the number that a text has, or something else where it has none."""
+    """Return the number that a text has, or something else where it is not a number."""
     if text is None or not text.strip():
         return otherwise
     try:
@@ -98,7 +106,7 @@ def number_or(text: str | None, otherwise: float) -> float:
 
 
 def state_or(text: str, otherwise: State) -> State:
-    """Return the state that a text names, or something else where it names none."""
+    """Return the state that a text names, or something else where it is not the name of a state."""
     try:
         return State(text.strip())
     except ValueError:

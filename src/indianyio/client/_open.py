@@ -6,12 +6,16 @@ import errno
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from indianyio._block import at_work
 from indianyio.client._client import Client
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._text import require_xml_text
-from indianyio.streams import ByteStream, dial, dial_unix
+from indianyio.streams import ByteStream, dial, dial_tls, dial_unix
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 __all__ = ["open_client", "way_to"]
 
@@ -23,6 +27,7 @@ async def open_client(
     *,
     unix: str | None = None,
     stream: ByteStream | None = None,
+    tls: bool | SSLContext = False,
     device: str | None = None,
     reconnect: bool = False,
     timeout: float = 10.0,
@@ -47,24 +52,29 @@ async def open_client(
     :param unix: its unix socket instead: a path, or ``@`` and a name for an abstract one. BLOBs come as
         descriptors.
     :param stream: a connection that is there already instead; closed when the block ends.
+    :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
+        :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
     :param device: the only device that is wanted; all if absent.
-    :param reconnect: whether to connect again, for ever, when the server was lost. What was known of it stays and
-        is marked as stale until it is told anew. An operation that was under way raises :exc:`ConnectionLostError`
-        all the same, and is never repeated by itself.
+    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known of it
+        stays and is marked as stale until the server has sent it again. An operation that was under way raises
+        :exc:`ConnectionLostError` all the same, and is never repeated by itself.
     :param timeout: how long connecting may take, in seconds.
     :param validate: whether writes are checked before they are sent, where that is not said of a single one.
     :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
-    :raises OSError: the server cannot be reached; the text says which, and why.
+    :raises OSError: the server cannot be reached, or its certificate is not accepted; the text says which, and
+        why.
     :raises ConnectionLostError: it was lost.
     :raises RemoteProtocolError: it defines more than a client can keep.
-    :raises ValueError: more than one way to the server is given, or no way to connect again.
+    :raises ValueError: more than one way to the server is given, or a stream is to reconnect.
     """
     if unix is not None and stream is not None:
         raise ValueError("give a unix socket or a stream, not both")
     if stream is not None and reconnect:
         raise ValueError("a stream that is given cannot be connected again")
     require_xml_text("all" if device is None else device, "the device")
-    name, dial_once = way_to(host, port, unix, stream, timeout)
+    if tls and (unix is not None or stream is not None):
+        raise ValueError("only a TCP connection can be encrypted by TLS")
+    name, dial_once = way_to(host, port, unix, stream, timeout, _context(tls))
     client = Client(
         dial_once,
         name=name,
@@ -74,13 +84,23 @@ async def open_client(
         folder=None if folder is None else os.fspath(folder),
     )
     async with at_work(
-        client.serve, client.end, what="the client", failed=lambda failure: failure, outranks=ConnectionLostError
+        client._serve, client._end, what="the client", failed=lambda failure: failure, outranks=ConnectionLostError
     ):
         yield client
 
 
+def _context(tls: bool | SSLContext) -> SSLContext | None:
+    if not isinstance(tls, bool):
+        return tls
+    if not tls:
+        return None
+    import ssl  # which few need
+
+    return ssl.create_default_context()
+
+
 def way_to(
-    host: str, port: int, unix: str | None, stream: ByteStream | None, timeout: float
+    host: str, port: int, unix: str | None, stream: ByteStream | None, timeout: float, tls: SSLContext | None
 ) -> tuple[str, Callable[[], Awaitable[ByteStream]]]:
     """Return what the server is called, and what connects to it."""
 
@@ -90,8 +110,10 @@ def way_to(
                 return stream
             if unix is not None:
                 return await dial_unix(unix, timeout, name=name)
+            if tls is not None:
+                return await dial_tls(host, port, timeout, tls, name=name)
             return await dial(host, port, timeout, name=name)
-        except UnicodeError as error:  # a name that is none in DNS
+        except UnicodeError as error:  # which no name in DNS can be
             raise OSError(f"{name}: there is no such host: {error}") from error
         except OSError as error:
             hint = "; is an INDI server running there?" if error.errno == errno.ECONNREFUSED else ""

@@ -18,15 +18,15 @@ import anyio.lowlevel
 
 from indianyio._vocabulary import Rule, State, Switch
 from indianyio.client._actions import Written
-from indianyio.client._changes import Change
+from indianyio.client._changes import Change, Listeners
 from indianyio.client._checks import new_message, typed_values
 from indianyio.client._devices import Device
-from indianyio.client._listeners import Listeners
-from indianyio.client._settle_table import OnCancel, SettleRow, row_for
+from indianyio.client._settle_table import RULE, OnCancel, SettleRow, row_for
 from indianyio.client._settling import Outcome, Seen, Settling, Verdict
-from indianyio.client._vectors import SwitchVector, Vector
+from indianyio.client._uploads import with_contents
+from indianyio.client._vectors import BLOBVector, SwitchVector, Vector
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError, RefusedError
-from indianyio.protocol import NewSwitchVector, NewVector, OneSwitch, WireMessage
+from indianyio.protocol import NewBLOBVector, NewSwitchVector, NewVector, OneSwitch, WireMessage
 
 __all__ = ["Operations", "Wishes"]
 
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 # How long a cancelled operation is waited for after its abort was sent: libindi's simulators answer within a
 # second.
 _ABORT_SECONDS = 5.0
+
+# A driver that takes a BLOB does not send it back; so any Ok is its answer.
+_BLOB_ROW = RULE._replace(any_ok=True)
 
 Send = Callable[[WireMessage], Awaitable[None]]
 
@@ -57,6 +60,7 @@ class Operations:
         there is no connection.
     :param require_connection: raises :exc:`ConnectionLostError` where there is no connection.
     :param device_of: returns a device by its name, or ``None``.
+    :param carries_attachments: whether BLOBs may travel to the server as shared memory.
     """
 
     def __init__(
@@ -65,11 +69,13 @@ class Operations:
         send: Send,
         require_connection: Callable[[], object],
         device_of: Callable[[str], Device | None],
+        carries_attachments: Callable[[], bool],
     ) -> None:
         self._listeners = listeners
         self._send = send
         self._require_connection = require_connection
         self._device_of = device_of
+        self._carries_attachments = carries_attachments
 
     async def set(self, vector: Vector[Any], values: Mapping[str, Written], wishes: Wishes) -> None:
         """Write, and wait for what becomes of it; see :meth:`indianyio.client.Vector.set`."""
@@ -81,6 +87,8 @@ class Operations:
                 # By now another set of this program may have changed what is there.
                 await self._require_fresh(vector, wishes.start_timeout)
                 message = new_message(vector, wanted, validate=wishes.validate)
+                if isinstance(message, NewBLOBVector):
+                    message = await with_contents(message, wanted, attach=self._carries_attachments())
                 if wishes.wait:
                     await self._settle(_Operation(vector, wanted, self._row(vector), wishes), message)
                 else:
@@ -100,6 +108,8 @@ class Operations:
         _require_there(vector)
 
     def _row(self, vector: Vector[Any]) -> SettleRow:
+        if isinstance(vector, BLOBVector):
+            return _BLOB_ROW
         device = self._device_of(vector.device)
         return row_for(vector.name, (lambda *_: False) if device is None else device.is_on)
 
@@ -189,7 +199,7 @@ class _Operation:
         return self._verdict
 
     async def _hear(self) -> None:
-        """Wait for the next change of the vector, or until there has been none for too long."""
+        """Wait for the next change of the vector, or until nothing has been heard for too long."""
         deadline = self._settling.deadline
         with anyio.CancelScope(deadline=deadline) as patience:
             await self._heard.wait()

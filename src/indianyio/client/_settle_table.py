@@ -73,7 +73,7 @@ _DOME_ABORT = ("DOME_ABORT_MOTION", "ABORT")
 _FOCUS_ABORT = ("FOCUS_ABORT_MOTION", "ABORT")
 
 RULE = SettleRow(names=("*",))
-"""What holds for every property that has no row."""
+"""What holds for every property without a row."""
 
 SETTLE_ROWS: tuple[SettleRow, ...] = (
     # A slew without tracking ends Idle, and so does one that is aborted; only the place tells them apart. The C++

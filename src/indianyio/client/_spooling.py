@@ -116,7 +116,8 @@ class Spooler:
         ):
             return data, []  # which is nearly always so
         if not data:
-            rest, self._held, self._content = bytes(self._held), bytearray(), None
+            self.close()
+            rest, self._held = bytes(self._held), bytearray()
             self._place = _Place.OUTSIDE
             return rest, []
         passed: list[bytes] = []
@@ -125,6 +126,12 @@ class Spooler:
         while piece is not None:
             piece = self._STEPS[self._place](self, piece, passed, attachments)
         return b"".join(passed), attachments
+
+    def close(self) -> None:
+        """Let go of a BLOB that has not come to its end."""
+        if self._content is not None and self._content.file is not None:
+            self._content.file.close()
+        self._content = None
 
     # -- the steps: each takes what is there, and returns what the next is to take, or None if it needs more -------
 
@@ -140,17 +147,13 @@ class Spooler:
         return piece[found.end() :]
 
     def _in_vector_head(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
-        taken = self._take_head(piece, passed)
-        if taken is None:
-            return None
-        head, rest = taken
-        if not head:
-            return rest
+        return self._take_head(piece, passed, self._begin_vector)
+
+    def _begin_vector(self, head: bytes, passed: list[bytes]) -> None:
         passed.append(head)
         attributes = _attributes(head)
         self._names = (attributes.get(b"device", b""), attributes.get(b"name", b""))
         self._place = _Place.OUTSIDE if head.endswith(b"/>") else _Place.INSIDE
-        return rest
 
     def _inside(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
         piece = self._with_held(piece)
@@ -168,24 +171,22 @@ class Spooler:
         return piece[found.end() :]
 
     def _in_head(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
-        taken = self._take_head(piece, passed)
-        if taken is None:
-            return None
-        head, rest = taken
-        if not head:
-            return rest
+        return self._take_head(piece, passed, self._begin_member)
+
+    def _begin_member(self, head: bytes, passed: list[bytes]) -> None:
         if head.endswith(b"/>") or _attributes(head).get(b"attached") == b"true":
             passed.append(head)
             self._place = _Place.INSIDE
-            return rest
-        self._head = head
-        self._place = _Place.CONTENT
-        return rest
+        else:
+            self._head = head
+            self._place = _Place.CONTENT
 
-    def _take_head(self, piece: bytes, passed: list[bytes]) -> tuple[bytes, bytes] | None:
-        """Return a start tag, once it is complete, and what is behind it; if it is none, nothing and the rest.
+    def _take_head(
+        self, piece: bytes, passed: list[bytes], begin: Callable[[bytes, list[bytes]], None]
+    ) -> bytes | None:
+        """Begin what a start tag begins, once the tag is complete; return what is behind it.
 
-        What is none is passed on: what reads behind will see what it is.
+        What turns out not to be a start tag is passed on: the reader behind will see what it is.
         """
         self._held += piece
         end, is_whole = _head_end(self._held)
@@ -194,10 +195,11 @@ class Spooler:
         held = bytes(self._held)
         self._held.clear()
         if is_whole:
-            return held[:end], held[end:]
-        passed.append(held[:end])
-        self._place = _Place.OUTSIDE
-        return b"", held[end:]
+            begin(held[:end], passed)
+        else:
+            passed.append(held[:end])
+            self._place = _Place.OUTSIDE
+        return held[end:]
 
     def _in_content(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
         end = piece.find(b"<")

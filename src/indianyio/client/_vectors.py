@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 import anyio
 
 from indianyio._vocabulary import Permission, Rule, State, Switch
 from indianyio.client._actions import Actions, Written
 from indianyio.client._blobs import Blob, blob_of
-from indianyio.client._members import Member, NumberMember, number_or, shortened, state_or
+from indianyio.client._members import Member, NamedThings, NumberMember, number_or, shortened, state_or
 from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
@@ -53,7 +53,7 @@ V = TypeVar("V")
 logger = logging.getLogger(__name__)
 
 
-class Vector(Mapping[str, V], Generic[V]):
+class Vector(NamedThings[V]):
     """A property of a device: its members' values by name, and its state.
 
     :cvar kind: which of the five kinds it is, as in the tags: ``Number``, ``Switch``, ``Text``, ``Light``,
@@ -106,12 +106,6 @@ class Vector(Mapping[str, V], Generic[V]):
 
     def __len__(self) -> int:
         return len(self.members)
-
-    # A vector is a thing with an identity; equal values do not make two of them one.
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={member.text}" for name, member in self.members.items())
@@ -196,8 +190,9 @@ class Vector(Mapping[str, V], Generic[V]):
         properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
         it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
 
-        :param values: members and what they should be: numbers, truth values for switches, texts; for names that
-            are no Python identifiers, or that are parameters here.
+        :param values: members and what they should be: numbers, truth values for switches, texts; for a BLOB bytes,
+            a :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
+            identifiers, or that are parameters here.
         :param members: more of them.
         :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
         :param start_timeout: how long the driver may show no sign of the write, in seconds.
@@ -208,6 +203,7 @@ class Vector(Mapping[str, V], Generic[V]):
         :return: the vector.
         :raises ValueError: the driver would refuse this; nothing was sent.
         :raises TypeError: a value is of another type than the vector's.
+        :raises OSError: the file of a BLOB cannot be read.
         :raises RefusedError: the driver says Alert; the text is its own.
         :raises OperationAbortedError: somebody stopped it, or the vector was deleted meanwhile.
         :raises TimeoutError: the time has passed; the text says what was seen.

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _record(options: argparse.Namespace) -> None:
-    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS)
+    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
     stream = await connect()
     limit = float("inf") if options.seconds is None else options.seconds
     with record(stream, options.file) as recorded:

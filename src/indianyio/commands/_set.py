@@ -140,7 +140,7 @@ async def _set_one(client: Client, setting: Setting, options: argparse.Namespace
             timeout=options.limit,
             start_timeout=seconds or float("inf"),
         )
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         # Of the device's, not of the command line's: it is read-only, or out of range.
         reason = str(error).removeprefix(f"{setting.device}.{setting.vector}").lstrip(":. ")
         raise RefusedError(reason, device=setting.device, vector=setting.vector) from None

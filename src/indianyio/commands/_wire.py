@@ -114,7 +114,7 @@ async def conversation(options: argparse.Namespace) -> AsyncGenerator[Conversati
 
     :raises OSError: there is none.
     """
-    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS)
+    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
     stream = await connect()
     try:
         yield Conversation(stream)

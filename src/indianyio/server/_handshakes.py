@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 from anyio import CancelScope
 
 from indianyio.server._access import Connection
-from indianyio.server._tls import TLSStream, accept_tls
+from indianyio.streams._tls import TLSStream, accept_tls
 
 __all__ = ["Handshakes"]
 

@@ -34,7 +34,7 @@ from indianyio.server._openness import tell_openness
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._run import ServerRun
 from indianyio.server._statistics import distinct
-from indianyio.server._tls import check_server_context
+from indianyio.streams._tls import check_server_context
 
 __all__ = ["IPyServer"]
 

@@ -8,7 +8,7 @@ from indianyio.streams._attachments import (
     is_fixed,
 )
 from indianyio.streams._base import RECEIVE_BYTES, ByteStream, Received
-from indianyio.streams._connecting import dial, dial_unix
+from indianyio.streams._connecting import dial, dial_tls, dial_unix
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._memory import MemoryStream, memory_pair
 from indianyio.streams._sockets import SocketStream
@@ -25,6 +25,7 @@ __all__ = [
     "attachments_supported",
     "describe_stdio",
     "dial",
+    "dial_tls",
     "dial_unix",
     "divert_stdio",
     "flaw_of",

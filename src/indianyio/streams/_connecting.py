@@ -10,12 +10,21 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from indianyio.streams._sockets import SocketStream
 
-__all__ = ["dial", "dial_unix"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from indianyio.streams._tls import TLSStream
+
+S = TypeVar("S")
+
+__all__ = ["dial", "dial_tls", "dial_unix"]
 
 # A silent peer is asked after a minute, and again every 15 s; what it has not confirmed for 2 minutes is lost with
 # it (milliseconds; by default the kernel tries for 15 minutes). Not every system has each of these.
@@ -35,8 +44,35 @@ async def dial(host: str, port: int, timeout_seconds: float, *, name: str) -> So
     :param timeout_seconds: how long that may take in all.
     :param name: what the stream is called in log lines.
     :raises OSError: there is no such host, or no address of it can be connected to; the last one's error.
-    :raises UnicodeError: the host's name is none.
+    :raises UnicodeError: the host's name cannot be a name in DNS.
     """
+
+    async def stream_over(sock: socket.socket) -> SocketStream:  # noqa: ASYNC124
+        return SocketStream(sock, name=name)
+
+    return await _dial(host, port, timeout_seconds, stream_over)
+
+
+async def dial_tls(host: str, port: int, timeout_seconds: float, context: SSLContext, *, name: str) -> TLSStream:
+    """Connect to a server as :func:`dial` does, and encrypt the connection.
+
+    :param timeout_seconds: how long that may take in all, with the handshake.
+    :param context: which servers are trusted.
+    :raises OSError: also that its certificate is not accepted, or that it does not speak TLS.
+    :raises ValueError: the context is made for servers.
+    """
+    from indianyio.streams._tls import connect_tls  # few connections need it
+
+    async def stream_over(sock: socket.socket) -> TLSStream:
+        return await connect_tls(sock, context, host, name=name)
+
+    return await _dial(host, port, timeout_seconds, stream_over)
+
+
+async def _dial(
+    host: str, port: int, timeout_seconds: float, stream_over: Callable[[socket.socket], Awaitable[S]]
+) -> S:
+    """Return the stream over the first address of a host that can be connected to."""
     deadline = anyio.current_time() + timeout_seconds
     silence = problem = OSError(errno.ETIMEDOUT, f"no answer within {timeout_seconds:g} s")
     with anyio.CancelScope(deadline=deadline):
@@ -46,7 +82,7 @@ async def dial(host: str, port: int, timeout_seconds: float, *, name: str) -> So
             problem = silence
             try:
                 with anyio.move_on_after(share_seconds):
-                    return await _connected(socket.socket(family, kind, protocol), address, name)
+                    return await stream_over(await _connected(socket.socket(family, kind, protocol), address))
             except OSError as error:
                 problem = error
     raise problem
@@ -64,15 +100,15 @@ async def dial_unix(path: str, timeout_seconds: float, *, name: str) -> SocketSt
     with anyio.move_on_after(timeout_seconds):
         while True:
             try:
-                return await _connected(socket.socket(socket.AF_UNIX), address, name)
+                return SocketStream(await _connected(socket.socket(socket.AF_UNIX), address), name=name)
             except BlockingIOError:
                 # So many are waiting to be accepted that there is no place; only later will there be one.
                 await anyio.sleep(_CROWDED_SECONDS)
     raise OSError(errno.ETIMEDOUT, f"no answer within {timeout_seconds:g} s")
 
 
-async def _connected(sock: socket.socket, address: tuple[str, int] | str, name: str) -> SocketStream:
-    """Return a stream over the socket when that is connected; it is closed if it cannot be."""
+async def _connected(sock: socket.socket, address: tuple[str, int] | str) -> socket.socket:
+    """Return the socket when it is connected; it is closed if it cannot be."""
     is_unix = isinstance(address, str)
     try:
         sock.setblocking(False)
@@ -89,7 +125,7 @@ async def _connected(sock: socket.socket, address: tuple[str, int] | str, name: 
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         if not is_unix:
             _look_after(sock)
-        return SocketStream(sock, name=name)
+        return sock
     except BaseException:
         sock.close()
         raise

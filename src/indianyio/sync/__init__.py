@@ -1,4 +1,4 @@
-"""The client for programs without an event loop: the names of :mod:`indianyio.client`, and every call waits.
+"""The client for programs without an event loop: the names of :mod:`indianyio.client`, whose calls wait.
 
 ::
 
@@ -10,26 +10,21 @@
             camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.5)
             image.save("first.fits")
 
-The client itself runs in a thread of its own, which begins and ends with the block. Any thread may use it. Ctrl-C
-ends whatever is waited for as a cancellation does: an exposure or a slew is stopped before KeyboardInterrupt comes
-out. Functions that are passed in (``wait_for``, ``progress``) are called in the client's thread, and must not wait.
+A thread of the client's own does the work for as long as the block lasts. Any thread may use the client. Ctrl-C in
+a call cancels what that waits for, as a cancellation does in :mod:`indianyio.client`: an exposure is aborted.
 """
 
-from indianyio.client import (
-    ChangeKind,
+from indianyio.client import ChangeKind, Member, NumberMember, OnProgress, Progress, Upload
+from indianyio.exceptions import (
     ConnectionLostError,
-    Member,
-    NumberMember,
-    OnProgress,
     OperationAbortedError,
-    Progress,
     RefusedError,
     UnknownDeviceError,
     UnknownMemberError,
     UnknownVectorError,
 )
-from indianyio.sync._client import Client, Watch, open_client
-from indianyio.sync._devices import Change, Coming, Device
+from indianyio.sync._client import Change, Client, Watch, open_client
+from indianyio.sync._devices import Coming, Device
 from indianyio.sync._vectors import (
     AnyVector,
     Blob,
@@ -64,6 +59,7 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "Upload",
     "Vector",
     "Watch",
     "open_client",

@@ -1,32 +1,68 @@
-"""The client as :mod:`indianyio.client` has it, with calls that wait, and the block in which it lives."""
+"""The client of one server for programs without an event loop."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
-
-import anyio
-from anyio.from_thread import start_blocking_portal
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from indianyio import client
 from indianyio._vocabulary import State
-from indianyio.streams import ByteStream
-from indianyio.sync._bridge import Bridge
-from indianyio.sync._devices import Change, Device, change_from
-from indianyio.sync._vectors import Shown
+from indianyio.client import ChangeKind
+from indianyio.client._members import NamedThings
+from indianyio.exceptions import ConnectionLostError
+from indianyio.sync._calls import Calls, calls_in_a_thread
+from indianyio.sync._devices import Device, device_of
+from indianyio.sync._vectors import AnyVector, vector_of
 
-__all__ = ["Client", "Watch", "open_client"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+__all__ = ["Change", "Client", "Watch", "open_client"]
+
+
+class Change(NamedTuple):
+    """What has changed.
+
+    :ivar kind: what has happened: a vector was defined, updated or deleted, a message for people came, the
+        connection was lost or is back.
+    :ivar device: the device's name; ``None`` where all are concerned.
+    :ivar vector: the vector, as it is now; ``None`` where a device is concerned as a whole.
+    :ivar state: the vector's state after this change.
+    :ivar members: the members that an update names.
+    :ivar message: the driver's text, or "".
+    :ivar left_out: how many changes of the same vector were left out before this one, because whoever watches was
+        slower than they came.
+    """
+
+    kind: ChangeKind
+    device: str | None = None
+    vector: AnyVector | None = None
+    state: State | None = None
+    members: frozenset[str] = frozenset()
+    message: str = ""
+    left_out: int = 0
 
 
 class Watch:
-    """An iterator of changes, as :class:`indianyio.client.Watch`; it ends with its block or the client's."""
+    """An iterator of changes; :meth:`indianyio.client.Client.watch` makes one.
 
-    def __init__(self, inner: client.Watch, bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
+    It watches from the moment on at which it is made. It never delays the reader and never grows: of each vector
+    only the newest change waits, and says how many it has replaced. It ends with its block, or when it is
+    forgotten.
+
+    :param listeners: tells of changes.
+    :param device: only of this device; of all if ``None``.
+    :param vector: only of vectors of this name.
+    :param state: only when a vector is in this state.
+    """
+
+    def __init__(self, calls: Calls, original: client.Watch) -> None:
+        self._calls = calls
+        self._original = original
 
     def __enter__(self) -> Self:
         return self
@@ -38,89 +74,114 @@ class Watch:
 
     def close(self) -> None:
         """Watch no more; what waits can still be had."""
-        if self._bridge.is_usable:
-            self._bridge.call_now(self._inner.close)
+
+        async def close() -> None:  # noqa: ASYNC124
+            self._original.close()
+
+        with suppress(ConnectionLostError):  # then nothing is watched any more
+            self._calls.call(close)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Change:
-        return self.next()
+        async def change() -> client.Change | None:
+            return await anext(self._original, None)
 
-    def next(self, timeout: float | None = None) -> Change:
-        """Wait for the next change and return it, as iteration does.
-
-        An asynchronous program puts a timeout around its ``async for`` instead.
-
-        :param timeout: for how long at the most, in seconds.
-        :raises TimeoutError: nothing has changed within that time.
-        :raises StopIteration: the watch is closed, and nothing waits any more.
-        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
-        """
-
-        async def following() -> client.Change | None:
-            with anyio.fail_after(timeout):
-                return await anext(self._inner, None)
-
-        change = self._bridge.call(following)
-        if change is None:
+        found = self._calls.call(change)
+        if found is None:
             raise StopIteration
-        return change_from(change, self._bridge)
+        vector = None if found.vector is None else vector_of(self._calls, found.vector)
+        return Change(**found._replace(vector=None)._asdict())._replace(vector=vector)
 
 
-class Client(Mapping[str, Device]):
-    """The devices of a server by name, as :class:`indianyio.client.Client`; :func:`open_client` makes one.
+class Client(NamedThings[Device]):
+    """The devices of a server by name; :func:`open_client` makes one.
 
-    Any thread may use it, and several at a time.
+    Any thread may use it.
+
+    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+        timestamp.
     """
 
-    is_connected = Shown[bool]()
+    def __init__(self, calls: Calls, original: client.Client) -> None:
+        self._calls = calls
+        self._original = original
 
-    def __init__(self, inner: client.Client, bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
+    # -- what there is ---------------------------------------------------------------------------------------------
 
     def __getitem__(self, device: str) -> Device:
-        return Device(self._inner[device], self._bridge)
+        return device_of(self._calls, self._original[device])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._inner))
+        return iter(tuple(self._original))
 
     def __len__(self) -> int:
-        return len(self._inner)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Client) and self._inner is other._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
+        return len(self._original)
 
     def __repr__(self) -> str:
-        return repr(self._inner)
+        return self._calls.read(lambda: repr(self._original))
 
     @property
-    def messages(self) -> list[tuple[str, str]]:
-        """The server's latest messages that belong to no device, the oldest first, each with its timestamp."""
-        return list(self._inner.messages)
+    def messages(self) -> deque[tuple[str, str]]:
+        """The latest messages until now that belong to no device."""
+        return self._original.messages.copy()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to the server now."""
+        return self._original.is_connected
 
     def snapshot(self) -> dict[str, object]:
-        """Return everything, of one moment, as plain data; see :meth:`indianyio.client.Client.snapshot`."""
-        return self._bridge.call_now(self._inner.snapshot)
+        """Return everything as plain data, ready for JSON."""
+        return self._calls.read(self._original.snapshot)
+
+    # -- waiting and watching --------------------------------------------------------------------------------------
 
     def device(self, name: str, timeout: float | None = None) -> Device:
-        """Wait until the server has a device of this name; see :meth:`indianyio.client.Client.device`."""
-        return Device(self._bridge.call(lambda: self._inner.device(name, timeout)), self._bridge)
+        """Wait until the server has a device of this name, and return it; at once if it has it already.
+
+        :param name: its name.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: there is no such device; the text says which there are instead.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        return device_of(self._calls, self._calls.call(lambda: self._original.device(name, timeout)))
 
     def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds; see :meth:`indianyio.client.Client.wait_for`."""
-        self._bridge.call(lambda: self._inner.wait_for(lambda _: predicate(self), timeout=timeout))
+        """Wait until a condition holds; return at once if it does already.
+
+        :param predicate: gets this client, after each change; runs in the client's own thread, so it
+            may look, but neither wait nor write.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: it did not hold within that time.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        self._calls.call(lambda: self._original.wait_for(lambda _: predicate(self), timeout=timeout))
         return self
 
     def watch(
         self, device: str | None = None, vector: str | None = None, state: State | str | None = None
     ) -> Watch:
-        """Watch what changes, from now on; see :meth:`indianyio.client.Client.watch`."""
-        return Watch(self._bridge.call_now(lambda: self._inner.watch(device, vector, state)), self._bridge)
+        """Watch what changes, from now on.
+
+        ::
+
+            with indi.watch("Dome", "DOME_SHUTTER") as changes:
+                for change in changes:
+                    print(change.vector)
+
+        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
+
+        :param device: only of this device; of all if absent.
+        :param vector: only of vectors of this name.
+        :param state: only when a vector is in this state.
+        """
+
+        async def watch() -> client.Watch:  # noqa: ASYNC124
+            return self._original.watch(device, vector, state)
+
+        return Watch(self._calls, self._calls.call(watch))
 
 
 @contextmanager
@@ -129,37 +190,62 @@ def open_client(
     port: int = 7624,
     *,
     unix: str | None = None,
-    stream: ByteStream | None = None,
+    tls: bool | SSLContext = False,
     device: str | None = None,
     reconnect: bool = False,
     timeout: float = 10.0,
     validate: bool = True,
     folder: str | os.PathLike[str] | None = None,
-    backend: str = "asyncio",
-) -> Iterator[Client]:
-    """Be the client of an INDI server for as long as the block lasts; see :func:`indianyio.client.open_client`.
+    backend: Literal["asyncio", "trio"] = "asyncio",
+) -> Generator[Client]:
+    """Be the client of an INDI server for as long as the block lasts.
 
-    If the server is lost, the call that waits for it raises :exc:`ConnectionLostError`; if none does, the next one,
-    or the end of the block.
+    ::
 
-    :param backend: the event loop of the client's thread: ``"asyncio"`` or ``"trio"``.
+        with open_client("observatory") as indi:
+            camera = indi.device("CCD Simulator", timeout=5)
+            ...
+
+    What the block raises comes out of it as it was raised. If the server is lost, and the client does not
+    reconnect, the call under way or the next one raises :exc:`ConnectionLostError`, or else the block's end.
+
+    When the block begins there is a connection, but the server may not have told of any device yet.
+
+    :param host: the server's name or address.
+    :param port: its TCP port.
+    :param unix: its unix socket instead: a path, or ``@`` and a name for an abstract one. BLOBs come as
+        descriptors.
+    :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
+        :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
+    :param device: the only device that is wanted; all if absent.
+    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known of it
+        stays and is marked as stale until the server has sent it again. An operation that was under way raises
+        :exc:`ConnectionLostError` all the same, and is never repeated by itself.
+    :param timeout: how long connecting may take, in seconds.
+    :param validate: whether writes are checked before they are sent, where that is not said of a single one.
+    :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
+    :param backend: the event loop in the client's own thread.
+    :raises OSError: the server cannot be reached, or its certificate is not accepted; the text says which, and
+        why.
+    :raises ConnectionLostError: it was lost.
+    :raises RemoteProtocolError: it defines more than a client can keep.
+    :raises ValueError: more than one way to the server is given, or a stream is to reconnect.
     """
-    with start_blocking_portal(backend) as portal:
-        bridge = Bridge(portal)
-        try:
-            with bridge.block(
-                lambda: client.open_client(
-                    host,
-                    port,
-                    unix=unix,
-                    stream=stream,
-                    device=device,
-                    reconnect=reconnect,
-                    timeout=timeout,
-                    validate=validate,
-                    folder=folder,
-                )
-            ) as inner:
-                yield Client(inner, bridge)
-        finally:
-            bridge.close()
+    with (
+        calls_in_a_thread(backend) as calls,
+        calls.client_block(
+            lambda: client.open_client(
+                host,
+                port,
+                unix=unix,
+                tls=tls,
+                device=device,
+                reconnect=reconnect,
+                timeout=timeout,
+                validate=validate,
+                folder=folder,
+            ),
+            lambda opened: opened._listeners.ended,
+        ) as original,
+    ):
+        yield Client(calls, original)

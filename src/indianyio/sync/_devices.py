@@ -1,119 +1,147 @@
-"""Devices, the BLOBs that come of them, and changes, as :mod:`indianyio.client` has them, with calls that wait."""
+"""A device for programs without an event loop."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
-from indianyio import client
-from indianyio._vocabulary import BLOBHandling, State
-from indianyio.client import ChangeKind, OnProgress
+from indianyio._vocabulary import BLOBHandling
+from indianyio.client import Coming as ClientComing
+from indianyio.client import Device as ClientDevice
 from indianyio.client._actions import Written
+from indianyio.client._blobs import OnProgress
+from indianyio.client._members import NamedThings
 from indianyio.client._settle_table import OnCancel
-from indianyio.sync._bridge import Bridge
-from indianyio.sync._vectors import AnyVector, Blob, Shown, blob_from, vector_from
+from indianyio.sync._calls import Calls
+from indianyio.sync._vectors import AnyVector, Blob, blob_of, vector_of
 
-__all__ = ["Change", "Coming", "Device", "change_from"]
-
-
-class Change(NamedTuple):
-    """What has changed, as :class:`indianyio.client.Change`."""
-
-    kind: ChangeKind
-    device: str | None = None
-    vector: AnyVector | None = None
-    state: State | None = None
-    members: frozenset[str] = frozenset()
-    message: str = ""
-    left_out: int = 0
-
-
-def change_from(inner: client.Change, bridge: Bridge) -> Change:
-    """Return a change of the client with a vector whose calls wait."""
-    vector = None if inner.vector is None else vector_from(inner.vector, bridge)
-    return Change(
-        inner.kind, inner.device, vector, inner.state, inner.members, inner.message, left_out=inner.left_out
-    )
+__all__ = ["Coming", "Device", "device_of"]
 
 
 class Coming:
-    """The next content of a BLOB vector, as :class:`indianyio.client.Coming`."""
+    """The next content of a BLOB vector, from the moment on at which it was asked for.
 
-    def __init__(self, inner: client.Coming, bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
+    :param vector: the vector.
+    :param member: which member; the first that comes if ``None``.
+    :param wait_until: waits.
+    :param progress: is told how far the content has come.
+    """
+
+    def __init__(self, calls: Calls, original: ClientComing) -> None:
+        self._calls = calls
+        self._original = original
 
     @property
     def blob(self) -> Blob | None:
         """What has come; ``None`` as long as nothing has."""
-        return blob_from(self._inner.blob, self._bridge)
+        blob = self._original.blob
+        return None if blob is None else blob_of(self._calls, blob)
 
     def get(self, timeout: float | None = None) -> Blob:
-        """Wait for the content and return it; see :meth:`indianyio.client.Coming.get`."""
-        return Blob(self._bridge.call(lambda: self._inner.get(timeout)), self._bridge)
+        """Wait for the content and return it, every time the same.
+
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: nothing came within that time.
+        :raises RefusedError: the driver says Alert of this vector.
+        :raises OperationAbortedError: the vector was deleted.
+        :raises ConnectionLostError: the server was lost; what it was about to send is lost too.
+        """
+        return blob_of(self._calls, self._calls.call(lambda: self._original.get(timeout)))
 
     def save(
         self, path: str | os.PathLike[str], *, timeout: float | None = None, progress: OnProgress | None = None
     ) -> Path:
-        """Wait for the content and write it into a file; see :meth:`indianyio.client.Coming.save`."""
-        return self._bridge.call(lambda: self._inner.save(path, timeout=timeout, progress=progress))
+        """Wait for the content and write it into a file, as :meth:`Blob.save` does.
+
+        :param path: where.
+        :param timeout: how long to wait for it at the most, in seconds; the writing may take longer.
+        :param progress: is told how far the content has come.
+        :return: the path.
+        """
+        return self._calls.call(lambda: self._original.save(path, timeout=timeout, progress=progress))
 
 
-class Device(Mapping[str, AnyVector]):
-    """A device: its vectors by name, as :class:`indianyio.client.Device`.
+class Device(NamedThings[AnyVector]):
+    """A device: its vectors by name.
 
-    Two of these are equal if they stand for the same device.
+    It can be kept as long as one likes: a driver that ends and is started again has the same devices.
+
+    :ivar name: its name.
+    :ivar messages: its latest messages, the oldest first, each with its timestamp as the driver wrote it.
     """
 
-    name = Shown[str]()
-    is_connected = Shown[bool]()
-    is_fresh = Shown[bool]()
+    def __init__(self, calls: Calls, original: ClientDevice) -> None:
+        self._calls = calls
+        self._original = original
 
-    def __init__(self, inner: client.Device, bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
+    # -- what it is ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, vector: str) -> AnyVector:
-        return vector_from(self._inner[vector], self._bridge)
+        return vector_of(self._calls, self._original[vector])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._inner))
+        return iter(tuple(self._original))
 
     def __len__(self) -> int:
-        return len(self._inner)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device) and self._inner is other._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
+        return len(self._original)
 
     def __repr__(self) -> str:
-        return repr(self._inner)
+        return repr(self._original)
 
     @property
-    def messages(self) -> list[tuple[str, str]]:
-        """Its latest messages, the oldest first, each with its timestamp."""
-        return list(self._inner.messages)
+    def name(self) -> str:
+        """Its name."""
+        return self._original.name
+
+    @property
+    def messages(self) -> deque[tuple[str, str]]:
+        """Its latest messages until now, the oldest first, each with its timestamp as the driver wrote it."""
+        return self._original.messages.copy()
 
     def is_on(self, vector: str, switch: str) -> bool:
-        """Return whether a switch is On; ``False`` where there is none of that name."""
-        return self._inner.is_on(vector, switch)
+        """Return whether a switch is On; ``False`` where there is no such switch."""
+        return self._original.is_on(vector, switch)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the driver has its instrument: CONNECT is On, and the vector neither Busy nor Alert."""
+        return self._original.is_connected
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether anything of it was told since the server was connected the last time."""
+        return any(not vector.stale for vector in tuple(self._original._present.values()))
 
     def snapshot(self) -> dict[str, object]:
-        """Return all of it, of one moment, as plain data; see :meth:`indianyio.client.Device.snapshot`."""
-        return self._bridge.call_now(self._inner.snapshot)
+        """Return all of it as plain data, ready for JSON."""
+        return self._calls.read(self._original.snapshot)
+
+    # -- what a script does with it --------------------------------------------------------------------------------
 
     def vector(self, name: str, timeout: float | None = None) -> AnyVector:
-        """Wait until the device has a vector of this name; see :meth:`indianyio.client.Device.vector`."""
-        return vector_from(self._bridge.call(lambda: self._inner.vector(name, timeout)), self._bridge)
+        """Wait until the device has a vector of this name, and return it; at once if it has it already.
+
+        :param name: its name.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: there is no such vector; the text says what there is instead.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        return vector_of(self._calls, self._calls.call(lambda: self._original.vector(name, timeout)))
 
     def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds for this device; see :meth:`indianyio.client.Device.wait_for`."""
-        self._bridge.call(lambda: self._inner.wait_for(lambda _: predicate(self), timeout=timeout))
+        """Wait until a condition holds for this device; return at once if it does already.
+
+        :param predicate: gets the device, after each change; runs in the client's own thread, so it
+            may look, but neither wait nor write.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: it did not hold within that time.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        self._calls.call(lambda: self._original.wait_for(lambda _: predicate(self), timeout=timeout))
         return self
 
     def set(
@@ -129,35 +157,75 @@ class Device(Mapping[str, AnyVector]):
         validate: bool | None = None,
         **members: Written,
     ) -> AnyVector:
-        """Write a vector, and wait until the device has done it; see :meth:`indianyio.client.Device.set`."""
-        written = self._bridge.call(
-            lambda: self._inner.set(
+        """Write a vector, and wait until the device has done what was asked; see :meth:`Vector.set`.
+
+        A vector that is not there yet is waited for as long as the driver may take to answer, because a device that
+        has just been connected defines most of its vectors a moment later.
+
+        :raises UnknownVectorError: there is no such vector.
+        """
+        wanted = {**(values or {}), **members}
+        written = self._calls.call(
+            lambda: self._original.set(
                 vector,
-                values,
+                wanted,
                 timeout=timeout,
                 start_timeout=start_timeout,
                 wait=wait,
                 on_cancel=on_cancel,
                 validate=validate,
-                **members,
             )
         )
-        return vector_from(written, self._bridge)
+        return vector_of(self._calls, written)
 
     @contextmanager
     def next(
         self, vector: str, member: str | None = None, *, progress: OnProgress | None = None
-    ) -> Iterator[Coming]:
-        """Ask for the BLOBs of a vector while the block lasts; see :meth:`indianyio.client.Device.next`."""
-        with self._bridge.block(lambda: self._inner.next(vector, member, progress=progress)) as coming:
-            yield Coming(coming, self._bridge)
+    ) -> Generator[Coming]:
+        """Ask for the BLOBs of a vector for as long as the block lasts, and get the next one.
+
+        ::
+
+            with camera.next("CCD1") as image:
+                camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.5)
+                image.save("m31.fits")
+
+        The server is asked before the block begins, so the image of an exposure that is started in it cannot be
+        missed. Large images go into a file as they come, and never lie in memory as a whole.
+
+        :param vector: the name of a BLOB vector; waited for as :meth:`set` does.
+        :param member: which member; the first that comes if absent.
+        :param progress: is told how far the content has come.
+        :raises UnknownVectorError: there is no such vector.
+        :raises TypeError: it is not a BLOB vector.
+        """
+        with self._calls.block(lambda: self._original.next(vector, member, progress=progress)) as coming:
+            yield Coming(self._calls, coming)
 
     def enable_blobs(self, vector: str, policy: BLOBHandling | str = BLOBHandling.ALSO) -> None:
-        """Say whether the BLOBs of a vector are wanted; see :meth:`indianyio.client.Device.enable_blobs`."""
-        self._bridge.call(lambda: self._inner.enable_blobs(vector, policy))
+        """Tell the server whether the BLOBs of a vector are wanted, for whoever watches.
+
+        There is no need for it with :meth:`next`.
+
+        :param vector: the vector's name.
+        :param policy: ``Also`` or ``Never``; ``Only`` is the same as ``Also`` for a single vector.
+        """
+        self._calls.call(lambda: self._original.enable_blobs(vector, policy))
 
     @contextmanager
-    def connected(self, timeout: float | None = None) -> Iterator[Self]:
-        """Have the driver connected while the block lasts; see :meth:`indianyio.client.Device.connected`."""
-        with self._bridge.block(lambda: self._inner.connected(timeout)):
+    def connected(self, timeout: float | None = None) -> Generator[Self]:
+        """Have the driver connected to its instrument for as long as the block lasts.
+
+        If it was not connected before, it is disconnected again when the block ends, however that comes about.
+
+        :param timeout: how long the driver may take to connect, in seconds.
+        :raises RefusedError: the driver cannot connect; the text is its own.
+        :raises TimeoutError: it did not within that time.
+        """
+        with self._calls.block(lambda: self._original.connected(timeout)):
             yield self
+
+
+def device_of(calls: Calls, original: ClientDevice) -> Device:
+    """Return the device that stands for one of the client's."""
+    return calls.twin(original, Device)

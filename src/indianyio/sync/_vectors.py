@@ -1,4 +1,4 @@
-"""Vectors and BLOBs, as :mod:`indianyio.client` has them, with calls that wait."""
+"""The vectors of a device for programs without an event loop, and the contents of their BLOBs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
-from indianyio import client
 from indianyio._vocabulary import Permission, Rule, State
-from indianyio.client import Member, OnProgress
+from indianyio.client import _vectors as client
 from indianyio.client._actions import Written
+from indianyio.client._blobs import Blob as ClientBlob
+from indianyio.client._blobs import Content, OnProgress
+from indianyio.client._members import Member, NamedThings
 from indianyio.client._settle_table import OnCancel
-from indianyio.sync._bridge import Bridge
+from indianyio.exceptions import UnknownMemberError
+from indianyio.sync._calls import Calls
 
 __all__ = [
     "AnyVector",
@@ -21,119 +24,159 @@ __all__ = [
     "Blob",
     "LightVector",
     "NumberVector",
-    "Shown",
     "SwitchVector",
     "TextVector",
     "Vector",
-    "blob_from",
-    "vector_from",
+    "blob_of",
+    "vector_of",
 ]
 
-A = TypeVar("A")
 V = TypeVar("V")
 
 
-class Shown(Generic[A]):
-    """An attribute that is the client's own."""
+class Blob(Content):
+    """The content of a BLOB member, as it came.
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
+    is only read when it is asked for. That is let go with the last reference to this object.
+    """
 
-    def __get__(self, instance: object, owner: type) -> A:
-        if instance is None:
-            return cast("A", self)  # for whoever looks at the class, such as help()
-        return cast("A", getattr(instance._inner, self._name))  # type: ignore[attr-defined]
-
-
-class Blob:
-    """The content of a BLOB member, as :class:`indianyio.client.Blob`, whose attributes it has."""
-
-    name = Shown[str]()
-    format = Shown[str]()
-    size = Shown[int]()
-    length = Shown[int]()
-    timestamp = Shown[datetime | None]()
-    is_compressed = Shown[bool]()
-    data = Shown[bytes]()
-
-    def __init__(self, inner: client.Blob, bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
-
-    def __repr__(self) -> str:
-        return repr(self._inner)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blob) and self._inner is other._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
-
-    def content(self) -> bytes:
-        """Return the content, decompressed if need be; see :meth:`indianyio.client.Blob.content`."""
-        return self._inner.content()
-
-    def slices(self) -> Iterator[bytes]:
-        """Yield the content piece by piece; see :meth:`indianyio.client.Blob.slices`."""
-        return self._inner.slices()
+    __slots__ = ()
 
     def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
-        """Write the content into a file and return its path; see :meth:`indianyio.client.Blob.save`."""
-        return self._bridge.call(lambda: self._inner.save(path, progress=progress))
+        """Write the content into a file, which is complete as soon as it is there.
+
+        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
+        leaves nothing.
+
+        :param path: where; nothing that comes from the network becomes part of it.
+        :param progress: is told how far the writing is.
+        :return: the path.
+        :raises OSError: it cannot be written there.
+        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
+        """
+        target = Path(path)
+        for done in self._saving(target):
+            if progress is not None:
+                progress(done)
+        return target
 
 
-class Vector(Mapping[str, V], Generic[V]):
-    """A property of a device, as :class:`indianyio.client.Vector`, whose attributes it has.
+class Vector(NamedThings[V]):
+    """A property of a device: its members' values by name, and its state.
 
-    Two of these are equal if they stand for the same vector. The values of several members belong together in
-    :meth:`snapshot` only: between two readings an update may arrive.
+    :cvar kind: which of the five kinds it is, as in the tags: ``Number``, ``Switch``, ``Text``, ``Light``,
+        ``BLOB``.
+    :ivar device: the device's name.
+    :ivar name: the vector's name.
+    :ivar label: what people read.
+    :ivar group: the page on which to show it.
+    :ivar state: what it is doing.
+    :ivar perm: what a client may do with it; lights are read-only.
+    :ivar rule: of a switch vector, how many switches may be On; ``None`` for others.
+    :ivar timeout: how long an operation may take at the most, in seconds, as the driver says; 0 if it does not
+        know.
+    :ivar timestamp: when the driver sent the latest update, in UTC; ``None`` if it did not say.
+    :ivar message: the text of the latest update that had one.
+    :ivar members: the members by name.
+    :ivar exists: whether the server has it now.
+    :ivar stale: whether the connection was lost since the latest update, so that the values may be old.
     """
 
     kind: ClassVar[str] = ""
 
-    device = Shown[str]()
-    name = Shown[str]()
-    label = Shown[str]()
-    group = Shown[str]()
-    state = Shown[State]()
-    perm = Shown[Permission]()
-    rule = Shown[Rule | None]()
-    timeout = Shown[float]()
-    timestamp = Shown[datetime | None]()
-    message = Shown[str]()
-    exists = Shown[bool]()
-    stale = Shown[bool]()
+    def __init__(self, calls: Calls, original: client.Vector[Any]) -> None:
+        self._calls = calls
+        self._original = original
 
-    def __init__(self, inner: client.Vector[Any], bridge: Bridge) -> None:
-        self._inner = inner
-        self._bridge = bridge
+    # -- reading ---------------------------------------------------------------------------------------------------
 
     def __getitem__(self, member: str) -> V:
-        return cast("V", self._inner[member])
+        members = self.members
+        try:
+            return members[member].value
+        except KeyError:
+            raise UnknownMemberError(self.device, self.name, member, tuple(members)) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._inner.members))
+        return iter(self._original.members)  # never changed, only replaced
 
     def __len__(self) -> int:
-        return len(self._inner)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vector) and self._inner is other._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
+        return len(self._original.members)
 
     def __repr__(self) -> str:
-        return repr(self._inner)
+        return repr(self._original)
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+        return self._original.device
+
+    @property
+    def name(self) -> str:
+        """The vector's name."""
+        return self._original.name
+
+    @property
+    def label(self) -> str:
+        """What people read."""
+        return self._original.label
+
+    @property
+    def group(self) -> str:
+        """The page on which to show it."""
+        return self._original.group
+
+    @property
+    def state(self) -> State:
+        """What it is doing."""
+        return self._original.state
+
+    @property
+    def perm(self) -> Permission:
+        """What a client may do with it; lights are read-only."""
+        return self._original.perm
+
+    @property
+    def rule(self) -> Rule | None:
+        """Of a switch vector, how many switches may be On; ``None`` for others."""
+        return self._original.rule
+
+    @property
+    def timeout(self) -> float:
+        """How long an operation may take at the most, in seconds, as the driver says; 0 if it does not know."""
+        return self._original.timeout
+
+    @property
+    def timestamp(self) -> datetime | None:
+        """When the driver sent the latest update, in UTC; ``None`` if it did not say."""
+        return self._original.timestamp
+
+    @property
+    def message(self) -> str:
+        """The text of the latest update that had one."""
+        return self._original.message
 
     @property
     def members(self) -> dict[str, Member[V]]:
         """The members by name."""
-        return dict(self._inner.members)
+        return self._original.members
+
+    @property
+    def exists(self) -> bool:
+        """Whether the server has it now."""
+        return self._original.exists
+
+    @property
+    def stale(self) -> bool:
+        """Whether the connection was lost since the latest update, so that the values may be old."""
+        return self._original.stale
 
     def snapshot(self) -> dict[str, object]:
-        """Return all of it, of one moment, as plain data; see :meth:`indianyio.client.Vector.snapshot`."""
-        return self._bridge.call_now(self._inner.snapshot)
+        """Return all of it as plain data, ready for JSON; BLOBs as their format and size."""
+        return self._calls.read(self._original.snapshot)
+
+    # -- writing and waiting ---------------------------------------------------------------------------------------
 
     def set(
         self,
@@ -147,23 +190,61 @@ class Vector(Mapping[str, V], Generic[V]):
         validate: bool | None = None,
         **members: Written,
     ) -> Self:
-        """Write members, and wait until the device has done it; see :meth:`indianyio.client.Vector.set`."""
-        self._bridge.call(
-            lambda: self._inner.set(
-                values,
+        """Write members, and wait until the device has done what was asked.
+
+        What counts as done is a rule (:mod:`indianyio.client._settling`), with the exceptions of the standard
+        properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
+        it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
+
+        :param values: members and what they should be: numbers, truth values for switches, texts; for a BLOB bytes,
+            a :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
+            identifiers, or that are parameters here.
+        :param members: more of them.
+        :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
+        :param start_timeout: how long the driver may show no sign of the write, in seconds.
+        :param wait: ``False`` only sends.
+        :param on_cancel: ``"abort"`` or ``"leave"``; by default as the property's nature is.
+        :param validate: whether permission, members, types, range and rule are checked first; as the client says if
+            absent.
+        :return: the vector.
+        :raises ValueError: the driver would refuse this; nothing was sent.
+        :raises TypeError: a value is of another type than the vector's.
+        :raises OSError: the file of a BLOB cannot be read.
+        :raises RefusedError: the driver says Alert; the text is its own.
+        :raises OperationAbortedError: somebody stopped it, or the vector was deleted meanwhile.
+        :raises TimeoutError: the time has passed; the text says what was seen.
+        :raises ConnectionLostError: the server was lost. What the device does then is not known.
+        """
+        wanted = {**(values or {}), **members}
+        self._calls.call(
+            lambda: self._original.set(
+                wanted,
                 timeout=timeout,
                 start_timeout=start_timeout,
                 wait=wait,
                 on_cancel=on_cancel,
                 validate=validate,
-                **members,
             )
         )
         return self
 
-    def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds for this vector; see :meth:`indianyio.client.Vector.wait_for`."""
-        self._bridge.call(lambda: self._inner.wait_for(lambda _: predicate(self), timeout=timeout))
+    def wait_for(
+        self,
+        predicate: Callable[[Self], bool],
+        *,
+        timeout: float | None = None,
+    ) -> Self:
+        """Wait until a condition holds for this vector; return at once if it does already.
+
+        While the vector is deleted, or stale because the connection was lost, no condition holds.
+
+        :param predicate: gets the vector, after each update; runs in the client's own thread, so it
+            may look, but neither wait nor write.
+        :param timeout: for how long at the most, in seconds.
+        :raises TimeoutError: it did not hold within that time; the text shows the vector.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        self._calls.call(lambda: self._original.wait_for(lambda _: predicate(self), timeout=timeout))
         return self
 
 
@@ -178,7 +259,10 @@ class SwitchVector(Vector[bool]):
 
     kind = "Switch"
 
-    on = Shown[str | None]()
+    @property
+    def on(self) -> str | None:
+        """The name of the first switch that is On, or ``None``."""
+        return next((name for name, member in self.members.items() if member.value), None)
 
 
 class TextVector(Vector[str]):
@@ -193,37 +277,49 @@ class LightVector(Vector[State]):
     kind = "Light"
 
 
-class BLOBVector(Vector["Blob | None"]):
+class BLOBVector(Vector[Blob | None]):
     """BLOBs: the latest content of each member, as far as the client asked for any."""
 
     kind = "BLOB"
 
-    def __getitem__(self, member: str) -> Blob | None:
-        return blob_from(self._inner[member], self._bridge)
-
     @property
     def members(self) -> dict[str, Member[Blob | None]]:
         """The members by name."""
-        found = self._inner.members.copy()
         return {
-            name: Member(name, member.label, blob_from(member.value, self._bridge))
-            for name, member in found.items()
+            name: Member(name, member.label, None if member.value is None else blob_of(self._calls, member.value))
+            for name, member in self._original.members.items()
         }
 
 
 AnyVector: TypeAlias = Vector[Any]
 """A vector of any kind; ``isinstance`` tells which, and a type checker then knows the type of the values."""
 
-_KINDS: Mapping[str, type[AnyVector]] = {
-    cls.kind: cls for cls in (NumberVector, SwitchVector, TextVector, LightVector, BLOBVector)
+
+def blob_of(calls: Calls, original: ClientBlob) -> Blob:
+    """Return the BLOB that stands for one of the client's."""
+    return calls.twin(
+        original,
+        lambda _, one: Blob(
+            one.name,
+            one.format,
+            one.size,
+            data=one._data,
+            attachment=one._attachment,
+            length=one.length,
+            timestamp=one.timestamp,
+        ),
+    )
+
+
+def vector_of(calls: Calls, original: client.AnyVector) -> AnyVector:
+    """Return the vector that stands for one of the client's."""
+    return calls.twin(original, lambda owner, one: _KINDS[type(one)](owner, one))
+
+
+_KINDS: Mapping[type[client.AnyVector], type[AnyVector]] = {
+    client.NumberVector: NumberVector,
+    client.SwitchVector: SwitchVector,
+    client.TextVector: TextVector,
+    client.LightVector: LightVector,
+    client.BLOBVector: BLOBVector,
 }
-
-
-def vector_from(inner: client.AnyVector, bridge: Bridge) -> AnyVector:
-    """Return a vector of the client as one with calls that wait."""
-    return _KINDS[inner.kind](inner, bridge)
-
-
-def blob_from(inner: client.Blob | None, bridge: Bridge) -> Blob | None:
-    """Return a BLOB of the client as one with calls that wait."""
-    return None if inner is None else Blob(inner, bridge)

@@ -8,6 +8,7 @@ and the reading and the sending task need no lock between them.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,11 @@ import anyio.lowlevel
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._elements import Attachment
-from indianyio.streams import RECEIVE_BYTES, Received, SocketStream
-from indianyio.streams._base import refuse_attachments
+from indianyio.streams._base import RECEIVE_BYTES, Received, refuse_attachments
 from indianyio.streams._scratch import scratch
+from indianyio.streams._sockets import SocketStream
 
-__all__ = ["HANDSHAKE_SECONDS", "TLSStream", "accept_tls", "check_server_context"]
+__all__ = ["HANDSHAKE_SECONDS", "TLSStream", "accept_tls", "check_server_context", "connect_tls"]
 
 HANDSHAKE_SECONDS = 10.0
 """How long a client may take for the handshake: some round trips over a slow line, no more."""
@@ -71,20 +72,53 @@ async def accept_tls(
     """
     stream = TLSStream(sock, context, name=name)
     with anyio.move_on_after(handshake_seconds):
-        await stream._shake_hands()
+        await stream.shake_hands()
         return stream
     raise ConnectionLostError(f"{stream.name}: no TLS handshake within {handshake_seconds:g} s")
 
 
-class TLSStream:
-    """A :class:`~indianyio.streams.ByteStream` over a socket, encrypted; made by :func:`accept_tls`."""
+async def connect_tls(sock: socket.socket, context: ssl.SSLContext, host: str, *, name: str) -> TLSStream:
+    """Do the client's part of a handshake on a connected socket and return the encrypted stream.
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, *, name: str | None = None) -> None:
+    Cancelled or failed, it closes the socket.
+
+    :param context: which servers are trusted, and the client's own certificate if it has one.
+    :param host: the server's name or address, which its certificate must show if the context says so.
+    :param name: what the stream is called in log lines.
+    :raises OSError: the server does not speak TLS, or its certificate is not accepted; the text says why.
+    :raises ValueError: the context is made for servers.
+    """
+    try:
+        try:
+            stream = TLSStream(sock, context, name=name, host=host)
+        except ssl.SSLError as error:
+            raise ValueError(
+                "this SSLContext is for servers; make one with ssl.create_default_context()"
+            ) from error
+        try:
+            await stream.shake_hands()
+        except ConnectionLostError as error:
+            raise OSError(errno.EPROTO, str(error).removeprefix(f"{name}: ")) from error.__cause__
+    except BaseException:
+        sock.close()
+        raise
+    return stream
+
+
+class TLSStream:
+    """A byte stream over a socket, encrypted; made by :func:`accept_tls` and :func:`connect_tls`.
+
+    :param host: what the server is called, if this end is the client's.
+    """
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, *, name: str | None = None, host: str | None = None
+    ) -> None:
         self._socket = sock
         self._stream = SocketStream(sock, name=name)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=host is None, server_hostname=host)
         # Whether a record may have been sent in part; nothing can follow it then, not even a farewell.
         self._torn = True
 
@@ -100,7 +134,7 @@ class TLSStream:
 
     @property
     def certificate(self) -> Mapping[str, object] | None:
-        """The client's certificate, if it showed one and the context verified it; ``None`` otherwise."""
+        """The peer's certificate, if it showed one and the context verified it; ``None`` otherwise."""
         return self._tls.getpeercert() or None
 
     async def receive(self) -> Received:
@@ -146,7 +180,11 @@ class TLSStream:
                 self._socket.send(self._outgoing.read(), _DONTWAIT)
         self._stream.close()
 
-    async def _shake_hands(self) -> None:
+    async def shake_hands(self) -> None:
+        """Do this end's part of the handshake.
+
+        :raises ConnectionLostError: it has failed; the text says why.
+        """
         while (unfinished := self._advance_handshake()) is not None:
             if not isinstance(unfinished, ssl.SSLWantReadError):
                 with suppress(ConnectionLostError):
@@ -199,4 +237,6 @@ class TLSStream:
 
     def _failed(self, what: str, error: ssl.SSLError) -> ConnectionLostError:
         reason = (error.reason or str(error)).lower().replace("_", " ")
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason += f": {error.verify_message.rstrip('.')}"
         return ConnectionLostError(f"{self.name}: {what}: {reason}")
