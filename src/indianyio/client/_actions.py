@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from indianyio._vocabulary import BLOBHandling
@@ -11,6 +11,7 @@ from indianyio._vocabulary import BLOBHandling
 if TYPE_CHECKING:
     from indianyio.client._blobs import OnProgress
     from indianyio.client._coming import Coming
+    from indianyio.client._listeners import Listener
     from indianyio.client._settle_table import OnCancel
     from indianyio.client._vectors import BLOBVector, Vector
 
@@ -40,6 +41,9 @@ class Actions(Protocol):
         self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
     ) -> None:
         """Wait until a condition holds, looking after each change; ``what`` is the text if it does not in time."""
+
+    def listening(self, listener: Listener) -> AbstractContextManager[None]:
+        """Have a function called with each change for as long as the block lasts."""
 
     def next_blob(
         self, vector: BLOBVector, member: str | None, progress: OnProgress | None

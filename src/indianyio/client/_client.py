@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Self
 
 import anyio
@@ -18,7 +18,7 @@ from indianyio.client._changes import Change
 from indianyio.client._coming import Coming
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
-from indianyio.client._listeners import Listeners
+from indianyio.client._listeners import Listener, Listeners
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
 from indianyio.client._settle_table import OnCancel
@@ -292,6 +292,9 @@ class _Actions:
         self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
     ) -> None:
         await self._client._listeners.wait_for(predicate, seconds=timeout, what=what)
+
+    def listening(self, listener: Listener) -> AbstractContextManager[None]:
+        return self._client._listeners.listening(listener)
 
     @asynccontextmanager
     async def next_blob(
