@@ -13,8 +13,8 @@ milliseconds::
                 await thermostat.set("targetvector", target=18.5)
 
 There is more, and docs/testing.md shows all of it: :func:`assert_states`, :class:`MisbehavingStream`,
-:func:`cancel_everywhere`, :func:`record` and :func:`replay`, and fixtures for pytest. The message classes are those
-of :mod:`indianyio.protocol`.
+:func:`cancel_everywhere`, :func:`record` and :func:`replay`, :func:`check_driver`, and fixtures for pytest. The
+message classes are those of :mod:`indianyio.protocol`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from indianyio.testing._cancelling import cancel_at, cancel_everywhere
+    from indianyio.testing._check import RULES, Bounds, Finding, Rule, check_driver
     from indianyio.testing._driver_client import Wrap, driver_client
     from indianyio.testing._misbehaving import MisbehavingStream, Mischief
     from indianyio.testing._peer import Peer, Value, member_values
@@ -39,18 +40,23 @@ if TYPE_CHECKING:
     from indianyio.testing._states import AssertStates, assert_states
 
 __all__ = [
+    "RULES",
     "AssertStates",
+    "Bounds",
     "Direction",
+    "Finding",
     "MisbehavingStream",
     "Mischief",
     "Peer",
     "Piece",
     "RecordingStream",
+    "Rule",
     "Value",
     "Wrap",
     "assert_states",
     "cancel_at",
     "cancel_everywhere",
+    "check_driver",
     "driver_client",
     "member_values",
     "read_recording",
@@ -63,6 +69,7 @@ __all__ = [
 # Where the names are. They are imported when they are used: pytest loads this package in every run, for its plugin,
 # and whoever does not ask for that should not wait for anyio.
 _MODULES = {
+    "_check": ("RULES", "Bounds", "Finding", "Rule", "check_driver"),
     "_cancelling": ("cancel_at", "cancel_everywhere"),
     "_driver_client": ("Wrap", "driver_client"),
     "_misbehaving": ("MisbehavingStream", "Mischief"),
