@@ -23,8 +23,8 @@ async def checked(spoil: Spoil) -> list[Finding]:
     near, far = memory_pair()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Scripted(far, spoil).run)
-        return await check_driver(near)
-    raise AssertionError("a task group was cancelled that nobody cancels")
+        findings = await check_driver(near)
+    return findings
 
 
 def exchanged(name: str, old: str, new: str) -> Spoil:

@@ -15,15 +15,16 @@ from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
 from indianyio.server._processes import DriverProcess
 from indianyio.streams import ByteStream, memory_pair
+from indianyio.testing._check_answers import ANSWER_RULES
 from indianyio.testing._check_classes import CLASS_RULES
-from indianyio.testing._check_rules import PROTOCOL_RULES, Rule, Severity
+from indianyio.testing._check_rules import WIRE_RULES, Rule, Severity
 from indianyio.testing._examination import Bounds, Evidence, examine
 
 __all__ = ["RULES", "Bounds", "Finding", "Rule", "check_driver"]
 
 logger = logging.getLogger(__name__)
 
-RULES: tuple[Rule, ...] = PROTOCOL_RULES + CLASS_RULES
+RULES: tuple[Rule, ...] = WIRE_RULES + ANSWER_RULES + CLASS_RULES
 """The rules, in the order in which they are looked at."""
 
 End: TypeAlias = Callable[[], Awaitable[bool | None]]

@@ -1,8 +1,8 @@
 """An examination of a driver: what it is asked, in which order, and all that it says.
 
-The examination judges nothing; the rules do (``_check_rules``, ``_check_classes``), when it is over. It asks for
-definitions in every way, connects the devices, sends writes that must be refused, garbage, takes a short image
-where there is a camera, disconnects, and closes the driver's input.
+The examination judges nothing; when it is over the rules do, in ``_check_rules``, ``_check_answers`` and
+``_check_classes``. It asks for definitions in every way, connects the devices, sends writes that must be refused,
+sends garbage, takes a short image where there is a camera, disconnects, and closes the driver's input.
 """
 
 from __future__ import annotations
