@@ -105,21 +105,24 @@ BROKEN: dict[str, Spoil] = {
     "interface": exchanged("info", ">2<", ">camera<"),
     "class": exchanged("info", ">2<", ">10<"),
     "standard": exchanged("info", "DRIVER_EXEC", "DRIVER_FILE"),
-    "answers-all": only_time(1),
-    "survives-garbage": only_time(3),
     "connection": without_connection,
     "connect-first": connected_too_late,
     "survives": lambda which, text, asked: "END" if which == "image" else text,
 }
 
 
+# These count, so that each test needs one of its own.
+SILENT_THE_NTH_TIME = {"answers-all": 1, "survives-garbage": 3}
+
+
 async def test_a_driver_without_a_fault() -> None:
     assert await checked(lambda which, text, asked: text) == []
 
 
-@pytest.mark.parametrize("rule", BROKEN)
+@pytest.mark.parametrize("rule", [*BROKEN, *SILENT_THE_NTH_TIME])
 async def test_a_driver_that_breaks_one_rule(rule: str) -> None:
-    findings = await checked(BROKEN[rule])
+    nth = SILENT_THE_NTH_TIME.get(rule)
+    findings = await checked(BROKEN[rule] if nth is None else only_time(nth))
     assert {finding.rule for finding in findings} == {rule}, "\n".join(map(str, findings))
     assert all(finding.data for finding in findings)
 
@@ -151,5 +154,5 @@ async def test_without_writes_it_is_only_asked() -> None:
 
 
 def test_every_rule_is_broken_here() -> None:
-    assert {rule.id for rule in RULES} == {*BROKEN, "ends"}
+    assert {rule.id for rule in RULES} == {*BROKEN, *SILENT_THE_NTH_TIME, "ends"}
     assert len({rule.id for rule in RULES}) == len(RULES)
