@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md", "docs/client.md", "docs/testing.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md", "docs/client.md")
 GET = '<getProperties version="1.7"/>'
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 
@@ -52,7 +52,6 @@ def test_every_python_block_is_run_by_a_test_here() -> None:
         "README.md": ["exposures.py", "mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
         "docs/tutorial.md": ["roof.py"],
         "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
-        "docs/testing.md": ["test_thermostat.py"],
         "docs/client.md": ["pointing.py", "waiting.py", "watching.py"],  # in tests/client/test_client_scripts.py
     }
 
@@ -69,14 +68,6 @@ def test_the_driver_of_the_readme_runs(tmp_path: Path, backend: str) -> None:
 def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
     write_all("README.md", tmp_path)
     assert 'message="warming up"' in run_python("observatory.py", folder=tmp_path, text=GET)
-
-
-def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
-    write_all("docs/testing.md", tmp_path)
-    output = run_python(
-        "-W", "error", "-m", "pytest", "-p", "no:cacheprovider", "test_thermostat.py", folder=tmp_path
-    )
-    assert "5 passed" in output
 
 
 def test_the_tests_of_the_readme_pass(tmp_path: Path) -> None:

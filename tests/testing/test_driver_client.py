@@ -1,150 +1,253 @@
-"""A driver and a client in memory; the states that a vector passes; cancelling anywhere."""
+"""A driver with its client in memory; the states that a vector passes; and cancelling at each await."""
 
 from __future__ import annotations
+
+import gc
 
 import anyio
 import anyio.lowlevel
 import pytest
 import trio.testing
 
-from indianyio.client import Client, OperationAbortedError
-from indianyio.testing import MisbehavingStream, assert_states, cancel_everywhere, driver_client
-from tests.client.scripted import ends_with
-from tests.testing.instruments import FOCUSER, Focuser, StuckFocuser
+from indianyio.client import Client, RefusedError, Vector
+from indianyio.streams import ByteStream
+from indianyio.testing import assert_states, cancel_at, cancel_everywhere, driver_client
+from tests.testing.slider import DEVICE, BrokenRailError, Slider, move
 
 pytestmark = pytest.mark.anyio
 
-VIRTUAL = ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})
+
+async def position_of(client: Client) -> Vector[float]:
+    device = await client.device(DEVICE, timeout=5)
+    vector: Vector[float] = await device.vector("ABS_FOCUS_POSITION", timeout=5)
+    return vector
 
 
-async def test_a_client_in_memory() -> None:
-    focuser = Focuser()
-    with anyio.fail_after(10):
-        async with driver_client(focuser) as (driver, indi):
-            assert driver is focuser
-            assert list(indi) == [FOCUSER]
-            position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-            await position.set(FOCUS_ABSOLUTE_POSITION=1)
-            assert dict(position) == {"FOCUS_ABSOLUTE_POSITION": 1}
-            assert focuser.left == 0
-    assert focuser.left == 1
+# -- driver_client ---------------------------------------------------------------------------------------------
+
+
+async def test_a_driver_and_its_client() -> None:
+    slider = Slider(seconds=0)
+    async with driver_client(slider) as (driver, client):
+        assert driver is slider
+        await move(driver, client)
+        assert driver.position["FOCUS_ABSOLUTE_POSITION"] == "2"
+        assert driver.left == 0
+    assert slider.left == 1
+    assert slider.stopped.is_set()
+    assert not client.is_connected
 
 
 async def test_what_the_block_raises_comes_out_bare() -> None:
-    focuser = Focuser()
-    with ends_with(ZeroDivisionError):
-        async with driver_client(focuser):
-            raise ZeroDivisionError
-    assert focuser.left == 1
+    slider = Slider()
+    with pytest.raises(LookupError, match="mine"):
+        async with driver_client(slider):
+            raise LookupError("mine")
+    assert slider.left == 1
 
 
-async def test_what_the_driver_raises_comes_out() -> None:
-    class Failing(Focuser):
-        async def hardware(self) -> None:
-            await anyio.sleep(0.05)
-            raise ZeroDivisionError("the motor is gone")
-
-    with anyio.fail_after(10), pytest.raises(ExceptionGroup, match="the driver's own code failed") as caught:
-        async with driver_client(Failing()):
-            await anyio.sleep(5)
-    assert caught.group_contains(ZeroDivisionError, match="the motor is gone")
+async def test_a_driver_can_be_run_again() -> None:
+    slider = Slider(seconds=0)
+    for _ in range(2):
+        async with driver_client(slider) as (_, client):
+            await position_of(client)
+    assert slider.left == 2
 
 
-async def test_over_bad_connections() -> None:
-    with anyio.fail_after(20):
-        async with driver_client(
-            Focuser(),
-            driver_stream=lambda stream: MisbehavingStream(stream, pieces=3, seed=1),
-            client_stream=lambda stream: MisbehavingStream(stream, pieces=1, delay=0.0001, seed=2),
-        ) as (_, indi):
-            position = await indi[FOCUSER].set("ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=2)
-            assert position["FOCUS_ABSOLUTE_POSITION"] == 2
+async def test_a_driver_that_fails_ends_the_block_with_its_error() -> None:
+    slider = Slider(seconds=0, breaks_at=1)
+    with pytest.RaisesGroup(BrokenRailError, flatten_subgroups=True):
+        async with driver_client(slider) as (_, client):
+            await move(slider, client)
+    assert slider.left == 1
 
 
-async def test_the_states_that_were_expected() -> None:
-    with anyio.fail_after(10):
-        async with driver_client(Focuser()) as (_, indi):
-            position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-            async with assert_states(position, "Busy", "Ok"):
-                await position.set(FOCUS_ABSOLUTE_POSITION=1, wait=False)
-            async with assert_states(position):
-                pass
+async def test_the_client_checks_what_it_writes_unless_told_not_to() -> None:
+    async with driver_client(Slider()) as (_, client):
+        with pytest.raises(ValueError, match="100"):
+            await (await position_of(client)).set(FOCUS_ABSOLUTE_POSITION=1000)
+    async with driver_client(Slider(), validate=False) as (_, client):
+        with pytest.raises(RefusedError):
+            await (await position_of(client)).set(FOCUS_ABSOLUTE_POSITION=1000)
 
 
-@pytest.mark.parametrize(
-    ("expected", "told"),
-    [
-        (("Ok",), r"Focuser.ABS_FOCUS_POSITION was Busy, Ok, and should have been Ok; it said: moving$"),
-        (("Busy", "Idle"), r"was Busy, Ok, and should have been Busy, Idle"),
-        (("Busy", "Ok", "Idle"), r"was Busy, Ok, and should have been Busy, Ok, Idle"),
-        ((), r"was Busy, Ok, and should have been not updated"),
-    ],
-)
-async def test_states_that_were_not_expected(expected: tuple[str, ...], told: str) -> None:
-    async with driver_client(Focuser()) as (_, indi):
-        position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-        with anyio.fail_after(10), ends_with(AssertionError, told):
-            async with assert_states(position, *expected, timeout=0.05):
-                await position.set(FOCUS_ABSOLUTE_POSITION=1)
+async def test_the_stream_of_the_client_can_be_wrapped() -> None:
+    wrapped: list[ByteStream] = []
+
+    def wrap(stream: ByteStream) -> ByteStream:
+        wrapped.append(stream)
+        return stream
+
+    async with driver_client(Slider(), wrap=wrap) as (_, client):
+        await position_of(client)
+    assert len(wrapped) == 1
 
 
-async def test_another_failure_of_the_block_comes_before_the_states() -> None:
-    async with driver_client(Focuser()) as (_, indi):
-        with ends_with(ZeroDivisionError):
-            async with assert_states(indi[FOCUSER]["ABS_FOCUS_POSITION"], "Ok"):
-                raise ZeroDivisionError
+# -- assert_states ---------------------------------------------------------------------------------------------
 
 
-async def move(driver: Focuser, indi: Client) -> None:
-    await indi[FOCUSER].set(
-        "ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=float(driver.position["FOCUS_ABSOLUTE_POSITION"]) + 1
-    )
+async def test_the_states_of_a_block() -> None:
+    async with driver_client(Slider(seconds=0)) as (driver, client):
+        vector = await position_of(client)
+        async with assert_states(vector, "Busy", "Ok") as states:
+            await move(driver, client)
+        assert states.seen == ["Busy", "Ok"]
 
 
-async def test_cancelled_everywhere() -> None:
-    with anyio.fail_after(60):
-        assert 2 < await cancel_everywhere(Focuser, move) < 50
+async def test_the_block_waits_for_what_is_missing() -> None:
+    async with driver_client(Slider(seconds=0.01)) as (_, client):
+        vector = await position_of(client)
+        async with assert_states(vector, "Busy", "Ok"):
+            await vector.set(FOCUS_ABSOLUTE_POSITION=3, wait=False)
+        assert vector["FOCUS_ABSOLUTE_POSITION"] == 3
 
 
-async def test_a_failure_of_the_operation_comes_out() -> None:
-    async def fail(driver: Focuser, indi: Client) -> None:
+async def test_the_states_of_what_is_under_way() -> None:
+    async with driver_client(Slider(seconds=0)) as (_, client):
+        vector = await position_of(client)
+        await vector.set(FOCUS_ABSOLUTE_POSITION=3, wait=False)
+        assert await assert_states(vector, "Busy", "Busy", "Ok") == ["Busy", "Ok"]
+
+
+async def test_other_states_are_shown() -> None:
+    async with driver_client(Slider(seconds=0)) as (_, client):
+        vector = await position_of(client)
+        with pytest.raises(AssertionError) as caught:
+            async with assert_states(vector, "Busy", "Alert"):
+                await vector.set(FOCUS_ABSOLUTE_POSITION=1)
+    first, *updates = str(caught.value).splitlines()
+    assert first == "Slider.ABS_FOCUS_POSITION was Ok, and passed Busy, Ok instead of Busy, Alert:"
+    assert updates[0] == "  updated: <NumberVector Slider.ABS_FOCUS_POSITION Busy: FOCUS_ABSOLUTE_POSITION=0>"
+    assert updates[-1] == "  updated: <NumberVector Slider.ABS_FOCUS_POSITION Ok: FOCUS_ABSOLUTE_POSITION=1>"
+
+
+async def test_one_state_too_many_is_too_many() -> None:
+    async with driver_client(Slider(seconds=0)) as (_, client):
+        vector = await position_of(client)
+        with pytest.raises(AssertionError, match="passed Busy, Ok instead of Busy:"):
+            async with assert_states(vector, "Busy"):
+                await vector.set(FOCUS_ABSOLUTE_POSITION=1)
+        with pytest.raises(AssertionError, match="instead of no state"):
+            async with assert_states(vector):
+                await vector.set(FOCUS_ABSOLUTE_POSITION=2)
+        async with assert_states(vector):
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_states_that_do_not_come() -> None:
+    async with driver_client(Slider(seconds=0)) as (_, client):
+        vector = await position_of(client)
+        with pytest.raises(AssertionError, match=r"passed no state within 0\.01 s instead of Busy"):
+            await assert_states(vector, "Busy", timeout=0.01)
+
+
+async def test_an_error_of_the_block_comes_out_with_the_states() -> None:
+    async with driver_client(Slider(seconds=0)) as (_, client):
+        vector = await position_of(client)
+        states = assert_states(vector, "Busy", "Alert")
+        with pytest.raises(LookupError, match="mine") as caught:  # noqa: PT012
+            async with states:
+                await vector.set(FOCUS_ABSOLUTE_POSITION=1)
+                raise LookupError("mine")
+        assert "passed Busy, Ok instead of Busy, Alert" in caught.value.__notes__[0]
+
+
+async def test_words_that_are_no_states() -> None:
+    async with driver_client(Slider()) as (_, client):
+        with pytest.raises(ValueError, match="Bussy"):
+            assert_states(await position_of(client), "Bussy")
+
+
+async def test_forgotten_it_warns() -> None:
+    async with driver_client(Slider()) as (_, client):
+        vector = await position_of(client)
+        with pytest.warns(RuntimeWarning, match="neither awaited nor entered"):
+            forget(vector)
+
+
+def forget(vector: Vector[float]) -> None:
+    assert_states(vector, "Busy")
+    gc.collect()
+
+
+# -- cancelling ------------------------------------------------------------------------------------------------
+
+
+async def test_a_move_is_cancelled_at_each_await() -> None:
+    seen = []
+
+    async def check(driver: Slider, client: Client) -> None:
+        seen.append((driver.position["FOCUS_ABSOLUTE_POSITION"], str((await position_of(client)).state)))
+
+    count = await cancel_everywhere(move, lambda: Slider(seconds=0.002), check=check)
+    assert 3 <= count < 40
+    assert len(seen) == count + 1
+    assert seen[-1] == ("2", "Ok")
+    assert any(state == "Idle" for _, state in seen)
+
+
+@pytest.mark.parametrize("anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})])
+async def test_a_driver_that_cannot_be_stopped_is_found() -> None:
+    with pytest.raises(AssertionError, match="still Busy after 10 s") as caught:
+        await cancel_everywhere(move, lambda: Slider(seconds=1000, lags=True), settle_seconds=10)
+    assert "Slider.ABS_FOCUS_POSITION" in str(caught.value)
+    assert caught.value.__notes__[0].startswith("the operation was cancelled at its await number ")
+
+
+async def test_a_driver_that_does_not_leave_is_found() -> None:
+    class Unleaving(Slider):
+        async def asyncrun(self, *args: object, **options: object) -> None:
+            leave, self.leave = self.leave, super().leave  # type: ignore[method-assign]
+            try:
+                await super().asyncrun(*args, **options)  # type: ignore[arg-type]
+            finally:
+                self.leave = leave  # type: ignore[method-assign]
+
+    with pytest.raises(AssertionError, match=r"leave\(\) has run 0 times"):
+        await cancel_everywhere(move, Unleaving)
+
+
+async def test_an_error_of_the_operation_comes_out_and_says_where() -> None:
+    async def wrong(driver: Slider, client: Client) -> None:
         await anyio.lowlevel.checkpoint()
-        raise ZeroDivisionError
+        await anyio.lowlevel.checkpoint()
+        raise LookupError("mine")
 
-    with ends_with(ZeroDivisionError):
-        await cancel_everywhere(Focuser, fail)
+    with pytest.raises(LookupError, match="mine") as caught:
+        await cancel_everywhere(wrong, Slider)
+    assert caught.value.__notes__ == ["the operation was cancelled at its await number 3"]
 
 
-@pytest.mark.parametrize("anyio_backend", [VIRTUAL])
-class TestInVirtualTime:
-    async def test_a_long_way_takes_no_time(self) -> None:
-        async with driver_client(Focuser()) as (_, indi):
-            position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-            async with assert_states(position, "Busy", "Ok"):
-                await position.set(FOCUS_ABSOLUTE_POSITION=1000, timeout=200)
+async def test_cancelled_at_its_second_await() -> None:
+    passed: list[int] = []
 
-    async def test_an_abort(self) -> None:
-        async with driver_client(Focuser()) as (_, indi):
-            position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-            async with assert_states(position, "Busy", "Idle"), anyio.create_task_group() as tasks:
+    async def three() -> None:
+        for number in range(3):
+            await anyio.lowlevel.checkpoint()
+            passed.append(number)
 
-                async def abort() -> None:
-                    await anyio.sleep(10)
-                    await indi[FOCUSER].set("FOCUS_ABORT_MOTION", ABORT=True)
+    assert await cancel_at(2, three)
+    assert len(passed) <= 1
+    passed.clear()
+    assert not await cancel_at(100, three)
+    assert passed == [0, 1, 2]
 
-                tasks.start_soon(abort)
-                with pytest.raises(OperationAbortedError):
-                    await position.set(FOCUS_ABSOLUTE_POSITION=1000)
 
-    async def test_cancelled_everywhere_on_a_long_way(self) -> None:
-        async def far(driver: Focuser, indi: Client) -> None:
-            await indi[FOCUSER].set("ABS_FOCUS_POSITION", FOCUS_ABSOLUTE_POSITION=1000)
+async def test_what_is_awaited_gets_its_values_and_its_errors() -> None:
+    found: list[object] = []
 
-        assert await cancel_everywhere(Focuser, far) > 2
+    async def mixed() -> None:
+        send, receive = anyio.create_memory_object_stream[int](0)
+        with send, receive:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(send.send, 5)
+                found.append(await receive.receive())
+            with anyio.move_on_after(0.01) as scope:
+                await anyio.sleep(10)
+            found.append(scope.cancelled_caught)
+            with pytest.raises(TimeoutError):
+                with anyio.fail_after(0.01):
+                    await receive.receive()
 
-    async def test_a_driver_that_stays_busy_is_found(self) -> None:
-        with (
-            anyio.fail_after(60),
-            ends_with(AssertionError, r"cancelled at wait \d+: .* still Busy: Focuser.ABS_FOCUS"),
-        ):
-            await cancel_everywhere(StuckFocuser, move, settle=0.2)
+    assert not await cancel_at(1000, mixed)
+    assert found == [5, True]

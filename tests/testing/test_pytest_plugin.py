@@ -1,61 +1,156 @@
-"""The fixtures that pytest finds wherever the package is installed, and what they cost where nobody asks."""
+"""The fixtures: what they give to tests that ask for them, and that nothing is changed for others."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-TESTS = """
-import anyio
 import pytest
-import trio
 
-from indianyio.testing import assert_states
-from tests.testing.instruments import FOCUSER, Focuser
+pytest_plugins = ["pytester"]
 
-
-@pytest.fixture
-def anyio_backend(indi_clock):
-    return "trio", {"clock": indi_clock}
+PLUGIN = "indianyio.testing.pytest_plugin"
+OPTIONS = ("-p", "no:indianyio", "-p", PLUGIN, "-p", "no:cacheprovider", "-W", "error", "--timeout", "30", "-v")
 
 
-async def moves_far(driver_client):
-    async with driver_client(Focuser()) as (driver, indi):
-        position = indi[FOCUSER]["ABS_FOCUS_POSITION"]
-        began = anyio.current_time()
-        async with assert_states(position, "Busy", "Ok"):
-            await position.set(FOCUS_ABSOLUTE_POSITION=1000)
-        assert anyio.current_time() - began >= 100
+def run(pytester: pytest.Pytester, tests: str) -> pytest.RunResult:
+    pytester.makepyfile(tests)
+    return pytester.runpytest_inprocess(*OPTIONS)
 
 
-@pytest.mark.anyio
-async def test_with_the_plugin_of_anyio(driver_client):
-    await moves_far(driver_client)
+def test_virtual_time_for_anyio_s_tests(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import anyio, pytest, sniffio, trio
 
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("hours", [1, 2])
+        async def test_hours(indi_clock, hours):
+            began = anyio.current_time()
+            await anyio.sleep(hours * 3600)
+            assert anyio.current_time() - began == pytest.approx(hours * 3600)
+            assert isinstance(indi_clock, trio.testing.MockClock)
 
-@pytest.mark.trio
-async def test_with_pytest_trio(driver_client, indi_clock):
-    await moves_far(driver_client)
-"""
-FOLDER = Path(__file__).parents[2]
+        @pytest.fixture
+        def mine(indi_clock):
+            return indi_clock
 
+        @pytest.mark.anyio
+        async def test_through_another_fixture(mine):
+            await anyio.sleep(3600)
 
-def test_the_fixtures(tmp_path: Path) -> None:
-    file = tmp_path / "test_focuser.py"
-    file.write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(file)]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60)
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
-
-
-def test_it_loads_nothing() -> None:
-    program = "import sys; import pytest; before = set(sys.modules); import indianyio.pytest_plugin"
-    shown = "; print(sorted(set(sys.modules) - before))"
-    done = subprocess.run(
-        [sys.executable, "-c", program + shown], capture_output=True, text=True, timeout=60, check=True
+        @pytest.mark.anyio
+        async def test_without():
+            assert sniffio.current_async_library() in ("asyncio", "trio")
+            with anyio.move_on_after(0.01):
+                await anyio.sleep(3600)
+        """,
     )
-    loaded = done.stdout
-    assert "trio" not in loaded
-    assert "indianyio.driver" not in loaded
-    assert "indianyio.client" not in loaded
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(["*test_hours*trio* PASSED*", "*test_without*asyncio* PASSED*"])
+
+
+def test_virtual_time_beside_a_fixture_with_both_back_ends(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import anyio, pytest
+
+        @pytest.fixture(params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        @pytest.mark.anyio
+        async def test_clock(indi_clock):
+            await anyio.sleep(3600)
+
+        @pytest.mark.anyio
+        async def test_without():
+            pass
+        """,
+    )
+    result.assert_outcomes(passed=3)
+
+
+def test_virtual_time_for_tests_of_pytest_trio(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest, trio
+
+        @pytest.mark.trio
+        async def test_hours(indi_clock):
+            began = trio.current_time()
+            await trio.sleep(3600)
+            assert trio.current_time() - began == pytest.approx(3600)
+
+        @pytest.mark.trio
+        async def test_without():
+            with trio.move_on_after(0.01):
+                await trio.sleep(3600)
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_a_test_that_says_its_back_end_keeps_it(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import anyio, pytest
+        from trio.testing import MockClock
+
+        CLOCK = MockClock(autojump_threshold=0)
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("anyio_backend", [("trio", {"clock": CLOCK})])
+        async def test_clock(indi_clock):
+            assert indi_clock is CLOCK
+            await anyio.sleep(3600)
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+        async def test_no_clock(indi_clock):
+            pass
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*indi_clock needs trio*'asyncio'*"])
+
+
+@pytest.mark.parametrize("mark", ["anyio", "trio"])
+def test_a_driver_and_its_client(pytester: pytest.Pytester, mark: str) -> None:
+    result = run(
+        pytester,
+        f"""
+        import pytest
+        from indianyio.examples.thermostat import Thermostat
+
+        @pytest.mark.{mark}
+        async def test_thermostat(driver_client, indi_clock):
+            async with driver_client(Thermostat()) as (driver, client):
+                device = await client.device("Thermostat", timeout=5)
+                vector = await device.vector("targetvector", timeout=5)
+                await vector.set(target=18.5)
+            assert driver.stopped.is_set()
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_the_plugin_is_found_by_pytest_where_the_package_is_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["pytest11"] == {"indianyio": PLUGIN}
+
+
+def test_importing_the_plugin_is_cheap() -> None:
+    program = (
+        f"import sys, pytest; before = set(sys.modules); import {PLUGIN}\n"
+        "new = {one for one in set(sys.modules) - before if not one.startswith('indianyio.testing')}\n"
+        "print(sorted(new - {'indianyio'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

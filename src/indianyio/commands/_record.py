@@ -35,7 +35,7 @@ async def _record(options: argparse.Namespace) -> None:
     _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
     stream = await connect()
     limit = float("inf") if options.seconds is None else options.seconds
-    with record(stream, options.file) as recorded:
-        async with open_client(stream=recorded, device=options.device):
-            with anyio.move_on_after(limit):
-                await anyio.sleep_forever()
+    # The client closes the stream, and that the file.
+    async with open_client(stream=record(stream, options.file), device=options.device):
+        with anyio.move_on_after(limit):
+            await anyio.sleep_forever()

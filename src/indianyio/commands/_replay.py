@@ -58,7 +58,12 @@ async def _serve(options: argparse.Namespace) -> None:
 
 async def _play(options: argparse.Namespace, sock: socket.socket) -> None:
     sock.setblocking(False)
+    stream = SocketStream(sock, name="a client")
     try:
-        await replay(options.file, SocketStream(sock, name="a client"), speed=options.speed or math.inf)
+        await replay(options.file, stream, speed=options.speed or math.inf)
+        while (await stream.receive()).data:
+            pass  # the client ends the connection, as it would with any server
     except ConnectionLostError as error:
         complain(str(error))
+    finally:
+        stream.close()

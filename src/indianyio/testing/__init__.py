@@ -1,47 +1,94 @@
 """A kit for testing drivers: the other end of the wire, in one process, with any clock.
 
-:func:`running` runs a driver over a pair of streams in memory and yields a :class:`Peer`, which is to the driver
-what a client behind a server is. Nothing here has a timeout: use ``anyio.fail_after``, or a virtual clock, with
-which ten minutes of exposure pass in milliseconds::
-
-    @pytest.fixture
-    def anyio_backend():
-        return ("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})
+:func:`driver_client` runs a driver and yields it with its client, the same as a script would use.
+:func:`running` yields a :class:`Peer` instead, which sees single messages and can send anything. None of
+this has a timeout: use ``anyio.fail_after``, or a virtual clock, with which ten minutes of exposure pass in
+milliseconds::
 
     @pytest.mark.anyio
-    async def test_a_target_is_confirmed():
-        async with running(Thermostat()) as peer:
-            await peer.get_properties()
-            await peer.expect(DefNumberVector, name="targetvector")
-            await peer.write("Thermostat", "targetvector", target=18.5)
-            await peer.expect(SetNumberVector, name="targetvector", state="Ok", target=18.5)
+    async def test_a_target_is_confirmed(indi_clock):
+        async with driver_client(Thermostat()) as (driver, client):
+            thermostat = await client.device("Thermostat", timeout=5)
+            async with assert_states(thermostat["targetvector"], "Ok"):
+                await thermostat.set("targetvector", target=18.5)
 
-The message classes are those of :mod:`indianyio.protocol`.
-
-:func:`driver_client` has the real client at the other end instead; :func:`assert_states` and
-:func:`cancel_everywhere` say what should become of its vectors. :class:`MisbehavingStream` is a bad connection;
-:func:`record` and :func:`replay` keep what passed over one.
+There is more, and docs/testing.md shows all of it: :func:`assert_states`, :class:`MisbehavingStream`,
+:func:`cancel_everywhere`, :func:`record` and :func:`replay`, :func:`check_driver`, and fixtures for pytest. The
+message classes are those of :mod:`indianyio.protocol`.
 """
 
-from indianyio.testing._driver_client import assert_states, driver_client
-from indianyio.testing._misbehaving import MisbehavingStream
-from indianyio.testing._peer import Peer, Value, member_values
-from indianyio.testing._recordings import Piece, RecordingStream, read_recording, record, replay
-from indianyio.testing._running import running
-from indianyio.testing._sweep import cancel_everywhere
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indianyio.testing._cancelling import cancel_at, cancel_everywhere
+    from indianyio.testing._check import RULES, Bounds, Finding, Rule, check_driver
+    from indianyio.testing._driver_client import Wrap, driver_client
+    from indianyio.testing._misbehaving import MisbehavingStream, Mischief
+    from indianyio.testing._peer import Peer, Value, member_values
+    from indianyio.testing._recording import (
+        Direction,
+        Piece,
+        RecordingStream,
+        read_recording,
+        record,
+        record_proxy,
+        replay,
+    )
+    from indianyio.testing._running import running
+    from indianyio.testing._states import AssertStates, assert_states
 
 __all__ = [
+    "RULES",
+    "AssertStates",
+    "Bounds",
+    "Direction",
+    "Finding",
     "MisbehavingStream",
+    "Mischief",
     "Peer",
     "Piece",
     "RecordingStream",
+    "Rule",
     "Value",
+    "Wrap",
     "assert_states",
+    "cancel_at",
     "cancel_everywhere",
+    "check_driver",
     "driver_client",
     "member_values",
     "read_recording",
     "record",
+    "record_proxy",
     "replay",
     "running",
 ]
+
+# Where the names are. They are imported when they are used: pytest loads this package in every run, for its plugin,
+# and whoever does not ask for that should not wait for anyio.
+_MODULES = {
+    "_check": ("RULES", "Bounds", "Finding", "Rule", "check_driver"),
+    "_cancelling": ("cancel_at", "cancel_everywhere"),
+    "_driver_client": ("Wrap", "driver_client"),
+    "_misbehaving": ("MisbehavingStream", "Mischief"),
+    "_peer": ("Peer", "Value", "member_values"),
+    "_recording": ("Direction", "Piece", "RecordingStream", "read_recording", "record", "record_proxy", "replay"),
+    "_running": ("running",),
+    "_states": ("AssertStates", "assert_states"),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for module, names in _MODULES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

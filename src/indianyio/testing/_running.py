@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from indianyio._block import at_work
 from indianyio.driver import IPyDriver
@@ -11,7 +11,7 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.streams import ByteStream, memory_pair
 from indianyio.testing._peer import Peer
 
-__all__ = ["driver_at_work", "running"]
+__all__ = ["running", "running_over"]
 
 
 @asynccontextmanager
@@ -33,24 +33,19 @@ async def running(
     near, far = memory_pair(names=("driver", "test"), carries_attachments=carries_attachments)
     far.cut = cut
     peer = Peer(near, answer_pings=answer_pings)
-    async with driver_at_work(driver, far, peer.close):
+    async with running_over(driver, far, peer.close):
         yield peer
 
 
-@asynccontextmanager
-async def driver_at_work(
+def running_over(
     driver: IPyDriver, stream: ByteStream, end: Callable[[], Awaitable[None]]
-) -> AsyncGenerator[None]:
-    """Run a driver on a stream for as long as the block lasts, which begins when the driver is ready.
-
-    :param end: closes the other end of the stream.
-    """
+) -> AbstractAsyncContextManager[None]:
+    """Run a driver over a stream for as long as the block lasts; ``end`` closes the other end of that."""
 
     async def serve(ready: Callable[[], None]) -> None:
         await driver.asyncrun(stream, task_status=_Status(ready))
 
-    async with at_work(serve, end, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError):
-        yield
+    return at_work(serve, end, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError)
 
 
 class _Status:

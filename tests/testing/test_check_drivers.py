@@ -1,0 +1,87 @@
+"""check_driver on real drivers: our examples, as programs too, and libindi's simulators."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from indianyio import IPyDriver
+from indianyio.examples.camera import Camera
+from indianyio.examples.mount import Mount
+from indianyio.examples.thermostat import Thermostat
+from indianyio.examples.window import Window
+from indianyio.testing import Bounds, Finding, check_driver
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Bounds(quiet=0.1)
+
+
+@pytest.mark.parametrize("make", [Camera, Mount, Thermostat, Window])
+async def test_our_examples_keep_all_rules(make: type[IPyDriver]) -> None:
+    assert await check_driver(make, bounds=QUICK) == []
+
+
+async def test_a_program() -> None:
+    command = [sys.executable, "-m", "indianyio.run", "indianyio.examples.thermostat:Thermostat"]
+    with anyio.fail_after(60):
+        assert await check_driver(command, bounds=QUICK) == []
+
+
+async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"):
+        await check_driver([tmp_path / "none"])
+
+
+async def test_a_program_that_ends_at_once() -> None:
+    [first, *_] = await check_driver([sys.executable, "-c", ""], bounds=QUICK)
+    assert first.rule == "survives"
+
+
+async def test_a_program_that_does_not_end() -> None:
+    program = "import sys, time; print('hello'); sys.stdout.flush(); time.sleep(100)"
+    bounds = Bounds(start=0.5, quiet=0.1, end=0.1)
+    findings = await check_driver([sys.executable, "-c", program], bounds=bounds)
+    assert "ends" in {finding.rule for finding in findings}
+
+
+# What libindi 1.9.9 breaks: by rule, the vectors that are named, or "" for all that it says.
+EVERYWHERE = {"refuses-read-only"}
+EXPECTED = {
+    "ccd": {"defined", "limits", "one-on"},
+    "telescope": {"one-on"},
+    "focus": {"one-on", "answers-star"},
+    "wheel": set[str](),
+    "dome": {"one-on"},
+    "gps": set[str](),
+}
+SHOWN = {
+    "defined": b"name='DRIVER_INFO'",
+    "limits": b"NumberVector",
+    "one-on": b"rule='OneOfMany'",
+    "answers-star": b'device="*"',
+    "refuses-read-only": b"<newTextVector",
+}
+
+
+@pytest.mark.libindi
+@pytest.mark.long
+@pytest.mark.parametrize("name", EXPECTED)
+async def test_libindi_s_simulators(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = shutil.which(f"indi_simulator_{name}")
+    if program is None:
+        pytest.skip("indi-bin is not installed")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where they look for settings, and keep them
+    with anyio.fail_after(60):
+        findings = await check_driver([program], bounds=Bounds(quiet=0.3))
+    assert {finding.rule for finding in findings} == EXPECTED[name] | EVERYWHERE, shown(findings)
+    for finding in findings:
+        assert SHOWN[finding.rule] in finding.data
+
+
+def shown(findings: list[Finding]) -> str:
+    return "\n".join(map(str, findings))
