@@ -97,27 +97,6 @@ async def test_a_descriptor_that_is_ready_and_takes_nothing(
     writer.close()
 
 
-async def test_a_cancelled_receive_loses_nothing(pipe: tuple[int, int]) -> None:
-    reader = FileReader(pipe[0], "in")
-    received = bytearray()
-
-    async def receive() -> None:
-        received.extend((await reader.receive()).data)
-
-    for turn in range(200):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(receive)
-            for _ in range(turn % 5):
-                await anyio.lowlevel.checkpoint()
-            os.write(pipe[1], bytes([turn]))
-            tasks.cancel_scope.cancel()
-    os.close(pipe[1])
-    while piece := (await reader.receive()).data:
-        received += piece
-    assert received == bytes(range(200))
-    reader.close()
-
-
 async def test_a_pipe_that_nobody_reads_any_more(pipe: tuple[int, int]) -> None:
     writer = FileWriter(pipe[1], "out")
     os.close(pipe[0])

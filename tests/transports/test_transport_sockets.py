@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from indianyio.exceptions import ConnectionLostError
-from indianyio.streams import ByteStream, Received, SocketStream
+from indianyio.streams import Received, SocketStream
 
 from .socket_pairs import BIG, close, receive_bytes, tcp_pair, unix_pair
 
@@ -24,33 +24,11 @@ def pair(request: pytest.FixtureRequest) -> tuple[SocketStream, SocketStream]:
     return made
 
 
-async def send_for_ever(stream: ByteStream) -> None:
-    while True:
-        await stream.send(BIG)
-
-
 def fill(stream: SocketStream) -> int:
     filled = 0
     while sent := stream._send_now(memoryview(BIG), []):
         filled += sent
     return filled
-
-
-async def test_both_directions_at_once(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    received = dict[str, bytes]()
-
-    async def collect(stream: SocketStream, key: str) -> None:
-        received[key] = await receive_bytes(stream, len(BIG))
-
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(one.send, BIG)
-            tasks.start_soon(two.send, memoryview(BIG))
-            tasks.start_soon(collect, one, "one")
-            tasks.start_soon(collect, two, "two")
-    assert received == {"one": BIG, "two": BIG}
-    await close(one, two)
 
 
 async def test_a_send_needs_no_turn_of_the_loop(pair: tuple[SocketStream, SocketStream]) -> None:
@@ -63,16 +41,6 @@ async def test_a_send_needs_no_turn_of_the_loop(pair: tuple[SocketStream, Socket
     await close(one, two)
 
 
-async def test_the_end_of_the_stream(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    await one.send(b"last")
-    await one.aclose()
-    await one.aclose()
-    assert await two.receive() == Received(b"last")
-    assert await two.receive() == Received(b"")
-    await close(two)
-
-
 async def test_a_reset_is_a_lost_connection() -> None:
     one, two = tcp_pair()
     one._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -82,105 +50,6 @@ async def test_a_reset_is_a_lost_connection() -> None:
     with pytest.raises(ConnectionLostError):
         await two.send(b"to nobody")
     await close(two)
-
-
-async def test_sending_to_a_peer_that_has_gone(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    await two.aclose()
-    with anyio.fail_after(10), pytest.raises(ConnectionLostError):
-        await send_for_ever(one)
-    await close(one)
-
-
-async def test_closing_wakes_both_waits(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    raised = list[ConnectionLostError]()
-
-    async def receive() -> None:
-        try:
-            await one.receive()
-        except ConnectionLostError as exc:
-            raised.append(exc)
-
-    async def send() -> None:
-        try:
-            await one.send(BIG)
-        except ConnectionLostError as exc:
-            raised.append(exc)
-
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(receive)
-            tasks.start_soon(send)
-            await anyio.wait_all_tasks_blocked()
-            await one.aclose()
-    assert len(raised) == 2
-    with pytest.raises(ConnectionLostError):
-        await one.receive()
-    with pytest.raises(ConnectionLostError):
-        await one.send(b"x")
-    await close(two)
-
-
-async def test_a_cancelled_receive_loses_nothing(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    received = bytearray()
-
-    async def receive() -> None:
-        received.extend((await two.receive()).data)
-
-    for turn in range(200):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(receive)
-            for _ in range(turn % 5):
-                await anyio.lowlevel.checkpoint()
-            await one.send(bytes([turn]))
-            tasks.cancel_scope.cancel()
-    received += await receive_bytes(two, 200 - len(received))
-    assert received == bytes(range(200))
-    await close(one, two)
-
-
-async def test_a_send_under_way_can_be_cancelled(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.send, BIG)
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-    await close(one, two)
-
-
-async def test_d12_a_peer_that_does_not_read_stops_nobody_else(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    beats = 0
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(one.send, BIG)
-        for _ in range(10):
-            await anyio.lowlevel.checkpoint()
-            beats += 1
-        tasks.cancel_scope.cancel()
-    assert beats == 10
-    await close(one, two)
-
-
-async def test_a_fast_peer_does_not_starve_the_other_tasks(pair: tuple[SocketStream, SocketStream]) -> None:
-    one, two = pair
-    beats = 0
-
-    async def beat() -> None:
-        nonlocal beats
-        while True:
-            beats += 1
-            await anyio.lowlevel.checkpoint()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(beat)
-        for _ in range(100):
-            await one.send(b"tick")
-            await two.receive()
-        tasks.cancel_scope.cancel()
-    assert beats > 100
-    await close(one, two)
 
 
 async def test_d1_the_flags_of_a_shared_socket_stay_as_they_were() -> None:

@@ -1,7 +1,7 @@
 """A connection inside this process: two ends, each of which receives what the other sends.
 
-It behaves as a connected socket does, with back-pressure, an end of stream and a lost peer, so that what works
-over it works over a real one; and it can be told to hand out the bytes in pieces of any size.
+It behaves as a connected socket does, with back-pressure, partial sends, an end of stream and a lost peer, so that
+what works over it works over a real one; and it can be told to hand out the bytes in pieces of any size.
 """
 
 from __future__ import annotations
@@ -151,8 +151,10 @@ class MemoryStream:
         await anyio.lowlevel.cancel_shielded_checkpoint()
 
     def send_now(self, data: bytes) -> int:
-        """Send nothing: here as much as anywhere else a message may have to wait for its turn."""
-        return 0
+        """Send what there is room for, as :meth:`ByteStream.send_now` says."""
+        if self._outgoing.sender_closed or self._outgoing.receiver_closed:
+            return 0
+        return self._outgoing.put(memoryview(data), ())
 
     async def aclose(self) -> None:
         """Close this end; the other one receives what is under way, then the end of the stream."""
