@@ -311,13 +311,16 @@ async def test_memory_that_is_cut_before_it_is_read_costs_the_message() -> None:
 @pytest.mark.parametrize("content", [CONTENT, CONTENT * 200_000], ids=["small", "large"])
 @pytest.mark.parametrize("sealed", [True, False])
 async def test_what_a_client_may_still_cut_no_other_client_can_map(sealed: bool, content: bytes) -> None:
-    async with darkroom() as (network, driver, _):
+    async with darkroom() as (network, driver, healthy):
         other = await attacker(network)
         client = await attacker(network)
         pass_on(client, write(size=len(content)), [memory(content, sealed=sealed)])
         await client.expect(SetBLOBVector, state="Ok")
         seen = await other.expect(NewBLOBVector)
         assert (seen.members[0].attachment is not None) is sealed
+        # Unread, it would keep the server for its whole grace when it ends.
+        by_tcp = await healthy.expect(NewBLOBVector)
+        assert bytes(by_tcp.members[0].data) == content
         assert driver.images == [content]
         await client.close()
         await other.close()
