@@ -77,6 +77,17 @@ class Camera(IPyDriver):
         await self.exposure.send_setVector(state="Ok")
 
 
+class LyingCamera(Camera):
+    """Answers a write to its exposure with a value that is out of the range it has announced."""
+
+    async def rxevent(self, event: NewEvent) -> None:
+        if isinstance(event, newNumberVector):
+            self.exposure["CCD_EXPOSURE_VALUE"] = 1e6
+            await self.exposure.send_setVector(state="Ok")
+        else:
+            await super().rxevent(event)
+
+
 class Observatory:
     """The server at work.
 

@@ -243,7 +243,18 @@ def test_patterns_that_are_none(text: str) -> None:
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["get"], ["set"], ["watch"], ["eval"], ["snap"], ["record"], ["replay"], ["run"]):
+    for arguments in (
+        [],
+        ["get"],
+        ["set"],
+        ["watch"],
+        ["eval"],
+        ["snap"],
+        ["record"],
+        ["replay"],
+        ["check"],
+        ["run"],
+    ):
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "--help"])
         assert ended.value.code == 0
@@ -279,6 +290,19 @@ def test_only_what_is_needed_is_loaded(night: Observatory) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.splitlines()[1:] == [""]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_checking_a_driver(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    good = "indianyio.examples.thermostat:Thermostat"
+    assert main(["check", "--backend", backend, good]) == 0
+    assert capsys.readouterr().err == f"{good}: no findings\n"
+    bad = "tests.commands.observatory:LyingCamera"
+    assert main(["check", "--backend", backend, "--json", bad]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(one["rule"] and one["sentence"] and one["data"] for one in found)
+    assert main(["check", "indianyio.examples.thermostat:Nobody"]) == 2
+    assert capsys.readouterr().err.startswith("indianyio check: ")
 
 
 def test_running_a_driver() -> None:

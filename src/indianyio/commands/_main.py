@@ -22,6 +22,7 @@ examples:
   indianyio snap "CCD Simulator" 2.5 --save 'm31_{number:03}.fits' --count 10
   indianyio record night.jsonl                         what a server tells, until Ctrl-C
   indianyio replay night.jsonl --port 7625             and a server that tells it again
+  indianyio check mydriver:Driver                      what is wrong with it
   indianyio run mydriver:Driver --port 7624            as python -m indianyio.run
 """
 
@@ -33,6 +34,7 @@ _COMMANDS = {
     "snap": "take images and save them",
     "record": "write what a server tells into a file",
     "replay": "be a server that tells what was recorded",
+    "check": "find the rules of INDI that a driver breaks",
     "run": "run a driver or a server, as python -m indianyio.run",
 }
 
