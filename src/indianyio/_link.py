@@ -274,8 +274,11 @@ class Link(SendingLink):
     async def _dispatch(self, item: Frame | Unusable, handle: FrameHandler) -> None:
         if isinstance(item, Unusable):
             close_all(self._claim(item.attached))
-            self._report(item)
-            return
+            refused = item.refused_write()
+            if refused is None:
+                self._report(item)
+                return
+            item = refused  # so that its sender is answered; it is reported as any frame that cannot be read
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
         try:

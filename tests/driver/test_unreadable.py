@@ -23,7 +23,7 @@ from indianyio import (
 )
 from indianyio.driver import NewEvent
 from indianyio.exceptions import LocalProtocolError
-from indianyio.protocol import Frame, Framer, Message, PingReply, SetNumberVector, SetTextVector
+from indianyio.protocol import Frame, Framer, Limits, Message, PingReply, SetNumberVector, SetTextVector
 from indianyio.protocol._relayable import relayable
 from indianyio.streams import memory_pair
 from indianyio.testing import Peer, running
@@ -87,6 +87,48 @@ async def test_a_write_that_cannot_be_read_is_answered_with_alert(data: bytes, r
         assert "the request cannot be read" in str(answer.message)
         assert reason in str(answer.message)
         assert [one.value for one in answer.members] == ["hello"]
+        assert driver.events == []
+
+
+PING = b'<pingRequest uid="next"/>'
+
+# Writes that the framer gives up as soon as the next message begins (docs/decisions/0003).
+BROKEN_OFF = {
+    "a quote that nobody closed": write(b"x", b"name='TEXT"),
+    "the same in another attribute": write(b"x", b"name='TEXT' timestamp='2026"),
+    "a known tag inside a text": write(b"see <message to M31"),
+    "no end tag": write(b"x").removesuffix(b"</newTextVector>"),
+    "no end of the start tag": b"<newTextVector device='Gadget' name='TEXT' ",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_OFF.values(), ids=BROKEN_OFF)
+async def test_a_write_that_is_broken_off_is_answered_with_alert(
+    broken: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = Gadget()
+    async with running(driver) as peer:
+        await peer.send(broken + PING)
+        answer = await peer.expect(SetTextVector, name="TEXT", state="Alert")
+        assert "the request cannot be read: another message begins inside a newTextVector" in str(answer.message)
+        assert [one.value for one in answer.members] == ["hello"]
+        await peer.expect(PingReply)
+        assert driver.events == []
+    logged = [record.getMessage() for record in caplog.records]
+    assert sum("dropped" in text and "begins inside a newTextVector" in text for text in logged) == 1
+
+
+class Brief(Gadget):
+    wire_limits = Limits(message_bytes=200, attributes_bytes=200)
+
+
+async def test_a_write_beyond_the_limits_is_answered_with_alert() -> None:
+    driver = Brief()
+    async with running(driver) as peer:
+        await peer.send(write(b"x" * 200) + PING)
+        answer = await peer.expect(SetTextVector, name="TEXT", state="Alert")
+        assert "a newTextVector is longer than 200 bytes" in str(answer.message)
+        await peer.expect(PingReply)
         assert driver.events == []
 
 

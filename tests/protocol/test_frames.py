@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from indianyio.protocol import Frame, Framer, Limits, Unusable
+from indianyio.protocol import Frame, Framer, Limits, Unusable, decode
 from indianyio.protocol._messages import MESSAGES
 
 DEFAULTS = Limits()
@@ -155,6 +155,36 @@ def test_garbage_costs_only_itself(broken: bytes, kind: str) -> None:
 @pytest.mark.parametrize(("broken", "kind"), BROKEN.values(), ids=BROKEN)
 def test_what_is_unfinished_at_the_end_is_reported(broken: bytes, kind: str) -> None:
     assert summary(GOOD + broken) == [("frame", GOOD), (kind, broken[:120])]
+
+
+TARGETS = {
+    "unfinished element": (b"<newTextVector device='D' name='N'><oneText name='a'>b", ("D", "N")),
+    "open quote in the name": (b"<newTextVector device='D' name='N><oneText name='a'>b</oneText>", ("D", "N")),
+    "open quote in the device": (b"<newTextVector name='N' device='D>\n<!-- ' -->", ("D", "N")),
+    "open quote that never ends": (b"<newTextVector device='D' name='N>", None),
+    "no name": (b"<newTextVector device='D'>", None),
+    "no device": (b"<newTextVector name='N'>", None),
+    "nothing that is waited for": (b"<setTextVector device='D' name='N'>", None),
+    "garbage": (b"device='D' name='N'", None),
+}
+
+
+@pytest.mark.parametrize(("broken", "target"), TARGETS.values(), ids=TARGETS)
+def test_what_a_write_was_for_is_told_where_it_can_be(broken: bytes, target: tuple[str, str] | None) -> None:
+    [report, good] = Framer().feed(broken + GOOD)
+    assert isinstance(report, Unusable)
+    assert isinstance(good, Frame)
+    assert report.target == target
+    refused = report.refused_write()
+    assert (refused and (refused.tag, refused.device, refused.name)) == (target and (report.tag, *target))
+    assert refused is None or decode(refused) is report
+
+
+def test_what_a_write_was_for_is_told_of_one_that_is_too_long() -> None:
+    framer = Framer(Limits(message_bytes=100, attributes_bytes=100), forgiving=True)
+    [report, _] = framer.feed(b"<newTextVector device='D' name='N'><oneText name='a'>" + b"x" * 100 + GOOD)
+    assert isinstance(report, Unusable)
+    assert report.target == ("D", "N")
 
 
 @pytest.mark.parametrize("fault", [b"</oops>", b"<?xml version='1.0'?>", b" & "])

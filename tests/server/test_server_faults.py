@@ -208,6 +208,8 @@ async def test_limits_below_a_drivers_own_messages_cost_the_message_only(caplog:
         client = await network.greeted()
         too_much = "".join(f'<oneText name="{name}">x</oneText>' for name in ("word", "other"))
         await client.send(f'<newTextVector device="{DEVICE}" name="TEXT">{too_much}</newTextVector>')
+        answer = await client.expect(SetTextVector, state="Alert")
+        assert "the request cannot be read: more than 1 members in a newTextVector" in str(answer.message)
         await client.send(new_number(5))
         await fence(client)
         await until(lambda: bool(driver.events))

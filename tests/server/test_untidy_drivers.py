@@ -109,6 +109,29 @@ async def test_a_client_whose_write_cannot_be_read_is_told_and_no_other() -> Non
     assert driver.events == []
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"<newTextVector device='Gadget' name='TEXT><oneText name='word'>a</oneText></newTextVector>",
+        b"<newTextVector device='Gadget' name='TEXT'><oneText name='word'>see <message </oneText></newTextVector>",
+    ],
+    ids=["a quote that nobody closed", "a known tag inside a text"],
+)
+async def test_a_client_whose_write_is_broken_off_is_told_and_no_other(broken: bytes) -> None:
+    driver = Echo()
+    async with listening(driver) as (network, _):
+        client, other = await network.greeted(), await network.greeted()
+        before = len(other.received)
+        await client.send(broken + b"<getProperties version='1.7' device='nobody'/>")
+        answer = await client.expect(SetTextVector, name="TEXT")
+        assert (answer.device, answer.state, answer.members) == (DEVICE, "Alert", ())
+        assert "another message begins inside a newTextVector" in str(answer.message)
+        await fence(client)
+        await fence(other)
+        assert len(other.received) == before + 1
+    assert driver.events == []
+
+
 async def test_a_client_whose_write_can_be_repaired_gets_it_done() -> None:
     async with listening(Echo()) as (network, _):
         client = await network.greeted()

@@ -26,7 +26,7 @@ from indianyio.driver._events import Arrival, Write, getProperties, new_event
 from indianyio.driver._link import DriverLink
 from indianyio.driver._readers import DriverHooks, Lanes
 from indianyio.driver._vectors import AnyVector
-from indianyio.exceptions import WriteRefusedError
+from indianyio.exceptions import RemoteProtocolError, WriteRefusedError
 from indianyio.protocol import (
     Frame,
     GetProperties,
@@ -36,6 +36,7 @@ from indianyio.protocol import (
     PingRequest,
     Unusable,
     WireMessage,
+    decode,
     format_timestamp,
 )
 from indianyio.protocol._text import brief
@@ -211,8 +212,7 @@ class Inbox:
         if vector is None:
             return
         if write is None:
-            reason = frame.decoded.reason if isinstance(frame.decoded, Unusable) else "it is not INDI"
-            self._replies.refuse(vector, f"Error: the request cannot be read: {reason}")
+            self._replies.refuse(vector, f"Error: the request cannot be read: {self._flaw_of(frame)}")
             return
         try:
             vector.check_write(write)
@@ -220,6 +220,14 @@ class Inbox:
             self._replies.refuse(vector, str(error))
         else:
             self._hand_on(vector, write, frame)
+
+    def _flaw_of(self, frame: Frame) -> str:
+        """Return why a frame cannot be read; one that others share does not remember it."""
+        try:
+            found = decode(frame, self._link.limits)
+        except RemoteProtocolError as error:
+            return str(error)
+        return found.reason if isinstance(found, Unusable) else "it exceeds the driver's limits"
 
     def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
         limits = self._link.limits

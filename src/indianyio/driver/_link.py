@@ -151,6 +151,9 @@ class StreamLink(WaitingLink):
                         wire_logger.debug("%s -> %s", self.name, shown(item.data))
                     return item
                 close_all(self._claim(item.attached))
+                refused = item.refused_write()
+                if refused is not None:
+                    return refused  # so that its sender is answered; it is reported when it is decoded
                 self._report(item)
         return None
 

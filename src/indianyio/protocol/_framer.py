@@ -1,20 +1,19 @@
 """Bytes to frames: where each message begins and ends, whatever is around it.
 
 The stream is a row of XML elements without a root (protocol.md 1.1). A raw ``<``, one of the known tags and then
-white space, ``/`` or ``>`` always begins a message, also where something else is unfinished: an element, a quoted
-value, a comment. Valid XML never has these bytes inside a message, so nothing good is lost by it, and after any
-garbage whatsoever the next whole message is found. A message ends with its start tag if that closes itself,
-otherwise at the first end tag of the same name. Whether what lies between is sound is the decoder's business.
+white space, ``/`` or ``>`` always begin a message, even inside something unfinished: an element, a quoted value, a
+comment (docs/decisions/0003). A message ends with its start tag if that closes itself, otherwise at the first end
+tag of the same name. Whether what lies between is sound is the decoder's business.
 
-Elements which begin before the last one ended, text between messages, unknown elements and stray end tags are
+Elements that begin before the last one ended, text between messages, unknown elements and stray end tags are
 reported as :class:`Unusable`, one for each run of such bytes. White space, byte order marks and XML declarations
-between messages are no matter (protocol.md W1, W20).
+between messages do not matter (protocol.md W1, W20).
 
-The result does not depend on how the stream is cut. It is read by five steps, which carry on at the byte where
-the last piece ended: only a half tag name at the end of a piece is looked at again, at most 17 bytes. What is
-known to belong to the element begun is written to a buffer that becomes the frame's bytes without being copied.
-Messages that lie whole and orderly in one piece, nearly all of them, are taken by two shortcuts: plain ones (see
-``_plain_frames``), and others whose start and end tags are sound. They leave everything out of the ordinary to the
+The result does not depend on how the stream is cut. Five steps read it, which carry on at the byte where the last
+piece ended: only half a tag name at the end of a piece is looked at again, at most 17 bytes. What is known to
+belong to the element begun is written to a buffer that becomes the frame's bytes without being copied. Messages
+that lie whole and orderly in one piece, nearly all of them, take one of two shortcuts: one for plain messages
+(see ``_plain``), one for others whose start and end tags are sound. Whatever is out of the ordinary is left to the
 steps.
 """
 
@@ -32,7 +31,7 @@ from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._decoder import canonical_reader
-from indianyio.protocol._frames import EXCERPT_BYTES, Frame, Skipped, Streak, Unusable
+from indianyio.protocol._frames import EXCERPT_BYTES, Bounds, Frame, Skipped, Streak, Unusable, target_of
 from indianyio.protocol._lilxml import REST_OF_HEAD
 from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES
 from indianyio.protocol._plain import PlainFrames
@@ -62,7 +61,6 @@ _MARKS = {
 _HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
 _LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
 
-_LIMITS = Limits()
 _MORE = -1  # the position returned by a step that has used up its bytes
 
 
@@ -85,42 +83,35 @@ class _Place(Enum):
 class Framer:
     """Cut one peer's bytes into frames.
 
-    Ordinarily a peer that exceeds a limit, or sends nothing but nonsense, has failed and is to be disconnected: it
-    alone is to blame. A frame is only known to be a message once it is decoded, so whoever looks into frames
-    reports what came of it: :meth:`count_unusable` or :meth:`count_good`. The framer itself counts what it drops,
-    from frame to frame.
+    Ordinarily a peer that exceeds a limit, or sends nothing but nonsense, has failed and is to be disconnected. A
+    frame is only known to be a message once it is decoded, so whoever looks into frames reports the outcome, by
+    :meth:`count_unusable` or :meth:`count_good`. The framer itself counts what it drops, from frame to frame.
 
-    Where one peer stands for many, as a server does for all its clients towards a driver, that would let any of
-    them take the connection from the others; and that a driver prints is no reason to end an instrument. A
-    forgiving framer lets exceeding a limit cost only what exceeds it:
+    Where one peer stands for many, as a server does for all its clients towards a driver, any of them could then
+    cost the others the connection; nor is a stray print in a driver a reason to end an instrument. With a forgiving
+    framer, exceeding a limit costs only what exceeds it:
 
     - A message or a start tag that grows too long, and too much garbage, is let go at once. From there up to the
       next opening bytes are counted and not kept, which then makes one report; memory stays within the limits.
-    - No row of unusable messages is too long.
+    - There may be any number of unusable messages in a row.
     - A BLOB vector is kept to its end even if its start tag is too long, because the descriptors that belong to it
       must be counted (protocol.md W36). Only then is it reported. One longer than ``limits.blob_bytes`` still sets
       :attr:`failure`: it can be neither kept nor let go uncounted, and after it no descriptor could be told from
       another.
 
     :param limits: what the peer may make this program hold.
-    :param forgiving: whether the peer is kept whatever it sends, but for a BLOB vector without end.
+    :param forgiving: whether the peer is kept whatever it sends, except for a BLOB vector without end.
     :param decoding: whether every message is going to be decoded, as a driver or a client does: then most are
         decoded while they are cut out, which takes one look instead of two. Frames are the same either way.
     :ivar failure: why this peer must be disconnected, or ``None``. Nothing comes out of a framer that failed,
         and it holds no memory.
     """
 
-    def __init__(self, limits: Limits = _LIMITS, *, forgiving: bool = False, decoding: bool = False) -> None:
+    def __init__(self, limits: Limits = Limits(), *, forgiving: bool = False, decoding: bool = False) -> None:  # noqa: B008
         self.failure: RemoteProtocolError | None = None
         self._limits = limits
         self._forgiving = forgiving
-        self._size_limits = {
-            tag: limits.blob_bytes if tag in CONTENT_TAGS else limits.message_bytes for tag in MESSAGES
-        }
-        self._head_limits = {
-            tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
-            for tag, size in self._size_limits.items()
-        }
+        self._bounds = Bounds(limits, forgiving=forgiving)
         self._plain = PlainFrames(limits, canonical_reader if decoding else None)
         self._dropped = Streak(limits)
         self._refused = Streak(limits)
@@ -207,7 +198,7 @@ class Framer:
             head = _WHOLE_HEAD.match(piece, position)
             if head is None:
                 break
-            # Behind a declaration nobody has looked yet.
+            # What stands behind a declaration has not been looked at yet.
             refused &= not piece[position : head.start(1) - 1].strip(b" \t\r\n")
             tag = head[1].decode()
             start, end = head.start(1) - 1, head.end()
@@ -220,7 +211,7 @@ class Framer:
                 end = closing.end() + 1
                 if not piece.endswith(b">", start, end):
                     break
-            if end - start > self._size_limits[tag]:
+            if end - start > self._bounds.message_bytes(tag):
                 break
             self._add(tag, piece[start:end], found, refused=refused)
             position = end
@@ -335,12 +326,14 @@ class Framer:
         found.append(self._skipped.report())
 
     def _report(self, reason: str, data: bytes, tag: str | None, found: list[Frame | Unusable]) -> None:
-        unusable = Unusable(reason, data[:EXCERPT_BYTES], len(data), attached_count(data), tag)
+        unusable = Unusable(
+            reason, data[:EXCERPT_BYTES], len(data), attached_count(data), tag, target_of(tag, data)
+        )
         found.append(unusable)
         self._count(self._dropped, unusable)
 
     def _count(self, streak: Streak, unusable: Unusable) -> None:
-        # A BLOB counts only as one message, however long: one bad image must not cost the camera its connection.
+        # A BLOB counts as one message, however long it is: one bad image must not cost the camera its connection.
         size = 0 if unusable.tag in CONTENT_TAGS else unusable.size
         if not self._forgiving and (excess := streak.add(size)):
             self._fail(excess)
@@ -378,11 +371,7 @@ class Framer:
         return _MORE
 
     def _overlong(self, more: int) -> str | None:
-        size, size_limit, what = self._element.tell() + more, self._size_limits[self._tag], f"a {self._tag}"
-        limit = self._head_limits[self._tag] if self._place is _Place.HEAD else size_limit
-        if limit < size_limit:
-            what = f"the start tag of {what}"
-        return f"{what} is longer than {limit} bytes" if size > limit else None
+        return self._bounds.excess(self._tag, self._element.tell() + more, in_head=self._place is _Place.HEAD)
 
     # -- beyond a limit --------------------------------------------------------------------------------------------
 

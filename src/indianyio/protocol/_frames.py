@@ -5,19 +5,23 @@ Also what a framer keeps account of while bytes of its peer are lost: how many i
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, get_args
 
 import msgspec
 
 from indianyio._vocabulary import Limits
 from indianyio.protocol._elements import Attachment, WireMessage
 from indianyio.protocol._lilxml import attribute
+from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES, NewVector
 
-__all__ = ["EXCERPT_BYTES", "Frame", "Head", "Skipped", "Streak", "Unusable"]
+__all__ = ["EXCERPT_BYTES", "Bounds", "Frame", "Head", "Skipped", "Streak", "Unusable", "target_of"]
 
 EXCERPT_BYTES = 120
 """How much of what is dropped a report shows: enough to recognise a message, short enough for a log line."""
 
+
+# What clients send and wait to see the outcome of.
+_WRITES = frozenset({cls.tag for cls in get_args(NewVector)})
 
 Head: TypeAlias = tuple[str, str | None, str | None]
 """A message's tag, device and vector: all that decides about its way."""
@@ -31,7 +35,9 @@ class Unusable(msgspec.Struct, frozen=True):
     :ivar size: how many bytes were dropped.
     :ivar attached: how many descriptors belonged to them; the receiver takes as many from its queue and closes
         them, or the next BLOB gets the wrong one (protocol.md W36).
-    :ivar tag: the message's tag, or ``None`` for what is no message.
+    :ivar tag: the message's tag, or ``None`` for what is not part of a message.
+    :ivar target: the device and the vector that a client's write was for, if its start tag tells both: whoever sent
+        it is to be answered.
     """
 
     reason: str
@@ -39,8 +45,21 @@ class Unusable(msgspec.Struct, frozen=True):
     size: int
     attached: int = 0
     tag: str | None = None
+    target: tuple[str, str] | None = None
 
     plain: ClassVar[bool | None] = False
+
+    def refused_write(self) -> Frame | None:
+        """Return the write that these bytes were the beginning of, to be answered as one that cannot be read.
+
+        :return: a frame with the excerpt for its bytes, already decoded to this report; ``None`` if it was not a
+            write, or if it cannot be told what it was for.
+        """
+        if self.tag is None or self.target is None:
+            return None
+        return Frame(
+            self.tag, self.excerpt, decoded=self, plain=False, known_head=(self.tag, *self.target), safe=False
+        )
 
     @classmethod
     def made_of(cls, frame: Frame, reason: str) -> Unusable:
@@ -130,7 +149,48 @@ def _head_of(message: WireMessage) -> Head:
     return message.tag, getattr(message, "device", None), getattr(message, "name", None)
 
 
-# -- what is lost ----------------------------------------------------------------------------------------------
+def target_of(tag: str | None, data: bytes) -> tuple[str, str] | None:
+    """Return the device and the vector that a write was for which was broken off; ``None`` if that cannot be told.
+
+    :param tag: the tag of what was begun; of other messages than writes nobody waits for an answer.
+    :param data: its bytes, from the ``<`` on.
+    """
+    if tag is None or tag not in _WRITES:
+        return None
+    values = (attribute(data, len(tag) + 1, word) or "" for word in (b"device", b"name"))
+    # A quote that nobody closed makes a value run into the next tag; what was meant ends before that.
+    device, name = (value.partition(">")[0].partition("<")[0] for value in values)
+    return (device, name) if device and name else None
+
+
+# -- limits, and what is lost ----------------------------------------------------------------------------------
+
+
+class Bounds:
+    """How long a peer's messages may be.
+
+    :param limits: what they are made from.
+    :param forgiving: whether a BLOB vector is kept to its end even if its start tag is too long.
+    """
+
+    def __init__(self, limits: Limits, *, forgiving: bool) -> None:
+        self._sizes = {tag: limits.blob_bytes if tag in CONTENT_TAGS else limits.message_bytes for tag in MESSAGES}
+        self._heads = {
+            tag: size if forgiving and tag in CONTENT_TAGS else min(size, limits.attributes_bytes)
+            for tag, size in self._sizes.items()
+        }
+
+    def message_bytes(self, tag: str) -> int:
+        """Return how long a message of this tag may be."""
+        return self._sizes[tag]
+
+    def excess(self, tag: str, size: int, *, in_head: bool) -> str | None:
+        """Return what is too long if a message of this size, or its start tag, is; else ``None``."""
+        limit = self._heads[tag] if in_head else self._sizes[tag]
+        if size <= limit:
+            return None
+        what = "the start tag of a" if limit < self._sizes[tag] else "a"
+        return f"{what} {tag} is longer than {limit} bytes"
 
 
 class Streak:
@@ -183,4 +243,5 @@ class Skipped:
 
     def report(self) -> Unusable:
         """Return what is told of them. It claims no descriptors: these belong to BLOB vectors, never skipped."""
-        return Unusable(self._reason, self._excerpt, self._size, 0, self._tag)
+        target = target_of(self._tag, self._excerpt)
+        return Unusable(self._reason, self._excerpt, self._size, 0, self._tag, target)
