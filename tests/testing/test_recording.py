@@ -34,12 +34,13 @@ virtual = pytest.mark.parametrize(
 
 async def test_what_goes_over_a_stream_is_written_down(tmp_path: Path) -> None:
     path = tmp_path / "recording.jsonl"
-    near, far = memory_pair(names=("near", "far"))
+    near, far = memory_pair(names=("near", "far"), capacity_bytes=10)
     stream = record(near, path)
     assert stream.name == "near"
     assert not stream.carries_attachments
     await stream.send("grüß".encode())
     await stream.send(b"\xff\n")
+    assert stream.send_now(b"no more than two") == 2
     assert stream.send_now(b"none of it") == 0
     await far.send(b"<answer/>")
     await stream.receive()
@@ -50,13 +51,17 @@ async def test_what_goes_over_a_stream_is_written_down(tmp_path: Path) -> None:
     assert [{key: line[key] for key in line if key != "t"} for line in lines] == [
         {"dir": "sent", "text": "grüß"},
         {"dir": "sent", "base64": "/wo="},
+        {"dir": "sent", "text": "no"},
         {"dir": "received", "text": "<answer/>"},
         {"dir": "received", "text": ""},
     ]
     await stream.aclose()
     with pytest.raises(ConnectionLostError):
         await stream.send(b"too late")
-    assert [piece.data for piece in read_recording(path)] == ["grüß".encode(), b"\xff\n", b"<answer/>", b""]
+    assert [piece.data for piece in read_recording(path)] == [
+        *("grüß".encode(), b"\xff\n", b"no"),
+        *(b"<answer/>", b""),
+    ]
     times = [piece.seconds for piece in read_recording(path)]
     assert times == sorted(times)
 
