@@ -84,6 +84,15 @@ def test_getting_for_machines(run: Runner) -> None:
     assert found["_LABEL"]["value"] == "Connection"
 
 
+def test_nobody_asks_for_images_with_a_star(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    later = threading.Timer(0.2, lambda: main(["set", *run.server, f"{VALUE}=0.01"]))
+    later.start()
+    run("get", "-m", "-t", "0.6", f"{CAMERA}.*.*", f"{CAMERA}.CCD1._STATE")
+    later.join()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_getting_an_image(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     later = threading.Timer(0.3, lambda: main(["set", *run.server, f"{VALUE}=0.01"]))
@@ -177,8 +186,15 @@ def test_snapping(run: Runner, tmp_path: Path) -> None:
     assert lines == [str(tmp_path / f"m31_00{number}.fits") for number in (1, 2)]
     assert all(Path(line).read_bytes() == IMAGE for line in lines)
     assert run("get", "-1", f"{CAMERA}.CONNECTION.CONNECT")[1] == ["Off"]
-    status, _, errors = run("snap", CAMERA, "0.01", "--save", pattern)
+    status, shown, errors = run("snap", CAMERA, "0.01", "--save", pattern)
+    other = str(tmp_path / "m31_001-1.fits")
+    assert (status, shown) == (0, [other])
+    assert errors == f"saved under another name, as the file was there already: {other}\n"
+    assert Path(other).read_bytes() == IMAGE
+    status, _, errors = run("snap", CAMERA, "0.01", "--save", lines[0])
     assert (status, errors) == (2, f"indianyio snap: {lines[0]} exists already; --overwrite replaces it\n")
+    status, _, errors = run("snap", CAMERA, "0.01", "--save", str(tmp_path / "no" / "a"))
+    assert (status, "nothing can be saved in" in errors) == (2, True)
     assert run("snap", CAMERA, "0.01", "--overwrite", "--save", str(tmp_path / "m31_001.fits"))[0] == 0
 
 

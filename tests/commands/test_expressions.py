@@ -74,6 +74,7 @@ def test_operands_are_named_once() -> None:
         ('"a..b"', "is not of the form"),
         ('"a.b.c', "is not understood"),
         ("(" * 200 + "1" + ")" * 200, "nested more than 50 times"),
+        ("1" + "+1" * 1500, "more than 500 numbers, names and signs"),
         ("__import__(1)", "there is no function __import__"),
     ],
 )

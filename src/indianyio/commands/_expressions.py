@@ -66,6 +66,7 @@ _OPERATORS: tuple[Mapping[str, Callable[[float, float], float]], ...] = (
 
 # So that no expression makes Python's own stack overflow.
 _MOST_NESTED = 50
+_MOST_TOKENS = 500
 
 
 class Expression:
@@ -80,6 +81,8 @@ class Expression:
         self.operands: list[str] = []
         self._text = text
         self._tokens = list(self._split())
+        if len(self._tokens) > _MOST_TOKENS:
+            raise ValueError(f"Compile err: more than {_MOST_TOKENS} numbers, names and signs")
         self._position = self._depth = 0
         self._root = self._binary(0)
         if self._position < len(self._tokens):

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
 
-from indianyio._vocabulary import BLOBHandling
+from indianyio._vocabulary import BLOBHandling, Limits
 from indianyio.commands._table import Row, print_table
 from indianyio.commands._wire import (
     ATTRIBUTES,
@@ -43,6 +42,8 @@ from indianyio.protocol import (
     WireMessage,
     parse_number,
 )
+from indianyio.protocol._blob_spans import decimal
+from indianyio.protocol._blobs import inflate
 
 _UNSAFE = re.compile(r"[/\x00-\x1f]")
 
@@ -128,7 +129,7 @@ class _Search:
                     is_new = isinstance(message, DefVector)
                     if is_new and self._note(message):
                         patience.deadline = anyio.current_time() + self._seconds
-                    if isinstance(message, DefBLOBVector) and any(self._wanting(message)):
+                    if isinstance(message, DefBLOBVector) and any(map(_names_a_blob, self._wanting(message))):
                         also = BLOBHandling.ALSO
                         await server.send(EnableBLOB(device=message.device, name=message.name, value=also))
                     elif isinstance(message, SetBLOBVector):
@@ -187,10 +188,15 @@ class _Search:
     def _save(self, message: SetBLOBVector) -> None:
         for pattern in self._wanting(message):
             for one in message.members:
-                if pattern.matches(message.device, message.name, one.name) and one.data:
+                if _names_a_blob(pattern) and pattern.member == one.name and one.data:
                     path = _written(message, one)
                     complain(f"Wrote {path}")
                     self.answered.add(pattern)
+
+
+def _names_a_blob(pattern: Pattern) -> bool:
+    """Tell whether a BLOB is asked for; with a ``*`` nobody asks for images."""
+    return not pattern.is_wild and pattern.member not in ATTRIBUTES
 
 
 def _lines(message: DefVector | SetVector, pattern: Pattern) -> Iterator[Found]:
@@ -215,7 +221,7 @@ def _written(message: SetBLOBVector, one: OneBLOB) -> Path:
     """Write a BLOB into the current folder; nothing of its names can lead out of there."""
     suffix, data = one.format or "", bytes(one.data)
     if suffix.endswith(".z"):
-        suffix, data = suffix.removesuffix(".z"), zlib.decompress(data)
+        suffix, data = suffix.removesuffix(".z"), inflate(data, decimal(one.size) or 0, Limits().blob_bytes)
     path = Path(_UNSAFE.sub("_", f"{message.device}.{message.name}.{one.name}{suffix}"))
     path.write_bytes(data)
     return path

@@ -112,7 +112,9 @@ def _caught(run: Callable[[], int], program: str) -> int:
     except (ValueError, TypeError) as error:
         return _complain(program, error, _TROUBLE)
     except (INDIError, OSError) as error:
-        failed = type(error).__name__ in _FAILURES or isinstance(error, KeyError | TimeoutError)
+        # A host that does not answer is a TimeoutError too, with a number; there is no server then.
+        late = isinstance(error, TimeoutError) and error.errno is None
+        failed = type(error).__name__ in _FAILURES or isinstance(error, KeyError) or late
         return _complain(program, error, _FAILED if failed else _TROUBLE)
     return status
 

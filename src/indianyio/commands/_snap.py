@@ -10,17 +10,19 @@ Exit status: 0 all images are saved, 1 the camera is not there, refuses, or does
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import anyio
 
 from indianyio._block import at_work
 from indianyio.client import Blob, Device, open_client
-from indianyio.commands._wire import add_server, say
+from indianyio.commands._wire import add_server, complain, say
 
 _BAR_CHARACTERS = 30
 _DRAWN_EVERY_SECONDS = 0.1
@@ -51,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
     if "{time" not in options.save and "{format" not in options.save:
         for number in range(1, options.count + 1):
             _require_free(_path(options, number, "", ""), options)
+    folder = _path(options, 1, "", "").parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"nothing can be saved in {folder}: it is not a folder that can be written")
     anyio.run(_snap, options, backend=options.backend)
     return 0
 
@@ -70,8 +75,12 @@ async def _one(camera: Device, number: int, options: argparse.Namespace) -> Path
     async with camera.next(options.vector) as image, _progress_shown(number, options):
         await camera.set(vector, {member: options.seconds})
         blob = await image.get(options.timeout or None)
-    path = _path(options, number, _time_of(blob), blob.format)
-    _require_free(path, options)
+    suffix = blob.format.removesuffix(".z") if blob.is_compressed else blob.format  # it is saved decompressed
+    path = _path(options, number, _time_of(blob), suffix)
+    if path.exists() and not options.overwrite:
+        # What was exposed is never thrown away.
+        path = next(free for n in count(1) if not (free := path.with_stem(f"{path.stem}-{n}")).exists())
+        complain(f"saved under another name, as the file was there already: {path}")
     return await blob.save(path)
 
 

@@ -157,8 +157,8 @@ class Pattern:
 
 
 def say(line: str) -> None:
-    """Print a line of the answer."""
-    print(line)  # noqa: T201 - the command's answer
+    """Print a line of the answer, at once: who reads a pipe acts on it, and may end the command at any time."""
+    print(line, flush=True)  # noqa: T201 - the command's answer
 
 
 def json_line(**fields: object) -> None:
