@@ -281,6 +281,20 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert ended.value.code == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_is_under_way_is_stopped(night: Observatory, number: int, backend: str) -> None:
+    night.camera.busy.clear()
+    server = ["-H", "127.0.0.1", "-p", str(night.port), "--backend", backend]
+    command = [sys.executable, "-m", "indianyio", "set", *server, f"{VALUE}=60"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as setting:
+        assert night.camera.busy.wait(20)
+        setting.send_signal(number)
+        assert setting.communicate(timeout=20)[1] == ""
+    assert setting.returncode == 130
+    assert night.camera.aborted.is_set()
+
+
 def test_ctrl_c_and_a_closed_pipe(night: Observatory) -> None:
     command = [sys.executable, "-m", "indianyio", "watch", "-H", "127.0.0.1", "-p", str(night.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:

@@ -53,6 +53,10 @@ def run_process() -> NoReturn:
         from indianyio.run._process import run_as_process
 
         run_as_process(run)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            # As Ctrl-C, so that what moves is stopped when a shell, a time-out or a service ends this.
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main())
 
 
