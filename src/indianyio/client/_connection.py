@@ -18,6 +18,7 @@ from indianyio.client._spooling import Spooler, SpoolProgress
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import Attachment, Frame, PingReply, PingRequest, SetBLOBVector, WireMessage
 from indianyio.streams import ByteStream, Received, RefusedAttachment, SharedMemory
+from indianyio.streams._base import WrappingStream
 
 __all__ = ["Connection", "Receive"]
 
@@ -163,17 +164,14 @@ class Connection:
                 raise
 
 
-class _HeardStream:
-    """A stream that remembers when something came, and takes large BLOBs out of it.
-
-    A :class:`~indianyio.streams.ByteStream`.
-    """
+class _HeardStream(WrappingStream):
+    """A stream that remembers when something came, and takes large BLOBs out of it."""
 
     def __init__(
         self, stream: ByteStream, limits: Limits, report: Callable[[SpoolProgress], None], folder: str | None
     ) -> None:
+        super().__init__(stream)
         self.heard_at = anyio.current_time()
-        self._stream = stream
         self._rest: deque[bytes] = deque()
         # Where BLOBs come as descriptors there is nothing to take out.
         self._spooler = (
@@ -183,14 +181,6 @@ class _HeardStream:
                 lambda: _unnamed_file(folder), RefusedAttachment, limit_bytes=limits.blob_bytes, report=report
             )
         )
-
-    @property
-    def name(self) -> str:
-        return self._stream.name
-
-    @property
-    def carries_attachments(self) -> bool:
-        return self._stream.carries_attachments
 
     async def receive(self) -> Received:
         if self._rest:
@@ -216,17 +206,11 @@ class _HeardStream:
             data = data[:_TURN_BYTES]
         return Received(data, attachments)
 
-    async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
-        await self._stream.send(data, attachments)
-
-    def send_now(self, data: bytes) -> int:
-        return self._stream.send_now(data)
-
     async def aclose(self) -> None:
         if self._spooler is not None:
             self._spooler.close()
             self._spooler = None
-        await self._stream.aclose()
+        await super().aclose()
 
 
 def _unnamed_file(folder: str | None) -> SharedMemory:

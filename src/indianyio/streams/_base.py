@@ -19,6 +19,7 @@ __all__ = [
     "RECEIVE_BYTES",
     "ByteStream",
     "Received",
+    "WrappingStream",
     "lost",
     "refuse_attachments",
     "until_readable",
@@ -84,6 +85,42 @@ class ByteStream(Protocol):
 
         A ``receive`` or ``send`` that is under way raises :class:`ConnectionLostError`.
         """
+
+
+class WrappingStream:
+    """A stream around another one, which does all that it does; subclasses do some of it in their own way.
+
+    :param stream: the stream inside; closed with this one.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    @property
+    def name(self) -> str:
+        """What the stream inside is called."""
+        return self._stream.name
+
+    @property
+    def carries_attachments(self) -> bool:
+        """Whether the stream inside accepts attachments."""
+        return self._stream.carries_attachments
+
+    async def receive(self) -> Received:
+        """Wait for the next bytes, as :meth:`ByteStream.receive` says."""
+        return await self._stream.receive()
+
+    async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
+        """Send all of ``data``, as :meth:`ByteStream.send` says."""
+        await self._stream.send(data, attachments)
+
+    def send_now(self, data: bytes) -> int:
+        """Send what takes no waiting, as :meth:`ByteStream.send_now` says."""
+        return self._stream.send_now(data)
+
+    async def aclose(self) -> None:
+        """Close the stream inside."""
+        await self._stream.aclose()
 
 
 def lost(name: str, cause: OSError) -> ConnectionLostError:

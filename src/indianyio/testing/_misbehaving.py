@@ -17,6 +17,7 @@ import anyio.lowlevel
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import Attachment
 from indianyio.streams import ByteStream, Received
+from indianyio.streams._base import WrappingStream
 
 __all__ = ["MisbehavingStream", "Mischief"]
 
@@ -54,7 +55,7 @@ class Mischief:
                 raise ValueError(f"{name} is {value}, it must be a number of bytes")
 
 
-class MisbehavingStream:
+class MisbehavingStream(WrappingStream):
     """A :class:`~indianyio.streams.ByteStream` around another one, on which things go wrong.
 
     ::
@@ -79,20 +80,10 @@ class MisbehavingStream:
         sending: Mischief | None = None,
         seed: int = 0,
     ) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._receiving = _Direction(receiving or Mischief(), random.Random(f"{seed} receiving"))
         self._sending = _Direction(sending or Mischief(), random.Random(f"{seed} sending"))
         self._left = Received(b"")
-
-    @property
-    def name(self) -> str:
-        """What the stream inside is called."""
-        return self._stream.name
-
-    @property
-    def carries_attachments(self) -> bool:
-        """Whether the stream inside accepts attachments."""
-        return self._stream.carries_attachments
 
     async def receive(self) -> Received:
         """Wait for the next bytes, as :meth:`ByteStream.receive` says, and for what goes wrong with them."""
@@ -128,10 +119,6 @@ class MisbehavingStream:
     def send_now(self, data: bytes) -> int:
         """Send nothing: what is sent may have to wait here."""
         return 0
-
-    async def aclose(self) -> None:
-        """Close the stream inside."""
-        await self._stream.aclose()
 
     async def _end(self, direction: _Direction) -> None:
         """Be where nothing comes through any more: lost, or stalled until somebody cancels."""

@@ -20,6 +20,7 @@ import anyio
 from indianyio.exceptions import ConnectionLostError, INDIError
 from indianyio.protocol import Attachment, format_timestamp
 from indianyio.streams import ByteStream, Received, SharedMemory
+from indianyio.streams._base import WrappingStream
 
 __all__ = ["Direction", "Piece", "RecordingStream", "read_recording", "record", "record_proxy", "replay"]
 
@@ -58,25 +59,15 @@ def record(stream: ByteStream, path: str | os.PathLike[str]) -> RecordingStream:
     return RecordingStream(stream, open(path, "w", encoding="utf-8", newline="\n", buffering=1))
 
 
-class RecordingStream:
+class RecordingStream(WrappingStream):
     """A byte stream that writes down what goes over another one; :func:`record` makes it."""
 
     def __init__(self, stream: ByteStream, file: IO[str]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._file = file
         self._began = anyio.current_time()
         header = {"format": FORMAT, "version": VERSION, "began": format_timestamp(datetime.now(UTC))}
         self._file.write(json.dumps({**header, "stream": stream.name}) + "\n")
-
-    @property
-    def name(self) -> str:
-        """What the stream inside is called."""
-        return self._stream.name
-
-    @property
-    def carries_attachments(self) -> bool:
-        """Whether the stream inside accepts attachments."""
-        return self._stream.carries_attachments
 
     async def receive(self) -> Received:
         """Receive, as :meth:`ByteStream.receive` says."""
