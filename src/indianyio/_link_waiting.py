@@ -19,7 +19,7 @@ from indianyio.protocol._encoder import encode_parts
 from indianyio.protocol._relayable import require_size
 from indianyio.streams import ByteStream
 
-__all__ = ["SENDING_TURN_BYTES", "WaitingLink", "shown", "wire_logger"]
+__all__ = ["SENDING_TURN_BYTES", "WaitingLink", "shown", "wire_logger", "with_attachments"]
 
 logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger("indianyio.wire")
@@ -179,8 +179,13 @@ class WaitingLink(Link):
 def _outgoing(message: WireMessage) -> Outgoing:
     parts = tuple(encode_parts(message))
     require_size(message, parts)
-    if not isinstance(message, NewBLOBVector | SetBLOBVector):
-        return Outgoing(parts)
+    if isinstance(message, NewBLOBVector | SetBLOBVector):
+        return with_attachments(parts, message)
+    return Outgoing(parts)
+
+
+def with_attachments(parts: tuple[bytes, ...], message: NewBLOBVector | SetBLOBVector) -> Outgoing:
+    """Return the parts of a BLOB vector with what travels beside them."""
     attached = [(one.attachment, int(one.len or 0)) for one in message.members if one.attachment is not None]
     return Outgoing(parts, tuple(attachment for attachment, _ in attached), sum(length for _, length in attached))
 

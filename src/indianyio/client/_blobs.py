@@ -16,7 +16,8 @@ from anyio import to_thread
 
 from indianyio._model._writes import whole_number
 from indianyio.protocol import Attachment, OneBLOB
-from indianyio.streams import SharedMemory, flaw_of
+from indianyio.protocol._shared_attachments import slices_of
+from indianyio.streams import flaw_of
 
 __all__ = ["Blob", "Content", "OnProgress", "Progress", "blob_of"]
 
@@ -131,15 +132,7 @@ class Content:
             return
         if (flaw := flaw_of(attachment, self.length)) is not None:
             raise ValueError(flaw)
-        if not isinstance(attachment, SharedMemory):
-            yield attachment.read(self.length)
-            return
-        for offset in range(0, self.length, _SLICE_BYTES):
-            wanted = min(_SLICE_BYTES, self.length - offset)
-            piece = os.pread(attachment.fileno(), wanted, offset)
-            if len(piece) < wanted:
-                raise ValueError(f"the content was cut to {offset + len(piece)} bytes while it was read")
-            yield piece
+        yield from slices_of(attachment, self.length, _SLICE_BYTES)
 
 
 class Blob(Content):

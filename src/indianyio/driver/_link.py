@@ -19,7 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from indianyio._link import MOST_UNCLAIMED, PROMPT_BYTES, close_all
-from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, shown, wire_logger
+from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, shown, wire_logger, with_attachments
 from indianyio._model import Outbox, Outgoing
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
@@ -260,15 +260,9 @@ class StreamLink(WaitingLink):
         :param base64: the contents of those that have no attachment, by member, in slices.
         :param ping: asks the peer whether it has taken them.
         """
-        attached = [one for one in update.members if one.attachment is not None]
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
-        outgoing = Outgoing(
-            (*parts, encode(ping)),
-            tuple(one.attachment for one in attached if one.attachment is not None),
-            sum(int(one.len or 0) for one in attached),
-        )
-        await self._send(outgoing)
+        await self._send(with_attachments((*parts, encode(ping)), update))
 
 
 def _is_to_be_decoded(frame: Frame) -> bool:
