@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-import anyio
-
-from indianyio.commands._wire import complain, json_line, say
+from indianyio.commands._wire import add_backend, complain, json_line, run_until_interrupted, say
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.testing import check_driver
@@ -24,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the program")
     parser.add_argument("--no-writes", action="store_true", help="only look at what the driver says by itself")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each finding")
-    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
+    add_backend(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
     :raises ValueError: the driver cannot be loaded.
     """
-    return anyio.run(_check, options, backend=options.backend)
+    return run_until_interrupted(options, _check, options)
 
 
 async def _check(options: argparse.Namespace) -> int:

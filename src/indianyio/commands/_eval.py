@@ -17,7 +17,7 @@ import anyio
 
 from indianyio._vocabulary import State
 from indianyio.commands._expressions import Expression
-from indianyio.commands._wire import add_server, complain, conversation, say
+from indianyio.commands._wire import add_server, complain, conversation, run_until_interrupted, say
 from indianyio.protocol import (
     DefLightVector,
     DefVector,
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """
     text = sys.stdin.read() if options.stdin or options.expression is None else options.expression
     evaluation = _Evaluation(options, Expression(text))
-    value = anyio.run(evaluation.run, backend=options.backend)
+    value = run_until_interrupted(options, evaluation.run)
     if value is None:
         if missing := evaluation.missing:
             complain(f"No values seen for {', '.join(missing)}")
@@ -85,10 +85,9 @@ class _Evaluation:
         if not self._expression.operands:
             return self._evaluated()
         devices = dict.fromkeys(name.partition(".")[0] for name in self._expression.operands)
-        seconds = self._options.timeout or float("inf")
         async with conversation(self._options) as server:
             await server.send(*(GetProperties(device=device) for device in devices))
-            with anyio.move_on_after(seconds):
+            with anyio.move_on_after(self._options.timeout or None):
                 while True:
                     message = await server.receive()
                     if isinstance(message, DefVector | SetVector) and self._note(message) and not self.missing:

@@ -26,6 +26,7 @@ from indianyio.commands._wire import (
     complain,
     conversation,
     json_line,
+    run_until_interrupted,
     say,
     server_name,
     shows_table,
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     patterns = [Pattern.parse(text) for text in options.patterns or ["*"]]
     options.value_only = options.value_only and len(patterns) == 1 and not patterns[0].is_wild
     search = _Search(options, patterns)
-    anyio.run(search.run, backend=options.backend)
+    run_until_interrupted(options, search.run)
     search.show_table()
     missing = [pattern for pattern in patterns if pattern not in search.answered]
     for pattern in missing:

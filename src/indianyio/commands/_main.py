@@ -53,10 +53,6 @@ def run_process() -> NoReturn:
         from indianyio.run._process import run_as_process
 
         run_as_process(run)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            # As Ctrl-C, so that what moves is stopped when a shell, a time-out or a service ends this.
-            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main())
 
 
@@ -102,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _caught(run: Callable[[], int], program: str) -> int:
     """Run a command, and turn what it raises into a line and a status."""
-    from indianyio.exceptions import INDIError
+    from indianyio.exceptions import INDIError, OperationAbortedError, RefusedError
 
     try:
         status = run()
@@ -118,12 +114,9 @@ def _caught(run: Callable[[], int], program: str) -> int:
     except (INDIError, OSError) as error:
         # A host that does not answer is a TimeoutError too, with a number; there is no server then.
         late = isinstance(error, TimeoutError) and error.errno is None
-        failed = type(error).__name__ in _FAILURES or isinstance(error, KeyError) or late
+        failed = isinstance(error, RefusedError | OperationAbortedError | KeyError) or late
         return _complain(program, error, _FAILED if failed else _TROUBLE)
     return status
-
-
-_FAILURES = {"RefusedError", "OperationAbortedError"}
 
 
 def _complain(program: str, error: BaseException, status: int) -> int:

@@ -10,11 +10,8 @@ import argparse
 import anyio
 
 from indianyio.client import open_client
-from indianyio.client._open import way_to
-from indianyio.commands._wire import add_server
+from indianyio.commands._wire import add_server, connect, run_until_interrupted
 from indianyio.testing import record
-
-_CONNECT_SECONDS = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
-    anyio.run(_record, options, backend=options.backend)
+    run_until_interrupted(options, _record, options)
     return 0
 
 
 async def _record(options: argparse.Namespace) -> None:
-    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
-    stream = await connect()
-    limit = float("inf") if options.seconds is None else options.seconds
+    stream = await connect(options)
     # The client closes the stream, and that the file.
     async with open_client(stream=record(stream, options.file), device=options.device):
-        with anyio.move_on_after(limit):
+        with anyio.move_on_after(options.seconds):
             await anyio.sleep_forever()

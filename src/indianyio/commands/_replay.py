@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import anyio
 
-from indianyio.commands._wire import complain, say
+from indianyio.commands._wire import add_backend, complain, run_until_interrupted, say
 from indianyio.exceptions import ConnectionLostError
 from indianyio.streams import SocketStream
 from indianyio.testing import read_recording, replay
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--port", type=int, default=7624, help="the port; 0 for any (default: %(default)s)")
     parser.add_argument("--speed", type=float, default=1.0, help="how many times as fast; 0 for at once")
     parser.add_argument("--once", action="store_true", help="end when one client has heard everything")
-    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
+    add_backend(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """
     for _ in read_recording(options.file):
         pass  # damaged files are refused before anybody has connected
-    anyio.run(_serve, options, backend=options.backend)
+    run_until_interrupted(options, _serve, options)
     return 0
 
 

@@ -15,10 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-
 from indianyio.client import Client, RefusedError, open_client
-from indianyio.commands._wire import add_server, conversation, server_name
+from indianyio.commands._wire import add_server, conversation, run_until_interrupted, server_name
 from indianyio.protocol import (
     NewNumberVector,
     NewSwitchVector,
@@ -107,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     settings = [Setting.parse(text, kind) for kind, text in options.settings or []]
     if not settings:
         raise ValueError("name a setting: Device.VECTOR.member=value")
-    anyio.run(_set_all, options, settings, backend=options.backend)
+    run_until_interrupted(options, _set_all, options, settings)
     return 0
 
 

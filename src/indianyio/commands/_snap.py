@@ -22,7 +22,7 @@ import anyio
 
 from indianyio._block import at_work
 from indianyio.client import Blob, Device, open_client
-from indianyio.commands._wire import add_server, complain, say
+from indianyio.commands._wire import add_server, complain, run_until_interrupted, say
 
 _BAR_CHARACTERS = 30
 _DRAWN_EVERY_SECONDS = 0.1
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     folder = _path(options, 1, "", "").parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ValueError(f"nothing can be saved in {folder}: it is not a folder that can be written")
-    anyio.run(_snap, options, backend=options.backend)
+    run_until_interrupted(options, _snap, options)
     return 0
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import anyio
 
 from indianyio.client import BLOBVector, Change, Client, open_client
-from indianyio.commands._wire import Pattern, add_server, json_line, say
+from indianyio.commands._wire import Pattern, add_server, json_line, run_until_interrupted, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit status."""
     patterns = [Pattern.parse(text) for text in options.patterns or ["*"]]
-    anyio.run(_watch, options, patterns, backend=options.backend)
+    run_until_interrupted(options, _watch, options, patterns)
     return 0
 
 
 async def _watch(options: argparse.Namespace, patterns: list[Pattern]) -> None:
-    limit = float("inf") if options.seconds is None else options.seconds
     async with open_client(options.host, options.port, unix=options.unix, reconnect=options.reconnect) as client:
-        with anyio.move_on_after(limit):
+        with anyio.move_on_after(options.seconds):
             await _print_changes(client, options, patterns)
 
 

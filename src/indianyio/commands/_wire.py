@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from indianyio._block import at_work
 from indianyio._vocabulary import Limits
 from indianyio.client._open import way_to
 from indianyio.exceptions import ConnectionLostError
@@ -30,16 +34,23 @@ __all__ = [
     "ATTRIBUTES",
     "Conversation",
     "Pattern",
+    "add_backend",
     "add_server",
     "complain",
+    "connect",
     "conversation",
     "json_line",
+    "run_until_interrupted",
     "say",
     "server_name",
     "shows_table",
 ]
 
 _CONNECT_SECONDS = 10.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+T = TypeVar("T")
+ArgsT = TypeVarTuple("ArgsT")
 
 ATTRIBUTES = {
     "_LABEL": "label",
@@ -60,7 +71,7 @@ def add_server(parser: argparse.ArgumentParser, *, timeout: float | None = None)
     parser.add_argument("-H", "--host", default="localhost", help="the server's host (default: %(default)s)")
     parser.add_argument("-p", "--port", type=int, default=7624, help="its port (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="its unix socket instead; @NAME for an abstract one")
-    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
+    add_backend(parser)
     if timeout is not None:
         parser.add_argument(
             *("-t", "--timeout"),
@@ -69,6 +80,42 @@ def add_server(parser: argparse.ArgumentParser, *, timeout: float | None = None)
             metavar="SECONDS",
             help="how long to wait for the server to tell more; 0 for ever (default: %(default)s)",
         )
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the event loop, which nobody needs but tests."""
+    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
+
+
+def run_until_interrupted(
+    options: argparse.Namespace, function: Callable[[Unpack[ArgsT]], Awaitable[T]], *args: *ArgsT
+) -> T:
+    """Run the asynchronous part of a command, and return what it returns.
+
+    Ctrl-C, SIGTERM and SIGHUP cancel it, so that what moves is stopped when a shell, a time-out or a service ends
+    the command. A second one ends the process at once.
+
+    :raises KeyboardInterrupt: it was cancelled so, and has ended.
+    """
+    return anyio.run(_until_interrupted, function, args, backend=options.backend)
+
+
+async def _until_interrupted(function: Callable[[Unpack[ArgsT]], Awaitable[T]], args: tuple[*ArgsT]) -> T:
+    if threading.current_thread() is not threading.main_thread():
+        return await function(*args)  # only the main thread gets signals
+    listening = anyio.CancelScope()
+
+    async def listen(ready: Callable[[], None]) -> None:
+        with listening, anyio.open_signal_receiver(*_ENDING) as signals:
+            ready()
+            async for _ in signals:
+                raise KeyboardInterrupt
+
+    async def end() -> None:  # noqa: ASYNC124 - what a block calls
+        listening.cancel("the command has ended")
+
+    async with at_work(listen, end, what="the command", failed=lambda failure: failure):
+        return await function(*args)
 
 
 def server_name(options: argparse.Namespace) -> str:
@@ -108,14 +155,22 @@ class Conversation:
         return self._waiting.popleft()
 
 
+async def connect(options: argparse.Namespace) -> ByteStream:
+    """Return a connection to the server that the options name.
+
+    :raises OSError: there is none.
+    """
+    _, dial_once = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
+    return await dial_once()
+
+
 @asynccontextmanager
 async def conversation(options: argparse.Namespace) -> AsyncGenerator[Conversation]:
     """Talk to the server that the options name for as long as the block lasts.
 
     :raises OSError: there is none.
     """
-    _, connect = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
-    stream = await connect()
+    stream = await connect(options)
     try:
         yield Conversation(stream)
     finally:
