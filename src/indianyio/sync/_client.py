@@ -92,7 +92,7 @@ class Watch:
         if found is None:
             raise StopIteration
         vector = None if found.vector is None else vector_of(self._calls, found.vector)
-        return Change(**found._replace(vector=None)._asdict())._replace(vector=vector)
+        return Change._make(found)._replace(vector=vector)
 
 
 class Client(NamedThings[Device]):

@@ -114,7 +114,7 @@ class Device(NamedThings[AnyVector]):
     @property
     def is_fresh(self) -> bool:
         """Whether anything of it was told since the server was connected the last time."""
-        return any(not vector.stale for vector in tuple(self._original._present.values()))
+        return self._calls.read(lambda: self._original.is_fresh)
 
     def snapshot(self) -> dict[str, object]:
         """Return all of it as plain data, ready for JSON."""
