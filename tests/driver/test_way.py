@@ -60,6 +60,15 @@ class Walk:
         if event == "call" and frame.f_code.co_filename.startswith(HOME):
             self.calls.append((frame.f_code.co_filename[len(HOME) + 1 :], frame.f_code.co_qualname))
 
+    def check(self, capsys: pytest.CaptureFixture[str], *, modules: int, calls: int) -> None:
+        """Print how long the walk was, which is what the test is for; fail if it was longer than this."""
+        with capsys.disabled():
+            print(f"\n{len(self.modules)} modules, {len(self.calls)} calls")  # noqa: T201
+            if os.environ.get("SHOW_WALK"):
+                print("\n".join(" ".join(call) for call in self.calls))  # noqa: T201
+        assert len(self.modules) <= modules
+        assert len(self.calls) <= calls
+
 
 def write(value: int) -> bytes:
     number = f'<oneNumber name="VALUE">{value}</oneNumber>'
@@ -84,9 +93,4 @@ async def test_a_write_and_its_answer_take_few_modules_and_calls(capsys: pytest.
                 answered = await answer(near)
             near.close()
     assert b">7</oneNumber>" in answered
-    with capsys.disabled():
-        print(f"\n{len(walk.modules)} modules, {len(walk.calls)} calls")  # noqa: T201 - what this test is for
-        if os.environ.get("SHOW_WALK"):
-            print("\n".join(" ".join(call) for call in walk.calls))  # noqa: T201
-    assert len(walk.modules) <= MODULES
-    assert len(walk.calls) <= CALLS
+    walk.check(capsys, modules=MODULES, calls=CALLS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.driver.test_way import Echo, Walk, write
@@ -30,9 +28,4 @@ async def test_a_write_to_an_embedded_driver_and_its_answer_take_few_modules_and
             await client.wire.send(write(7))
             answered = (await client.wire.receive()).data
     assert b">7</oneNumber>" in answered
-    with capsys.disabled():
-        print(f"\n{len(walk.modules)} modules, {len(walk.calls)} calls")  # noqa: T201 - what this test is for
-        if os.environ.get("SHOW_WALK"):
-            print("\n".join(" ".join(call) for call in walk.calls))  # noqa: T201
-    assert len(walk.modules) <= MODULES
-    assert len(walk.calls) <= CALLS
+    walk.check(capsys, modules=MODULES, calls=CALLS)
