@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+
+# Two thirds of the time of the suite are waits for other processes, which cost no core anything.
+WORKERS_THAT_WAIT = 4
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -11,10 +20,59 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Name the back end of a program that a test starts, and run the test once for each."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """Keep every test out of the home of whoever runs them; yield what gives each of them a folder of its own."""
+    folder = tmp_path_factory.mktemp("homes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))
+        patch.delenv("INDICONFIG", raising=False)
+        yield (folder / str(number) for number in count(1))
+
+
+@pytest.fixture(autouse=True)
+def home_of_one_test(homes: Iterator[Path]) -> Iterator[Path]:
+    """Give a test a home where no other one has kept settings, or that the mount is parked.
+
+    Tests of instruments depended on each other by it, and told the real mount of that name that it is parked.
+    """
+    home = next(homes)
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        yield home
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Return a folder that every user can read; pytest's own are for one."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Let ``-n auto`` start more workers than there are cores."""
+    return len(os.sched_getaffinity(0)) + WORKERS_THAT_WAIT
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes half an hour, unless ``-m`` names it."""
+    """Begin with what may take longest; leave out what takes half an hour, unless ``-m`` names it."""
+    items.sort(key=_allowed_seconds, reverse=True)
     if "soak" in str(config.getoption("markexpr")):
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+
+def _allowed_seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0

@@ -14,6 +14,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md", "docs/client.md")
 GET = '<getProperties version="1.7"/>'
+# Whoever waits in vain on a virtual clock waits for ever.
+ON_A_VIRTUAL_CLOCK = ("-p", "no:indianyio", "-p", "indianyio.testing.pytest_plugin", "--timeout", "30")
+# All plugins that happen to be installed take a second to load.
+FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "anyio.pytest_plugin,pytest_timeout"}
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 
 
@@ -36,8 +40,9 @@ def write_all(page: str, folder: Path) -> None:
         (folder / name).write_text(block, encoding="utf-8")
 
 
-def run_python(*arguments: str, folder: Path, text: str = "") -> str:
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+def run_python(*arguments: str, folder: Path, text: str = "", **environment_variables: str) -> str:
+    # The settings of an instrument of the same name, saved on this machine, must not change anything.
+    environment = {**os.environ, "PYTHONPATH": str(folder), "HOME": str(folder), **environment_variables}
     command = [sys.executable, *arguments]
     done = subprocess.run(
         command, input=text, capture_output=True, text=True, cwd=folder, env=environment, timeout=100
@@ -130,9 +135,8 @@ def check(page: str, tests: str, folder: Path) -> None:
     """Run tests of the modules that a page shows."""
     write_all(page, folder)
     (folder / "test_page.py").write_text(PREAMBLE + tests, encoding="utf-8")
-    # Whoever waits in vain on a virtual clock waits for ever.
     options = ("-p", "no:cacheprovider", "--timeout", "30")
-    output = run_python("-m", "pytest", *options, "test_page.py", folder=folder)
+    output = run_python("-m", "pytest", *options, "test_page.py", folder=folder, **FEW_PLUGINS)
     assert f"{tests.count('async def test_')} passed" in output
 
 
