@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 PROTOCOL_VERSION = "1.7"
-"""What every getProperties carries, because libindi's drivers exit without one; any version is accepted."""
+"""The version in every getProperties that we send; libindi's drivers exit without one. We accept any version."""
 
 MAX_DESCRIPTORS = 16
 """The most descriptors that indiserver and libindi send or take in one call (docs/protocol.md W37)."""
@@ -36,7 +36,8 @@ class State(StrEnum):
     ALERT = "Alert"
 
 
-# A light shows one of the same four words; it has a name of its own because it is a value, not a vector's state.
+# A light shows one of the same four words. It has its own name because it is a member's value, not a vector's
+# state.
 Light = State
 
 
@@ -73,18 +74,18 @@ class BLOBHandling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one peer may make us hold (bytes, unless they say otherwise).
+    """How much one peer may make us hold (in bytes, unless it says otherwise).
 
-    Beyond any of these a client is disconnected. Of a driver or a server only the message that exceeds a limit is
-    lost, but for a BLOB vector beyond ``blob_bytes``.
+    A client that exceeds one of these is disconnected. When a driver or a server exceeds one, only that message is
+    lost, except for a BLOB vector beyond ``blob_bytes``.
 
     :ivar message_bytes: a message that is not a BLOB vector.
     :ivar blob_bytes: a BLOB vector, base64 and all; also the most that one compressed BLOB may inflate to.
     :ivar attributes_bytes: the start tag of an element, attributes and all.
-    :ivar depth: how deep elements may nest; a vector, its member and one level to spare for unknown elements.
+    :ivar depth: how deep elements may nest: a vector, its member, and one more level for unknown elements.
     :ivar members: the members of one vector (a count).
-    :ivar dropped_in_a_row: unusable messages without a good one between them (a count).
-    :ivar garbage_bytes: received bytes without a good message among them.
+    :ivar dropped_in_a_row: consecutive unusable messages (a count).
+    :ivar garbage_bytes: consecutive bytes without a good message.
     """
 
     message_bytes: int = 1 << 20

@@ -1,13 +1,14 @@
 """The errors that indianyio raises, in one small tree.
 
-A caller's mistake is a plain :class:`TypeError`, :class:`ValueError` or :class:`KeyError`, raised where it is
-made. The classes here are for what those cannot say; each carries as attributes what a caller would otherwise
-have to read out of its text.
+A caller's mistake raises a plain :class:`TypeError`, :class:`ValueError` or :class:`KeyError`, where it is made.
+The classes here are for everything else; their attributes hold what a caller would otherwise have to parse out of
+the text.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "AnswerTooLongError",
     "ConnectionLostError",
     "DriverLoadError",
     "INDIError",
@@ -21,6 +22,10 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "WireBusyError",
+    "WireError",
+    "WireLostError",
+    "WireTimeoutError",
     "WriteRefusedError",
 ]
 
@@ -34,7 +39,7 @@ class ProtocolError(INDIError):
 
 
 class LocalProtocolError(ProtocolError):
-    """Something that the INDI protocol cannot carry was to be sent."""
+    """Our own program tried to send something that the INDI protocol cannot carry."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -42,11 +47,11 @@ class RemoteProtocolError(ProtocolError):
 
 
 class ConnectionLostError(INDIError):
-    """The peer has gone; nothing more can be sent to it or received from it."""
+    """The connection is lost; nothing more can be sent or received."""
 
 
 class ServerFailedError(INDIError):
-    """A server has nothing left to serve, or has failed itself; the cause tells how."""
+    """A server has nothing left to serve, or has failed itself; the cause says why."""
 
 
 class NumberFormatError(INDIError, ValueError, TypeError):
@@ -58,7 +63,7 @@ class NumberFormatError(INDIError, ValueError, TypeError):
 
 
 class _NamedLookupError(INDIError, KeyError):
-    """A look-up by name that found nothing."""
+    """A look-up by name found nothing."""
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which makes a sentence unreadable.
@@ -107,14 +112,14 @@ class UnknownMemberError(_NamedLookupError):
 class WriteRefusedError(INDIError):
     """A client's write breaks a rule of the vector it is aimed at.
 
-    The text is meant for the client: it becomes the message of the answer.
+    The text is meant for the client: it becomes the message of the answer. A handler raises this to refuse a write.
 
-    :ivar device: the device written to.
-    :ivar vector: the vector written to.
-    :ivar member: the member at fault, or ``None`` where the whole write is.
+    :ivar device: the device written to; empty if a handler raised this.
+    :ivar vector: the vector written to; empty if a handler raised this.
+    :ivar member: the member at fault, or ``None`` if the whole write is.
     """
 
-    def __init__(self, reason: str, *, device: str, vector: str, member: str | None = None) -> None:
+    def __init__(self, reason: str, *, device: str = "", vector: str = "", member: str | None = None) -> None:
         super().__init__(reason)
         self.device = device
         self.vector = vector
@@ -139,11 +144,11 @@ class RefusedError(INDIError):
 
 
 class OperationAbortedError(INDIError):
-    """What a client asked for has begun, and was stopped before it was done.
+    """What a client asked for was begun, but stopped before it was done.
 
     :ivar device: the device written to.
     :ivar vector: the vector written to.
-    :ivar message: the driver's text, or what was seen instead.
+    :ivar message: the driver's text, or what was observed if it gave none.
     """
 
     def __init__(self, message: str, *, device: str, vector: str) -> None:
@@ -162,6 +167,59 @@ class DriverLoadError(INDIError):
     def __init__(self, target: str, reason: str) -> None:
         super().__init__(f"cannot load {target}: {reason}")
         self.target = target
+
+
+class WireError(INDIError):
+    """The connection of a driver to its instrument cannot be opened or used.
+
+    :ivar wire: which one: the serial port, or the address.
+    """
+
+    def __init__(self, wire: str, problem: str) -> None:
+        super().__init__(f"{wire}: {problem}")
+        self.wire = wire
+
+
+class WireBusyError(WireError):
+    """A serial port belongs to another driver or program."""
+
+
+class WireLostError(WireError):
+    """An instrument was unplugged or has closed the connection, or the wire was closed at this end.
+
+    :ivar sent: how much of the current request had been sent. Unless it is empty, the instrument may have carried
+        out the request, and sending it again may move it twice.
+    """
+
+    def __init__(self, wire: str, problem: str, *, sent: bytes = b"") -> None:
+        super().__init__(wire, problem)
+        self.sent = sent
+
+
+class WireTimeoutError(WireError, TimeoutError):
+    """An instrument did not answer, or did not accept a request, in time.
+
+    :ivar sent: the part of the request that had been sent.
+    :ivar received: the part of the answer that had arrived.
+    """
+
+    def __init__(self, wire: str, problem: str, *, sent: bytes, received: bytes) -> None:
+        super().__init__(wire, problem)
+        self.sent = sent
+        self.received = received
+
+
+class AnswerTooLongError(WireError):
+    """An instrument's answer exceeds the allowed length and has not ended.
+
+    :ivar sent: the request.
+    :ivar received: what had arrived.
+    """
+
+    def __init__(self, wire: str, problem: str, *, sent: bytes, received: bytes) -> None:
+        super().__init__(wire, problem)
+        self.sent = sent
+        self.received = received
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -318,7 +318,7 @@ def test_an_unknown_tag_is_unusable(tag: str) -> None:
 def test_a_frame_must_be_what_it_says() -> None:
     answer = decode(Frame("message", b"<delProperty device='D'/>"))
     assert isinstance(answer, Unusable)
-    assert answer.reason == "it is no message"
+    assert answer.reason == "it is not a message"
 
 
 @given(
@@ -456,7 +456,7 @@ def test_content_needs_a_size(size: str) -> None:
     for member in (f"<oneBLOB name='b' {size}>AAAA</oneBLOB>", f"<oneBLOB name='b' {size} attached='true'/>"):
         answer = blob_vector(member, (Memory(),) if "attached" in member else ())
         assert isinstance(answer, Unusable)
-        assert "no size" in answer.reason
+        assert "its size is" in answer.reason
         assert len(answer.reason) < 300
 
 

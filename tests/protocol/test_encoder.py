@@ -208,19 +208,19 @@ GOOD = OneBLOB(name="a", size="5", format=".txt", data=b"hello")
 @pytest.mark.parametrize(
     ("blob", "fault"),
     [
-        (replace(GOOD, size=None), "has content and no size"),
-        (replace(GOOD, format=None), "has content and no format"),
+        (replace(GOOD, size=None), "has content but no size"),
+        (replace(GOOD, format=None), "has content but no format"),
         (replace(GOOD, size="0"), "has the size 0 and some content"),
         (replace(GOOD, data=b""), "has the size 5 and no content"),
-        (replace(GOOD, size="5.0"), "is no count of bytes"),
-        (replace(GOOD, size="-5"), "is no count of bytes"),
-        (replace(GOOD, size=""), "is no count of bytes"),
-        (replace(GOOD, size="5" * 19), "is no count of bytes"),
-        (replace(GOOD, size="5" * 5000), "is no count of bytes"),
-        (replace(GOOD, size="\u0665"), "is no count of bytes"),
+        (replace(GOOD, size="5.0"), "is not a count of bytes"),
+        (replace(GOOD, size="-5"), "is not a count of bytes"),
+        (replace(GOOD, size=""), "is not a count of bytes"),
+        (replace(GOOD, size="5" * 19), "is not a count of bytes"),
+        (replace(GOOD, size="5" * 5000), "is not a count of bytes"),
+        (replace(GOOD, size="\u0665"), "is not a count of bytes"),
         (replace(GOOD, attachment=Memory(), len="5"), "content of two kinds"),
-        (replace(GOOD, data=b"", attachment=Memory()), "is attached and has no len"),
-        (replace(GOOD, data=b"", attachment=Memory(), len="5", size=None), "has content and no size"),
+        (replace(GOOD, data=b"", attachment=Memory()), "is attached but has no len"),
+        (replace(GOOD, data=b"", attachment=Memory(), len="5", size=None), "has content but no size"),
         (replace(GOOD, data=b"", attachment=Memory(), len="0", size="0"), "has the size 0 and some content"),
     ],
 )
@@ -300,7 +300,7 @@ def test_long_ready_base64_is_not_copied() -> None:
     [
         (GOOD, {"a": [b"aGVsbG8="]}, "content of two kinds"),
         (replace(GOOD, data=b""), {"a": [b""]}, "has the size 5 and no content"),
-        (replace(GOOD, data=b"", size=None), {"a": [b"aGVsbG8="]}, "has content and no size"),
+        (replace(GOOD, data=b"", size=None), {"a": [b"aGVsbG8="]}, "has content but no size"),
         (GOOD, {"x": [b"aGVsbG8="]}, "setBLOBVector D V has no member 'x'"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import sys
 
 import pytest
@@ -112,9 +113,16 @@ def scanned_by_c(text: str) -> float | None:
     return -number if text.startswith("-") else number
 
 
+# What begins an exponent, or hexadecimal digits, and has none. A newer glibc (2.43) reads no number there, as the
+# standard has it; the older ones read what stands before, and so do we.
+CUT_SHORT = re.compile(r"[0-9.a-f][ep][-+]?(?![-+0-9])|0x(?![0-9a-f])", re.IGNORECASE)
+
+
 @needs_c
 @given(st.text("0123456789:.-+eExXpinfa;h", max_size=20))
 def test_reading_agrees_with_c(text: str) -> None:
+    if scanned_by_c("0E") is None and CUT_SHORT.search(text):
+        return
     expected = scanned_by_c(text)
     if expected is None:
         with pytest.raises(NumberFormatError):

@@ -239,11 +239,11 @@ def test_bad_base64_is_not_repaired() -> None:
 # -- what cannot be repaired -----------------------------------------------------------------------------------
 
 HOPELESS = [
-    (b"<message message=1/>", "no attribute, nor the end of the tag message"),
-    (b"<message message/>", "no attribute"),
-    (b"<message \x07message='1'/>", "no attribute"),
-    (text_vector(b"a < b"), "no attribute, nor the end of the tag b"),
-    (text_vector(b"a <3 b"), "a '<' begins no tag"),
+    (b"<message message=1/>", "the tag message neither ends nor has another attribute"),
+    (b"<message message/>", "neither ends nor has another attribute"),
+    (b"<message \x07message='1'/>", "neither ends nor has another attribute"),
+    (text_vector(b"a < b"), "the tag b neither ends nor has another attribute"),
+    (text_vector(b"a <3 b"), "a '<' does not begin a tag"),
     (text_vector(b"<b>"), "b is closed by another end tag"),
     (text_vector(b"</b>"), "oneText is closed by another end tag"),
     (b"<message><!DOCTYPE x></message>", "declares a document type"),

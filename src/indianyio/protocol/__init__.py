@@ -1,8 +1,8 @@
 """The INDI wire format: bytes to frames to messages, and back to bytes. No I/O, no clock; usable alone.
 
-Bytes go into a :class:`Framer` as they come, cut anywhere. Out come frames, each one whole element, and for
-whatever is not one an :class:`Unusable` which says why. :func:`decode` makes a message of a frame; it too may
-answer with an :class:`Unusable`. :func:`encode` makes bytes of a message.
+Feed bytes to a :class:`Framer` as they arrive, cut anywhere. It returns frames, each of which is one whole element,
+and for any bytes that are not part of a message an :class:`Unusable`, which says why. :func:`decode` turns a frame
+into a message, or returns an :class:`Unusable` too. :func:`encode` turns a message into bytes.
 
 >>> from indianyio.protocol import AnyMessage, Framer, Unusable, decode, encode
 >>> framer = Framer()
@@ -23,15 +23,15 @@ PingRequest(uid='7')
 <pingRequest uid="7"/>
 
 Messages are frozen structs of msgspec: :func:`msgspec.structs.replace` makes a changed copy of one, and
-:mod:`msgspec.json` writes and reads them.
+:mod:`msgspec.json` reads and writes them as JSON.
 
 >>> import msgspec
 >>> msgspec.json.decode(msgspec.json.encode(decode(ping)), type=AnyMessage)
 PingRequest(uid='7')
 
-A peer that breaks the limits sets :attr:`Framer.failure`, or makes :func:`decode` raise
-:exc:`~indianyio.exceptions.RemoteProtocolError`; it is to be disconnected, unless it stands for many and the framer
-is a forgiving one. Nothing else is raised, whatever the bytes.
+When a peer exceeds the limits, :attr:`Framer.failure` is set, or :func:`decode` raises
+:exc:`~indianyio.exceptions.RemoteProtocolError`. Disconnect that peer, unless it stands for many others and its
+framer is a forgiving one. Nothing else is raised, whatever the bytes.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ __all__ = [
     "parse_timestamp",
 ]
 
-# What this package exported before its public names were chosen, and where it is. The next version leaves it out.
+# What this package exported before its public names were chosen, and the modules that hold it. These names are
+# removed in the next version.
 _DROPPED = {
     "Base64Encoder": "_blobs",
     "CONTENT_TAGS": "_messages",
@@ -169,7 +170,7 @@ _DROPPED = {
     "require_xml_text": "_text",
 }
 
-if not TYPE_CHECKING:  # for a type checker they are dropped already
+if not TYPE_CHECKING:  # type checkers already report these names as missing
 
     def __getattr__(name: str) -> object:
         module = _DROPPED.get(name)
@@ -177,7 +178,7 @@ if not TYPE_CHECKING:  # for a type checker they are dropped already
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         instead = "; indianyio.getfloat stays" if name == "getfloat" else ""
         warnings.warn(
-            f"{__name__}.{name} is internal and will not be there in the next version{instead}",
+            f"{__name__}.{name} is internal and will be removed in the next version{instead}",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -1,11 +1,11 @@
-"""The two forms in which a BLOB travels, and from one to the other (protocol.md 1.6 and S32).
+"""The two forms in which a BLOB travels, and how one is converted into the other (protocol.md 1.6 and S32).
 
-A receiver that takes descriptors gets them, for what came as base64 too; any other gets one line of base64, for
-what came as a descriptor too. Only the bytes of the oneBLOB elements concerned change, of these only the content
-and the attributes ``enclen``, ``len`` and ``attached``, which describe it.
+A receiver that takes descriptors gets descriptors, even for BLOBs that arrived as base64. Any other receiver gets
+one line of base64, even for BLOBs that arrived as descriptors. A conversion changes only the oneBLOB elements
+concerned, and of these only the content and the attributes that describe it: ``enclen``, ``len`` and ``attached``.
 
-A conversion goes slice by slice and is made once for all receivers: what it holds is its result. Where the BLOB is
-large it is made in a worker thread, and no slice is so long that the event loop would wait for it.
+A conversion works slice by slice and is made once for all receivers, so it never holds more than its result. A
+large BLOB is converted in a worker thread, in slices so short that the event loop never has to wait for one.
 """
 
 from __future__ import annotations
@@ -37,41 +37,41 @@ __all__ = [
 _ATTRIBUTE = LazyPattern(rb"""[ \t\r\n]++([A-Za-z0-9_]++)[ \t\r\n]*+=[ \t\r\n]*+(?:"[^"]*+"|'[^']*+')""")
 _OF_THE_FORM = frozenset({b"enclen", b"len", b"attached"})
 
-# What is read of an attachment at a time: about a millisecond's work, and 1 MiB of base64.
+# How much of an attachment is read at a time: it takes about a millisecond and becomes 1 MiB of base64.
 _SLICE_BYTES = 768 << 10
 
 
 class WritableAttachment(Attachment, Protocol):
-    """Shared memory being filled."""
+    """Shared memory that is being filled."""
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Append all of ``piece``.
 
-        :raises OSError: there is no memory left.
+        :raises OSError: no memory is left.
         """
 
     def seal(self) -> None:
         """Finish the content.
 
-        :raises OSError: the system refuses.
+        :raises OSError: the system refuses to seal it.
         """
 
 
 MakeAttachment: TypeAlias = Callable[[str], WritableAttachment]
-"""Makes empty shared memory with a label, or raises :class:`OSError`."""
+"""Makes empty shared memory with a label; raises :class:`OSError` if it cannot."""
 
 
 def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
-    """Return a frame in the form that a receiver can read.
+    """Return a frame in a form that the receiver can read.
 
     :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned.
-    :param attach: whether the receiver takes descriptors. If not, attached BLOBs become inline. If so, inline ones
-        become attached, unless that made more than 16 descriptors, which is what libindi takes at a time
-        (protocol.md W37), or there is no memory or no descriptor left: inline is read by everybody.
-    :param make: where content is decoded into.
-    :return: the same frame if it has that form, or a new one. Attachments that are new in it are the caller's to
-        close; those of ``frame`` stay whose they were.
-    :raises ValueError: an attachment cannot be read, or has fewer bytes than the element says.
+    :param attach: whether the receiver takes descriptors. If not, attached BLOBs become inline. If so, inline BLOBs
+        become attached. They stay inline, which everybody can read, if there would be more than 16 descriptors, as
+        many as libindi takes at a time (protocol.md W37), or if no memory or no descriptor is left.
+    :param make: makes the memory into which content is decoded.
+    :return: the same frame if it already has that form, otherwise a new one. The caller must close the attachments
+        that are new in it; those of ``frame`` keep their owner.
+    :raises ValueError: an attachment cannot be read, or has fewer bytes than its element says.
     """
     if attach:
         return _attached(frame, make)
@@ -79,11 +79,10 @@ def blob_form(frame: Frame, *, attach: bool, make: MakeAttachment) -> Frame:
 
 
 def inline_parts(frame: Frame) -> list[bytes]:
-    """Return the bytes of a frame whose attached BLOBs have become inline, in parts of about 1 MiB.
+    """Return the bytes of a frame with its attached BLOBs made inline, in parts of about 1 MiB.
 
-    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned; its attachments stay whose they
-        were.
-    :raises ValueError: an attachment cannot be read, or has fewer bytes than the element says.
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned; its attachments keep their owner.
+    :raises ValueError: an attachment cannot be read, or has fewer bytes than its element says.
     """
     return joined_parts(_inline(frame))
 
@@ -107,7 +106,7 @@ def attached_bytes(frame: Frame) -> int:
 
 
 def attached_lengths(frame: Frame) -> list[int]:
-    """Return how many bytes each attachment of a frame holds, as the frame says.
+    """Return how many bytes each attachment of a frame holds, according to the frame.
 
     :param frame: what :func:`~indianyio.protocol.relayable` or :func:`blob_form` returned.
     """
@@ -157,7 +156,7 @@ def _filled(span: BlobSpan, base64: memoryview, make: MakeAttachment, made: Exit
 
 
 def _bare_head(span: BlobSpan) -> bytes:
-    """Return a start tag without its end and without the attributes that tell the form."""
+    """Return a start tag without its end and without the attributes that describe the form."""
     head = span.data[span.start : span.head_end].rstrip(b" \t\r\n/>")
     return _ATTRIBUTE.sub(lambda found: b"" if found[1] in _OF_THE_FORM else found[0], head)
 

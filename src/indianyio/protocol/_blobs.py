@@ -1,12 +1,12 @@
 """BLOB content: base64 in and out, and the zlib stream of the ``.z`` formats (protocol.md 1.5).
 
-An image is tens of megabytes, so nothing here holds it more often than it must. Encoding goes slice by slice and
-returns the slices, never their sum. Decoding first takes the text for what most programs send, base64 without a
-line break, which needs no copy; only where that fails is white space taken out and padding put on.
+An image has tens of megabytes, so nothing here copies it more often than necessary. Encoding works slice by slice
+and returns the slices without joining them. Decoding first assumes what most programs send, base64 without line
+breaks, which needs no copy. Only if that fails does it take out white space and add the missing padding.
 
-Slices matter for another reason as well. What is done to a large BLOB is done in a worker thread, and a single call
-of Python's own that searches, copies or translates the whole keeps the interpreter's lock until it is done: 200 ms
-to take the line ends out of 100 MB, in which the event loop stands still. Only pybase64 lets go of the lock.
+Slices matter for another reason as well. Large BLOBs are processed in a worker thread, but a single call of
+Python's own that searches, copies or translates the whole text holds the interpreter's lock until it is done.
+Taking the line ends out of 100 MB would stop the event loop for 200 ms. Only pybase64 releases the lock.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from indianyio.protocol._compiled import LazyPattern
 __all__ = ["Base64Encoder", "decode_base64", "decoded_slices", "encode_base64", "inflate"]
 
 _LINE = 72
-"""Characters of base64 in a line, the only length libindi writes and counts on (protocol.md W32)."""
+"""Characters of base64 in a line: the only length that libindi writes and expects (protocol.md W32)."""
 
-# Bytes encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
+# How many bytes are encoded at a time: about 1 MiB of base64, and a whole number of lines of 54 bytes each.
 _LINE_BYTES = _LINE // 4 * 3
 _SLICE_BYTES = (1 << 20) // _LINE * _LINE_BYTES
 
-# Base64 with white space in it that is decoded at a time: other threads wait that long, some 0.3 ms.
+# How much base64 with white space in it is decoded at a time: other threads wait that long, about 0.3 ms.
 _TEXT_BYTES = 128 << 10
 
-# Compressed bytes taken at a time, and inflated bytes made of them at a time.
+# How many compressed bytes are taken at a time, and how many inflated bytes are made of them at a time.
 _COMPRESSED_BYTES = 64 << 10
 _INFLATED_BYTES = 256 << 10
 
@@ -43,9 +43,9 @@ _NOT_BASE64 = LazyPattern(rb"[^A-Za-z0-9+/= \t\n\r\v\f]")
 def encode_base64(data: bytes | bytearray | memoryview, *, wrap: bool = False) -> list[bytes]:
     """Encode BLOB content.
 
-    :param data: the bytes; a memoryview may have any format and layout, and is taken in C order.
+    :param data: the bytes; a memoryview may have any format and layout, and is read in C order.
     :param wrap: put a newline after every 72 characters and at the end.
-    :return: slices of about 1 MiB, to be sent one after the other; none for no data.
+    :return: slices of about 1 MiB, to be sent one after the other; no slices if there is no data.
     """
     view = _flat(data)
     slices = (view[start : start + _SLICE_BYTES] for start in range(0, len(view), _SLICE_BYTES))
@@ -64,7 +64,7 @@ def _flat(data: bytes | bytearray | memoryview) -> memoryview:
         return memoryview(view.tobytes())
     if view.format == "B" and view.ndim == 1:
         return view
-    # memoryview.cast() refuses big-endian numbers, which FITS images are made of, and empty arrays.
+    # memoryview.cast() refuses empty arrays, and the big-endian numbers of which FITS images are made.
     from pickle import PickleBuffer
 
     return PickleBuffer(view).raw()
@@ -74,7 +74,7 @@ def decode_base64(text: bytes | memoryview) -> bytes:
     """Decode BLOB content, wrapped or not.
 
     :param text: base64 with ASCII white space anywhere and with or without its padding.
-    :raises ValueError: it is anything else; the error tells what, and where.
+    :raises ValueError: it is anything else; the error says what is wrong, and where.
     """
     flat = text if isinstance(text, bytes) else _flat(text)
     try:
@@ -86,7 +86,7 @@ def decode_base64(text: bytes | memoryview) -> bytes:
 def decoded_slices(text: bytes | memoryview) -> Iterator[bytes]:
     """Decode BLOB content as :func:`decode_base64` does, and yield it slice by slice.
 
-    :raises ValueError: as there, perhaps after some slices.
+    :raises ValueError: as :func:`decode_base64` does, perhaps after some slices.
     """
     view = _flat(text)
     rest, is_padded = b"", False
@@ -97,7 +97,7 @@ def decoded_slices(text: bytes | memoryview) -> Iterator[bytes]:
             rest = digits[whole:]
             if not whole:
                 continue
-            if is_padded:  # more digits behind what ended the slice before
+            if is_padded:  # more digits after the padding that ended the previous slice
                 raise binascii.Error
             yield pybase64.b64decode(memoryview(digits)[:whole], validate=True)
             is_padded = digits.endswith(b"=", 0, whole)
@@ -110,7 +110,7 @@ def decoded_slices(text: bytes | memoryview) -> Iterator[bytes]:
 
 
 def _fault(text: memoryview) -> str:
-    """Return what is wrong with base64 that cannot be decoded."""
+    """Return what is wrong with base64 that could not be decoded."""
     characters, padding = 0, -1
     for start in range(0, len(text), _TEXT_BYTES):
         piece = bytes(text[start : start + _TEXT_BYTES])
@@ -129,14 +129,15 @@ def _fault(text: memoryview) -> str:
 def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
     """Inflate the content of a BLOB whose format ends in ``.z``.
 
-    Memory grows with what the stream really holds, up to an eighth and 1 MiB more than ``size``; most of the eighth
-    is never touched. Bytes after the end of the stream are ignored: indiserver appends some to compressed BLOBs
-    that came to it as descriptors (protocol.md W41).
+    Memory grows with what the stream really holds, to at most ``size`` plus an eighth and 1 MiB, and most of that
+    eighth is never touched. Bytes after the end of the stream are ignored: indiserver appends some to compressed
+    BLOBs that it received as descriptors (protocol.md W41).
 
     :param data: the zlib stream.
     :param size: how many bytes it must inflate to.
     :param limit_bytes: how many bytes it may inflate to.
-    :raises ValueError: ``size`` is negative or beyond the limit, or this is no zlib stream of just that many bytes.
+    :raises ValueError: ``size`` is negative or above the limit, or ``data`` is not a zlib stream of exactly
+        ``size`` bytes.
     """
     if not 0 <= size <= limit_bytes:
         raise ValueError(f"a BLOB of {size} bytes cannot be inflated; at most {limit_bytes} are allowed")
@@ -157,7 +158,7 @@ def inflate(data: bytes, size: int, limit_bytes: int) -> bytes:
 
 
 def _inflated(inflater: zlib._Decompress, compressed: bytes) -> Iterator[bytes]:
-    # A part as long as allowed may have more behind it in the inflater, even if nothing compressed is left over.
+    # After a part of the full length the inflater may hold more, even if no compressed bytes are left.
     part = inflater.decompress(compressed, _INFLATED_BYTES)
     while len(part) == _INFLATED_BYTES:
         yield part
@@ -168,19 +169,19 @@ def _inflated(inflater: zlib._Decompress, compressed: bytes) -> Iterator[bytes]:
 class Base64Encoder:
     """Encode content that arrives in pieces, such as a file that is read slice by slice.
 
-    The results joined are the unwrapped base64 of the pieces joined.
+    Joined together, the results are the unwrapped base64 of all the pieces.
     """
 
     __slots__ = ("_rest",)
 
     def __init__(self) -> None:
-        # What is left of the pieces so far: base64 takes three bytes at a time.
+        # The bytes that have not been encoded yet: base64 takes three at a time.
         self._rest = b""
 
     def feed(self, piece: bytes | bytearray | memoryview) -> bytes:
-        """Take the next piece and return as much base64 as can be told by now.
+        """Take the next piece and return as much base64 as is known by now.
 
-        :param piece: of any length, and may be changed once this has returned.
+        :param piece: of any length; the caller may change it once this has returned.
         """
         view = _flat(piece)
         if self._rest:
@@ -190,6 +191,6 @@ class Base64Encoder:
         return pybase64.b64encode(view[:whole])
 
     def finish(self) -> bytes:
-        """Return the last, padded base64; the encoder is then as new."""
+        """Return the last base64, with its padding; afterwards the encoder is as good as new."""
         rest, self._rest = self._rest, b""
         return pybase64.b64encode(rest)

@@ -1,11 +1,11 @@
-"""Regular expressions and functions that are compiled when they are needed first.
+"""Regular expressions and functions that are compiled when they are first needed.
 
-Compiling a pattern takes up to a millisecond, and there are dozens: a driver that starts needs only a few of them.
+Compiling a pattern takes up to a millisecond, and there are dozens of them; a driver that starts needs only a few.
 
-Some functions are made from source text, one for each message class, for what is done with every message. A loop
-over a class's fields costs several times what the same steps cost when they are written out, so a program writes
-them out (docs/decisions/0012). Nothing from outside ever becomes part of a source: only names of classes and fields
-do.
+What is done with every message is done by functions that are generated from source text, one for each message
+class. A loop over the fields of a class costs several times as much as the same steps written out, so the program
+writes them out (docs/decisions/0012). The source never contains anything from outside, only names of classes and
+fields.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _METHODS = ("findall", "finditer", "fullmatch", "match", "search", "sub")
 
 
 class LazyPattern(Generic[AnyStr]):
-    """What :func:`re.compile` returns, but compiled later; used, it costs the same.
+    """What :func:`re.compile` returns, but compiled at its first use; from then on it costs the same.
 
     :param pattern: the regular expression.
     :param flags: as for :func:`re.compile`.
@@ -41,7 +41,7 @@ class LazyPattern(Generic[AnyStr]):
         self._flags = flags
 
     if not TYPE_CHECKING:  # otherwise every misspelt name would have a type
-        # Called for what has no value yet: the methods are found here once, and in their slots from then on.
+        # Python calls this only for an attribute without a value: a method is found here once, then in its slot.
         def __getattr__(self, name: str) -> object:
             if name not in _METHODS:
                 raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
@@ -52,10 +52,10 @@ class LazyPattern(Generic[AnyStr]):
 
 
 def function_from(lines: Iterable[str], names: Mapping[str, object]) -> object:
-    """Return the function that these lines define.
+    """Return the function that these lines of source define.
 
-    :param lines: its source; the first line is its ``def``, which names it ``made``.
-    :param names: what it uses.
+    :param lines: its source; the first line is its ``def``, which must call it ``made``.
+    :param names: the global names that it uses.
     """
     source = "\n".join(lines)
     namespace = dict(names)

@@ -1,22 +1,22 @@
-"""Frames to messages, by the shortest way: without an XML parser for plain ones, with it for all others.
+"""Frames to messages, by the shortest way: plain messages without an XML parser, all others with it.
 
-The parser is imported when it is needed first (see ``_xml_decoder``): many a program never sees a message that is
-not plain.
+The parser is imported when it is first needed (see ``_xml_decoder``): many programs never see a message that is not
+plain.
 
-In a plain message (see ``_plain``) everything is where it is expected: the attributes stand in their usual order, a
-text ends at the next ``<``, and there are no entities but five. Two forms of it are read, by functions that are
-generated for each tag from the message classes:
+In a plain message (see ``_plain``) everything is where one expects it: the attributes stand in their usual order, a
+text ends at the next ``<``, and only the five standard entities occur. Plain messages have two forms, each read by
+functions that are generated from the message classes, one for each tag:
 
-*Canonical* is what this package and the indipy family write: attributes in double quotes with one blank before
-each, no entity, no carriage return. Its patterns prove this while they capture, so such a message need not be known
-to be plain and is looked at once: the start tag by one match, all members by one ``findall``. That there is nothing
-but members follows from their count: each must be followed by the next one or by the end, and as many must have
-been found as there are start tags.
+*Canonical* is the form in which this package and the indipy family write: attributes in double quotes, one blank
+before each, no entities, no carriage returns. The patterns prove this while they capture, so nobody has to know
+beforehand that the message is plain, and it is read only once: one match takes the start tag, one ``findall`` all
+the members. Counting proves that there is nothing but members: each must be followed by the next one or by the end,
+and their number must equal the number of start tags.
 
-*Quoted* is every other plain message, such as libindi's with single quotes and an attribute per line. Its patterns
-only capture, so it must be known to be plain.
+*Quoted* is every other plain message, for example libindi's with single quotes and one attribute per line. These
+patterns only capture, so the message must already be known to be plain.
 
-Both give what the XML parser gives; tests compare them.
+Both give the same result as the XML parser; tests compare them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = ["canonical_message", "canonical_reader", "decode", "parse_element", "
 def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  # noqa: B008 - frozen
     """Return the message in a frame; it is kept there, so asking again costs nothing.
 
-    A frame that is found unusable keeps its attachments; whoever drops it closes them.
+    A frame that turns out to be unusable keeps its attachments; whoever drops the frame closes them.
 
     :param frame: an element as it was received, with the attachments that belong to it.
     :param limits: how deep and how long the peer's messages may be.
-    :return: the message, or why it cannot be used. Values are text as on the wire, BLOBs are decoded from base64
-        and not inflated.
-    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members``; whether it is to be
-        disconnected, the caller decides. The frame is as before, so asking again raises again. Nothing else is
+    :return: the message, or why it cannot be used. Values are the text from the wire; BLOBs are decoded from base64
+        but not inflated.
+    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members``; the caller decides whether
+        to disconnect it. The frame is unchanged, so asking again raises again. Nothing else is
         raised, whatever the bytes.
     """
     if frame.decoded is None:
@@ -60,7 +60,7 @@ def decode(frame: Frame, limits: Limits = Limits()) -> WireMessage | Unusable:  
 
 
 def _plain_message(frame: Frame, limits: Limits) -> WireMessage | None:
-    """Return the message if one of the shortcuts finds it: most often the first."""
+    """Return the message if one of the two shortcuts can read it; the first nearly always can."""
     if frame.plain is False or frame.tag in CONTENT_TAGS or frame.tag not in MESSAGES:
         return None
     if frame.plain or frame.data.isascii():
@@ -83,7 +83,7 @@ def _by_parser(frame: Frame, limits: Limits) -> WireMessage | Unusable:
 
 
 def parse_element(data: bytes) -> Element:
-    """Return an element as :mod:`xml.etree.ElementTree` has it, for code that wants to read the XML itself.
+    """Return an element as :mod:`xml.etree.ElementTree` represents it, for code that reads the XML itself.
 
     :param data: the bytes of a frame.
     :raises ValueError: it is not well-formed and cannot be repaired, or declares a document type or an entity.
@@ -119,11 +119,11 @@ def canonical_message(frame: Frame, limits: Limits) -> WireMessage | None:
 
 @cache
 def canonical_reader(tag: str) -> Reader:
-    """Return the function that reads canonical messages of a tag, generated when it is needed first.
+    """Return the function that reads canonical messages of a tag; it is generated when it is first needed.
 
-    It takes a text, the index where the message begins, the index before which it must end if it has many members,
-    and how many of these it may have. It returns the message and the index behind it, or ``None`` for whatever is
-    not a whole canonical message.
+    Its arguments are a text, the index at which the message begins, the index before which it must end if it has
+    many members, and how many members it may have. It returns the message and the index just after it, or ``None``
+    for anything that is not a whole canonical message.
     """
     cls = MESSAGES[tag]
     attributes = attributes_of(cls)
@@ -157,10 +157,11 @@ def canonical_reader(tag: str) -> Reader:
 
 
 def _first_members(member: type[WireElement]) -> tuple[list[str], str]:
-    """Return how the first members are captured together with the start tag: names of the groups, and a pattern.
+    """Return how the first members are captured together with the start tag: the groups' names, and a pattern.
 
-    Nearly all updates and commands have few members, and these no attribute but a name. One match for all of it
-    costs much less than a match, a search for the end, and a search for members. A member of a definition has more.
+    Nearly all updates and commands have only a few members, whose only attribute is the name. One match for the
+    whole message costs much less than a match, a search for the end and a search for members. Members of a
+    definition have more attributes, so this does nothing for them.
     """
     pattern = ""
     groups: list[str] = []
@@ -179,7 +180,8 @@ def _canonical_members(
     opening, closing = f"<{member.tag} ", f"</{cls.tag}>"
     fields, required = member.__struct_fields__, required_of(member)
     content = rf"(?:/>|>{_TEXT}</{member.tag}>)" if "value" in fields else rf"(?:/>|></{member.tag}>)"
-    # ``findall`` has empty strings for what is absent, so an empty attribute, which is not the same, is not taken.
+    # ``findall`` returns an empty string for an absent attribute. An empty one means something else, so the pattern
+    # does not match it.
     head = _canonical_head(member, fields)
     names["member"] = member
     names["find_members"] = re.compile(rf"{head}{content}{_BLANK}(?={opening}|\Z)").findall
@@ -233,7 +235,7 @@ def _canonical_head(cls: type[WireElement], not_empty: tuple[str, ...]) -> str:
 def quoted_message(frame: Frame, limits: Limits) -> WireMessage:
     """Return the message in a frame that is known to be plain.
 
-    :raises RemoteProtocolError: it has more members than these limits allow.
+    :raises RemoteProtocolError: it has more members than the limits allow.
     """
     return _quoted_reader(frame.tag)(frame.data.decode(), limits.members)
 
@@ -270,7 +272,7 @@ def _quoted_members(cls: type[WireMessage], member: type[WireElement], names: di
     }
     fields = ", ".join(member.__struct_fields__)
     arguments = ", ".join(_quoted_arguments(member, names))
-    # Members without a name exist and mean nothing (protocol.md W23).
+    # Members without a name occur, and mean nothing (protocol.md W23).
     return [
         "    found = find_members(text, head.end())",
         "    if len(found) > most:",
@@ -302,7 +304,7 @@ def _clean(raw: str | None) -> str:
 
 
 def _meaning(name: str, expression: str, names: dict[str, object]) -> str:
-    """Return an expression for the value of an attribute, from one for its text or ``None``."""
+    """Return an expression for the value of an attribute, given one for its text or ``None``."""
     if name not in WORDS:
         return expression
     names |= {f"known_{name}": KNOWN_WORDS[name], f"read_{name}": WORDS[name]}
@@ -310,7 +312,7 @@ def _meaning(name: str, expression: str, names: dict[str, object]) -> str:
 
 
 def _text_value(cls: type[WireElement], expression: str, names: dict[str, object]) -> str:
-    """Return an expression for the ``value`` of an element, from one for the text in it."""
+    """Return an expression for the ``value`` of an element, given one for the text in it."""
     read = text_reader(cls)
     if read is word:
         return f"{expression}.strip({BLANKS!r})"

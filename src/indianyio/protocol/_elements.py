@@ -1,12 +1,12 @@
 """The elements inside a vector, one class each, and the bases of all elements (protocol.md 1.2).
 
-A class is named like its tag with the first letter raised, and its fields are the element's attributes, in the
-order in which they are written. Four field names are not attributes: ``members`` are the child elements,
-``value`` is the text of the element, and ``data`` or ``attachment`` the content of a BLOB. ``None`` means that
-the attribute is absent. Values stay text as on the wire: meaning is the model's business.
+A class is named like its tag with a capital first letter, and its fields are the element's attributes, in the order
+in which they are written. Four field names are not attributes: ``members`` holds the child elements, ``value`` the
+text of the element, and ``data`` or ``attachment`` the content of a BLOB. ``None`` means that the attribute is
+absent. Values stay text, as on the wire; what they mean is the model's business.
 
-They are frozen structs of msgspec (docs/decisions/0012). A changed copy is made by :func:`msgspec.structs.replace`,
-and :mod:`msgspec.json` writes and reads messages; only an attachment, an open descriptor, has no JSON.
+The classes are frozen structs of msgspec (docs/decisions/0012). :func:`msgspec.structs.replace` makes a changed
+copy, and :mod:`msgspec.json` reads and writes messages as JSON, except attachments: an open descriptor has no JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 if TYPE_CHECKING:
     Content: TypeAlias = bytes | bytearray | memoryview
 else:
-    # What msgspec sees: it cannot read a union of three kinds of bytes from JSON.
+    # For msgspec, which cannot read a union of three kinds of bytes from JSON.
     Content = bytes
 
 CONTENT_FIELDS = frozenset({"members", "value", "data", "attachment"})
@@ -52,7 +52,7 @@ class Attachment(Protocol):
     def read(self, length: int) -> bytes:
         """Return the first ``length`` bytes.
 
-        :raises ValueError: there are not so many.
+        :raises ValueError: there are fewer.
         """
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ def _tag(class_name: str) -> str:
 
 
 class WireElement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of everything in this module."""
+    """Base of every class in this module."""
 
     tag: ClassVar[str] = ""
 
@@ -76,7 +76,8 @@ class WireMember(WireElement, frozen=True, kw_only=True):
     """An element inside a vector."""
 
 
-# In JSON the member of this name tells which class it is; the members of a vector follow from the vector's class.
+# In JSON the key "tag" names the class of a message; the class of a vector's members follows from that of the
+# vector.
 class WireMessage(WireElement, frozen=True, kw_only=True, tag=_tag, tag_field="tag"):
     """An element that stands alone on the stream."""
 
@@ -87,7 +88,7 @@ def attributes_of(cls: type[WireElement]) -> tuple[str, ...]:
 
 
 def required_of(cls: type[WireElement]) -> tuple[str, ...]:
-    """Return the fields that a class cannot do without: those without a default, which come first."""
+    """Return the fields that a class requires: those without a default, which come first."""
     return cls.__struct_fields__[: len(cls.__struct_fields__) - len(cls.__struct_defaults__)]
 
 
@@ -149,7 +150,7 @@ class OneText(WireMember, frozen=True, kw_only=True):
 
 
 class OneNumber(WireMember, frozen=True, kw_only=True):
-    """A value of a number member; in a set also new limits (libindi's "min/max update")."""
+    """A value of a number member, in a set perhaps with new limits (libindi's "min/max update")."""
 
     name: str
     min: str | None = None
@@ -176,10 +177,10 @@ class OneBLOB(WireMember, frozen=True, kw_only=True):
     """A BLOB (protocol.md 1.5 and 1.6).
 
     :ivar size: bytes of the uncompressed content; 0 only reports a state.
-    :ivar format: a file suffix with its leading dot; a last ``.z`` says that the content is a zlib stream.
-    :ivar enclen: base64 characters without line breaks; a hint that readers must not trust.
-    :ivar len: bytes attached, where that differs from ``size``.
-    :ivar attached: ``"true"`` when the content travels as ``attachment``.
+    :ivar format: a file suffix with its leading dot; a final ``.z`` says that the content is a zlib stream.
+    :ivar enclen: how many base64 characters there are, without line breaks; a hint that readers must not trust.
+    :ivar len: how many bytes are attached, if that differs from ``size``.
+    :ivar attached: ``"true"`` if the content travels as ``attachment``.
     :ivar data: the content as transported: decoded from base64, not inflated.
     """
 

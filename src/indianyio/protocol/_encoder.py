@@ -1,17 +1,17 @@
 """Messages to bytes, in one canonical form (protocol.md part 5).
 
-Nearly all messages are *simple*: printable ASCII without the five characters for which XML has names. Then nothing
-is to be escaped, and that is looked at once for all values of a message together, by a function for each class that
-is generated from its fields (docs/decisions/0012).
+Nearly all messages are *simple*: they consist of printable ASCII without the five characters for which XML has
+entities, so nothing needs escaping. This is checked once for all values of a message together, by a function for
+each class that is generated from the fields of the class (docs/decisions/0012).
 
-The careful way is for BLOBs, for texts that need escaping, and for whatever must not be written: value by value,
-so that an error names the one that is wrong. It makes pieces of XML from front to back; short ones are joined,
-while long base64 stays in the slices in which it was made, so that a BLOB is never held twice. Text stands directly
+The careful way takes BLOBs, texts that need escaping, and whatever must not be written. It goes value by value, so
+that an error can name the one that is wrong. It makes pieces of XML from front to back. Short pieces are joined;
+long base64 stays in the slices in which it was made, so that a BLOB is never held twice. Text stands directly
 inside its tags: libindi strips white space around it, other readers do not.
 
-Each message ends with a newline, which is written here. A frame has none; whoever sends frames ends them.
+Each message ends with a newline, which is written here. A frame does not have one; whoever sends frames adds it.
 
-A BLOB vector may also be given base64 that is ready, for content which was encoded while it was read from a file.
+A BLOB vector may also be given base64 that was made earlier, while its content was read from a file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
 }
 _BLOB_VECTORS = (SetBLOBVector, NewBLOBVector)
 
-# A piece at least this long is sent as it is: to copy it once more would cost more than another call to send.
+# A piece at least this long is sent as it is: copying it once more would cost more than another call to send.
 _LONG_PIECE_BYTES = 64 << 10
 
 
@@ -53,7 +53,8 @@ def encode(message: WireMessage) -> bytes:
     """Return a message as it goes on the wire.
 
     :param message: the message; a BLOB's content is written as unwrapped base64.
-    :raises LocalProtocolError: as in :func:`encode_parts`.
+    :raises LocalProtocolError: a set without ``state``; a BLOB with content but without ``size`` or ``format``; an
+        attached one without ``len``; a ``size`` that contradicts the content, or content of two kinds.
     :raises ValueError: an attribute or a text has a character that XML cannot carry.
     :raises TypeError: an attribute or a text is not a :class:`str`.
     """
@@ -64,11 +65,11 @@ def encode_parts(message: WireMessage, *, wrap: bool = False, stateless: bool = 
     """Return a message as parts to be sent one after the other, with nothing between them.
 
     :param message: the message.
-    :param wrap: break base64 into lines of 72 characters and tell its length in ``enclen``, which lets C++ readers
-        skip it faster. Otherwise there is no ``enclen``, whatever the message says: without exact lines it makes
-        them lose the connection (protocol.md W32).
-    :param stateless: whether a set may be without ``state``, as the white paper allows: for another's, whose
-        readers are its author's matter.
+    :param wrap: break base64 into lines of 72 characters and give its length in ``enclen``, which lets C++ readers
+        skip it faster. Otherwise ``enclen`` is left out, whatever the message says: without exact lines it makes
+        these readers lose the connection (protocol.md W32).
+    :param stateless: whether a set may lack ``state``, as the white paper allows. For relaying another program's
+        message: whether its readers can do without is up to its author.
     :return: one part, or more where BLOBs are long.
     :raises LocalProtocolError: a set without ``state`` (protocol.md W24); a BLOB with content but without ``size``
         or ``format``; an attached one without ``len``; a ``size`` that contradicts the content, or a BLOB that
@@ -88,18 +89,18 @@ def encode_parts(message: WireMessage, *, wrap: bool = False, stateless: bool = 
 def encode_blob_parts(
     message: SetBLOBVector | NewBLOBVector, contents: Mapping[str, Sequence[bytes]]
 ) -> list[bytes]:
-    """Return a BLOB vector as parts, with base64 that is ready for some members or for all.
+    """Return a BLOB vector as parts, with base64 that was made earlier for some members or for all.
 
     :param message: the vector. Members that ``contents`` does not name are encoded as by :func:`encode_parts`.
     :param contents: unwrapped base64 in slices, by member name.
     :return: one part, or more where BLOBs are long.
-    :raises LocalProtocolError: as in :func:`encode_parts`; or ``contents`` names no member of the vector.
+    :raises LocalProtocolError: as :func:`encode_parts` does; or ``contents`` names a member that the vector lacks.
     :raises ValueError: an attribute has a character that XML cannot carry.
     :raises TypeError: an attribute is not a :class:`str`.
     """
     strangers = contents.keys() - {member.name for member in message.members}
     if strangers:
-        raise LocalProtocolError(f"{_described(message)} has no member {min(strangers)!r} to take content")
+        raise LocalProtocolError(f"{_described(message)} has no member {min(strangers)!r} to put content into")
     _require_state(message)
     return joined_parts(_pieces(message, contents, wrap=False))
 
@@ -140,7 +141,7 @@ def _written_in_parts(message: WireMessage) -> bytes:
 
 
 class _Writers(dict[type[WireMessage], _Writer]):
-    """What writes the messages of each class, made when it is needed first."""
+    """The functions that write messages, one for each class, made when they are first needed."""
 
     def __missing__(self, cls: type[WireMessage]) -> _Writer:
         made = _written_in_parts if cls in _BLOB_VECTORS else _simple_writer(cls, _written_carefully)
@@ -169,7 +170,7 @@ def _pieces(
 
 def _require_state(message: WireMessage) -> None:
     if type(message) in SET_VECTORS and getattr(message, "state", None) is None:
-        raise LocalProtocolError(f"{_described(message)} has no state, without which libindi rejects it")
+        raise LocalProtocolError(f"{_described(message)} has no state; libindi rejects a set without one")
 
 
 def _described(message: WireMessage) -> str:
@@ -217,15 +218,15 @@ def _blob(blob: OneBLOB, ready: Sequence[bytes] | None, wrap: bool) -> Iterator[
         return
     yield f"{_start(bare)}>".encode()
     yield from slices
-    # A reader that trusts enclen may take enclen + enclen/72 + 1 characters unseen (protocol.md W32). That is one
-    # more than lines that fill up exactly have; the blank keeps it from taking the "<" of the end tag.
+    # A reader that trusts enclen may skip enclen + enclen/72 + 1 characters (protocol.md W32). If the last line is
+    # full, that is one more than there are; the blank keeps the reader from skipping the "<" of the end tag.
     yield b" </oneBLOB>" if wrap else b"</oneBLOB>"
 
 
 def _attached(blob: OneBLOB) -> bytes:
     if blob.len is None:
-        raise LocalProtocolError(f"oneBLOB {blob.name!r} is attached and has no len")
-    # Open and close tags: so it is written by libindi, whose readers take the descriptor at the close tag.
+        raise LocalProtocolError(f"oneBLOB {blob.name!r} is attached but has no len")
+    # Two tags, as libindi writes it: its readers take the descriptor at the end tag.
     return f"{_start(replace(blob, enclen=None, attached='true'))}></oneBLOB>".encode()
 
 
@@ -233,13 +234,13 @@ def _require_size(blob: OneBLOB, *, has_content: bool) -> None:
     if has_content:
         for name in ("size", "format"):
             if getattr(blob, name) is None:
-                raise LocalProtocolError(f"oneBLOB {blob.name!r} has content and no {name}")
+                raise LocalProtocolError(f"oneBLOB {blob.name!r} has content but no {name}")
     if blob.size is None:
         return
     size = decimal(blob.size)
     if size is None:
-        raise LocalProtocolError(f"oneBLOB {blob.name!r} has the size {blob.size!r}, which is no count of bytes")
-    # Readers skip a BLOB of size 0, and the C++ client crashes on an empty one of another size (protocol.md W34).
+        raise LocalProtocolError(f"oneBLOB {blob.name!r} has the size {blob.size!r}, which is not a count of bytes")
+    # Readers skip a BLOB of size 0, and the C++ client crashes on an empty one of any other size (protocol.md W34).
     if (size > 0) != has_content:
         raise LocalProtocolError(
             f"oneBLOB {blob.name!r} has the size {blob.size} and {'some' if has_content else 'no'} content"
@@ -253,11 +254,11 @@ def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
     """Return the function that writes messages of a class.
 
     :param cls: not a BLOB vector's class.
-    :param careful: what writes a message that is not simple, or says why it must not be written.
+    :param careful: writes a message that is not simple, or raises an error that says why it must not be written.
     """
     member = MEMBERS.get(cls)
     sets = cls in SET_VECTORS
-    # Each field has a variable of its name; the other variables begin with an underscore.
+    # Each field gets a variable of the same name; all other variables begin with an underscore.
     lines = ["written = checked = ''"]
     lines += _fields(cls, "_message")
     if sets:
@@ -281,7 +282,7 @@ def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
         "try:",
         *_indented(lines, 4),
         "    special = encode(checked).translate(None, simple)",
-        # What is not a text cannot be added to one, or be encoded; neither can half a surrogate pair.
+        # Only a str can be added to a str and encoded, and only if it has no lone surrogate.
         "except (TypeError, UnicodeEncodeError):",
         "    return careful(_message)",
         "return careful(_message) if special else written.encode()",
@@ -291,9 +292,9 @@ def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
 
 
 def _member(member: type[WireElement]) -> list[str]:
-    """Return statements that write a member, with a short cut for what most members are.
+    """Return statements that write a member, with a shortcut for what most members look like.
 
-    In a definition most have all attributes, elsewhere none but a name.
+    In a definition most members have all attributes; elsewhere most have only a name.
     """
     required, attributes = required_of(member), attributes_of(member)
     any_member = [*_start_statements(member, required), *_end_statements(member)]
@@ -316,17 +317,17 @@ def _member(member: type[WireElement]) -> list[str]:
 
 
 def _fields(cls: type[WireElement], variable: str) -> list[str]:
-    """Return statements that put each field of what the variable holds into a variable of its name."""
+    """Return statements that put each field of the object in a variable into a variable of the field's name."""
     return [f"{name} = {variable}.{name}" for name in cls.__struct_fields__]
 
 
 def _start_statements(cls: type[WireElement], always: tuple[str, ...]) -> list[str]:
     """Return statements that write a start tag up to its end.
 
-    Texts are checked by adding them up, because only texts can be added to a text: formatting takes anything.
+    The values are checked by adding them up, because only a str can be added to a str; formatting takes anything.
 
     :param cls: the element's class.
-    :param always: the attributes that are there in any case.
+    :param always: the attributes that are always present.
     """
     attributes = attributes_of(cls)
     first = [name for name in attributes if name in always]
@@ -340,12 +341,12 @@ def _start_statements(cls: type[WireElement], always: tuple[str, ...]) -> list[s
 
 
 def _attribute(name: str) -> str:
-    # Literals side by side are one. The words of the standard are enumerations, whose formatting is slow.
+    # Adjacent literals become one. The words of the standard are enumerations, which are slow to format.
     return f"""' {name}="' + {name} + '"'""" if name in WORDS else f"""f' {name}="{{{name}}}"'"""
 
 
 def _end_statements(cls: type[WireElement]) -> list[str]:
-    """Return statements that end the element: with its text, if it has one."""
+    """Return statements that end the element, after its text if it has one."""
     if "value" not in cls.__struct_fields__:
         return ["written += '/>\\n'"]
     return [

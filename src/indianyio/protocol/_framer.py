@@ -1,20 +1,20 @@
 """Bytes to frames: where each message begins and ends, whatever is around it.
 
-The stream is a row of XML elements without a root (protocol.md 1.1). A raw ``<``, one of the known tags and then
-white space, ``/`` or ``>`` always begin a message, even inside something unfinished: an element, a quoted value, a
+The stream is a sequence of XML elements without a root (protocol.md 1.1). A raw ``<``, a known tag, and then white
+space, ``/`` or ``>`` always begin a message, even inside something unfinished: an element, a quoted value or a
 comment (docs/decisions/0003). A message ends with its start tag if that closes itself, otherwise at the first end
-tag of the same name. Whether what lies between is sound is the decoder's business.
+tag of the same name. Whether the bytes in between are sound is for the decoder to say.
 
-Elements that begin before the last one ended, text between messages, unknown elements and stray end tags are
-reported as :class:`Unusable`, one for each run of such bytes. White space, byte order marks and XML declarations
-between messages do not matter (protocol.md W1, W20).
+Elements that are cut short by the next one, text between messages, unknown elements and stray end tags are reported
+as :class:`Unusable`, one report for each run of such bytes. White space, byte order marks and XML declarations
+between messages are ignored (protocol.md W1, W20).
 
-The result does not depend on how the stream is cut. Five steps read it, which carry on at the byte where the last
-piece ended: only half a tag name at the end of a piece is looked at again, at most 17 bytes. What is known to
-belong to the element begun is written to a buffer that becomes the frame's bytes without being copied. Messages
-that lie whole and orderly in one piece, nearly all of them, take one of two shortcuts: one for plain messages
-(see ``_plain``), one for others whose start and end tags are sound. Whatever is out of the ordinary is left to the
-steps.
+The result does not depend on how the stream is cut. Five steps read it, and they carry on at the byte where the
+last piece ended: only an incomplete tag name at the end of a piece is read again, at most 17 bytes. Bytes that are
+known to belong to the current element go into a buffer that becomes the frame's bytes without being copied.
+Messages that lie whole and orderly in one piece, as nearly all do, take one of two shortcuts: one for plain
+messages (see ``_plain``), one for others whose start and end tags are sound. The steps handle everything out of the
+ordinary.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from indianyio.protocol._blob_spans import attached_count
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._decoder import canonical_reader
 from indianyio.protocol._frames import EXCERPT_BYTES, Bounds, Frame, Skipped, Streak, Unusable, target_of
-from indianyio.protocol._lilxml import REST_OF_HEAD
+from indianyio.protocol._lilxml import REST_OF_HEAD, end_before_half_tag
 from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES
 from indianyio.protocol._plain import PlainFrames
 
@@ -40,17 +40,17 @@ __all__ = ["Framer"]
 
 _SPACE = rb"[ \t\r\n]"
 _TAGS = rb"(?:" + b"|".join(tag.encode() for tag in MESSAGES) + rb")(?=[ \t\r\n/>])"
-# lilxml skips a declaration up to the first '>'. It is bounded because it is matched again with every piece.
+# lilxml skips a declaration up to the first '>'. The length is bounded because every new piece is matched again.
 _DECLARATION_BYTES = 1000
-_SILENT_TEXT = rb"(?:%b|\xef\xbb\xbf|<\?xml[^<>]{0,%d}+>)*+" % (_SPACE, _DECLARATION_BYTES - len("<?xml>"))
+_SILENT_TEXT = rb"(?:%b++|\xef\xbb\xbf|<\?xml[^<>]{0,%d}+>)*+" % (_SPACE, _DECLARATION_BYTES - len("<?xml>"))
 
 _SILENT = LazyPattern(_SILENT_TEXT)
 _OPENING = LazyPattern(rb"<(" + _TAGS + rb")")
 _WHOLE_HEAD = LazyPattern(_SILENT_TEXT + rb"<(" + _TAGS + rb")" + REST_OF_HEAD)
 _SPACES = LazyPattern(_SPACE + rb"*+")
 
-# What matters inside a start tag: outside of quotes, inside of either kind, and inside of a comment or the like,
-# which lilxml passes over up to the first ">" (protocol.md W2).
+# The bytes that matter inside a start tag: outside quotes, inside either kind of quotes, and inside a comment or
+# the like, which lilxml skips up to the first ">" (protocol.md W2).
 _MARKS = {
     b"": LazyPattern(rb"""[<>"']"""),
     b'"': LazyPattern(rb'["<]'),
@@ -58,15 +58,12 @@ _MARKS = {
     b">": LazyPattern(rb"[><]"),
 }
 
-_HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
-_LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
-
 _MORE = -1  # the position returned by a step that has used up its bytes
 
 
 @cache
 def _closing(tag: str) -> re.Pattern[bytes]:
-    """Return what ends the body of a message, or shows that it has no end; made when it is needed first."""
+    """Return the pattern that ends a message's body, or shows that it has no end; made when it is first needed."""
     return re.compile(rb"<(?:/" + tag.encode() + rb"(?=[ \t\r\n>])|" + _TAGS + rb")")
 
 
@@ -81,30 +78,30 @@ class _Place(Enum):
 
 
 class Framer:
-    """Cut one peer's bytes into frames.
+    """Cuts one peer's bytes into frames.
 
-    Ordinarily a peer that exceeds a limit, or sends nothing but nonsense, has failed and is to be disconnected. A
-    frame is only known to be a message once it is decoded, so whoever looks into frames reports the outcome, by
-    :meth:`count_unusable` or :meth:`count_good`. The framer itself counts what it drops, from frame to frame.
+    Ordinarily a peer that exceeds a limit, or sends nothing but nonsense, has failed and should be disconnected.
+    Only decoding shows whether a frame is a message, so whoever decodes frames reports the result with
+    :meth:`count_unusable` or :meth:`count_good`. The framer itself counts what it drops between frames.
 
-    Where one peer stands for many, as a server does for all its clients towards a driver, any of them could then
-    cost the others the connection; nor is a stray print in a driver a reason to end an instrument. With a forgiving
-    framer, exceeding a limit costs only what exceeds it:
+    Where one peer stands for many, as a server stands for all its clients towards a driver, any of them could then
+    cost the others the connection. Nor is a stray print in a driver a reason to end an instrument. With a forgiving
+    framer, whatever exceeds a limit is lost, and nothing else:
 
-    - A message or a start tag that grows too long, and too much garbage, is let go at once. From there up to the
-      next opening bytes are counted and not kept, which then makes one report; memory stays within the limits.
+    - A message or a start tag that grows too long, or too much garbage, is dropped at once. From there to the next
+      opening, bytes are only counted, and make one report; memory stays within the limits.
     - There may be any number of unusable messages in a row.
     - A BLOB vector is kept to its end even if its start tag is too long, because the descriptors that belong to it
-      must be counted (protocol.md W36). Only then is it reported. One longer than ``limits.blob_bytes`` still sets
-      :attr:`failure`: it can be neither kept nor let go uncounted, and after it no descriptor could be told from
-      another.
+      must be counted (protocol.md W36). Only then is it reported. One that is longer than ``limits.blob_bytes``
+      still sets :attr:`failure`: it can neither be kept nor be dropped uncounted, because after it nobody could
+      tell which descriptor belongs to which BLOB.
 
-    :param limits: what the peer may make this program hold.
-    :param forgiving: whether the peer is kept whatever it sends, except for a BLOB vector without end.
-    :param decoding: whether every message is going to be decoded, as a driver or a client does: then most are
-        decoded while they are cut out, which takes one look instead of two. Frames are the same either way.
-    :ivar failure: why this peer must be disconnected, or ``None``. Nothing comes out of a framer that failed,
-        and it holds no memory.
+    :param limits: how much the peer may make this program hold.
+    :param forgiving: whether to keep the peer whatever it sends, except a BLOB vector that is too long.
+    :param decoding: whether every message will be decoded, as in a driver or a client. Most are then decoded while
+        they are cut out, which reads them once instead of twice. The frames are the same either way.
+    :ivar failure: why this peer must be disconnected, or ``None``. A framer that has failed returns nothing more
+        and holds no memory.
     """
 
     def __init__(self, limits: Limits = Limits(), *, forgiving: bool = False, decoding: bool = False) -> None:  # noqa: B008
@@ -121,23 +118,23 @@ class Framer:
         self._place = _Place.BETWEEN
         self._tag = ""
         self._quote = b""
-        self._overlong_head = False  # a start tag that is too long, and is judged when its element is complete
-        self._run = bytearray()  # what stands between messages and is not silent
-        self._element = BytesIO()  # what has been read of the element begun
+        self._overlong_head = False  # a BLOB vector's start tag is too long; the vector is reported at its end
+        self._run = bytearray()  # bytes between messages that have to be reported
+        self._element = BytesIO()  # what has been read of the current element
         self._skipped = Skipped("", None)  # what grew too long
-        self._half_tag = b""  # what can only be understood with the bytes that follow
-        self._start = 0  # where in the present piece the run or element goes on
+        self._half_tag = b""  # what can only be understood together with the bytes that follow
+        self._start = 0  # where in this piece the run or element continues
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes wait for the rest of their message; what is skipped does not."""
+        """How many bytes are waiting for the rest of their message; skipped bytes are not counted."""
         return len(self._run) + self._element.tell() + len(self._half_tag)
 
     def feed(self, data: bytes) -> list[Frame | Unusable]:
-        """Take the next bytes and return what they complete, in the order of the stream.
+        """Take the next bytes and return the frames they complete, in the order of the stream.
 
-        :param data: any bytes; also none.
-        :return: frames, and reports of what was dropped. Look at :attr:`failure` after using them.
+        :param data: any bytes, or none.
+        :return: frames, and reports of what was dropped. Check :attr:`failure` after using them.
         """
         found: list[Frame | Unusable] = []
         piece = self._half_tag + data if self._half_tag else data
@@ -166,14 +163,15 @@ class Framer:
         return [item for item in found if isinstance(item, Unusable)]
 
     def count_unusable(self, unusable: Unusable) -> None:
-        """Count a frame that turned out to be unusable; too many in a row set :attr:`failure`, unless forgiving."""
+        """Count a frame that turned out to be unusable. Too many in a row set :attr:`failure`, unless forgiving."""
         self._count(self._refused, unusable)
 
     def count_good(self) -> None:
-        """Count a frame that turned out to be a message: the row of unusable ones is broken."""
-        self._refused.clear()
+        """Count a frame that turned out to be a message, which ends a row of unusable ones."""
+        if self._refused.count:
+            self._refused.clear()
 
-    # -- the steps: each goes on at a position in the piece and returns where the next begins ----------------------
+    # -- the steps: each starts at a position in the piece and returns the position of the next step ---------------
 
     def _between(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         if not self._run:
@@ -184,21 +182,21 @@ class Framer:
             self._start = position = silent.end() if silent else position
         opening = _OPENING.search(piece, position)
         if opening is None:
-            return self._wait_between(piece, _settled(piece, position))
+            return self._wait_between(piece, end_before_half_tag(piece, position))
         self._end_run(piece, opening.start(), found)
         return self._begin(opening) if self._place is _Place.BETWEEN else opening.start()
 
     def _take_whole(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         while True:
             start, (position, refused) = position, self._plain.take(piece, position, found)
-            if position > start:
+            if position > start and self._dropped.count:
                 self._dropped.clear()
             if piece[position : position + 2] in {b"\n", b""}:
                 return len(piece)
             head = _WHOLE_HEAD.match(piece, position)
             if head is None:
                 break
-            # What stands behind a declaration has not been looked at yet.
+            # What follows a declaration has not been looked at yet.
             refused &= not piece[position : head.start(1) - 1].strip(b" \t\r\n")
             tag = head[1].decode()
             start, end = head.start(1) - 1, head.end()
@@ -223,7 +221,7 @@ class Framer:
             if mark[0] == b"<":
                 if opening := _OPENING.match(piece, at):
                     return self._begin_anew(piece, opening, found)
-                if _settled(piece, at) == at:
+                if end_before_half_tag(piece, at) == at:
                     return self._wait_inside(piece, at)
                 if not self._quote and piece.startswith((b"!", b"?"), position):
                     self._quote = b">"
@@ -235,7 +233,7 @@ class Framer:
 
     def _end_head(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> int:
         if excess := self._overlong(end - self._start):
-            return self._give_up(excess, piece, end)
+            return self._exceed(excess, piece, end)
         self._overlong_head = self._element.tell() + end - self._start > self._limits.attributes_bytes
         if self._last_two(piece, end) == b"/>":
             return self._finish(piece, end, found)
@@ -243,11 +241,11 @@ class Framer:
         return end
 
     def _in_body(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
-        # Most of a BLOB has no "<", and to find that out is several times faster than the pattern is.
+        # Most of a BLOB contains no "<", and this search is several times faster than the pattern.
         sign = piece.find(b"<", position)
         mark = None if sign < 0 else _closing(self._tag).search(piece, sign)
         if mark is None:
-            return self._wait_inside(piece, _settled(piece, position))
+            return self._wait_inside(piece, end_before_half_tag(piece, position))
         if opening := _OPENING.match(piece, mark.start()):
             return self._begin_anew(piece, opening, found)
         self._place = _Place.END_TAG
@@ -267,7 +265,7 @@ class Framer:
         if opening := _OPENING.search(piece, position):
             self._end_skip(piece, opening.start(), found)
             return self._begin(opening)
-        settled = _settled(piece, position)
+        settled = end_before_half_tag(piece, position)
         self._skipped.add(memoryview(piece)[self._start : settled])
         self._half_tag = piece[settled:]
         return _MORE
@@ -289,13 +287,13 @@ class Framer:
 
     def _begin_anew(self, piece: bytes, opening: re.Match[bytes], found: list[Frame | Unusable]) -> int:
         if excess := self._overlong(opening.start() - self._start):
-            return self._give_up(excess, piece, opening.start())
+            return self._exceed(excess, piece, opening.start())
         self._drop(piece, opening.start(), "another message begins inside", found)
         return self._begin(opening)
 
     def _finish(self, piece: bytes, end: int, found: list[Frame | Unusable]) -> int:
         if excess := self._overlong(end - self._start):
-            return self._give_up(excess, piece, end)
+            return self._exceed(excess, piece, end)
         element = self._take_element(piece, end)
         if self._overlong_head:
             excess = f"the start tag of a {self._tag} is longer than {self._limits.attributes_bytes} bytes"
@@ -317,7 +315,7 @@ class Framer:
         self._run.clear()
         self._start = end
         if excess := self._dropped.overrun(len(run)):
-            self._let_go(excess, None, run)
+            self._skip_or_fail(excess, None, run)
         elif text := run.rstrip(b" \t\r\n"):
             self._report("not part of any message", text, None, found)
 
@@ -342,7 +340,7 @@ class Framer:
         if not self._element.tell():
             return piece[self._start : end]
         self._element.write(memoryview(piece)[self._start : end])
-        # A BytesIO hands out its own buffer, so a long BLOB is not copied; hence a new one afterwards.
+        # A BytesIO hands out its own buffer, so that a long BLOB is not copied; it cannot be used again afterwards.
         element, self._element = self._element.getvalue(), BytesIO()
         return element
 
@@ -357,15 +355,15 @@ class Framer:
         if silent := _SILENT.match(self._run):
             del self._run[: silent.end()]
         self._half_tag = piece[settled:]
-        # Half a declaration is not garbage yet, and where the stream is cut must not decide about it.
+        # An incomplete declaration is not garbage yet, and where the stream happens to be cut must not decide that.
         if len(self._run) > _DECLARATION_BYTES and (excess := self._dropped.overrun(len(self._run))):
             run, self._run = bytes(self._run), bytearray()
-            self._let_go(excess, None, run)
+            self._skip_or_fail(excess, None, run)
         return _MORE
 
     def _wait_inside(self, piece: bytes, settled: int) -> int:
         if excess := self._overlong(settled - self._start):
-            return self._give_up(excess, piece, settled)
+            return self._exceed(excess, piece, settled)
         self._element.write(memoryview(piece)[self._start : settled])
         self._half_tag = piece[settled:]
         return _MORE
@@ -375,14 +373,14 @@ class Framer:
 
     # -- beyond a limit --------------------------------------------------------------------------------------------
 
-    def _give_up(self, excess: str, piece: bytes, position: int) -> int:
+    def _exceed(self, excess: str, piece: bytes, position: int) -> int:
         element = self._take_element(piece, position)
         self._start = position
-        self._let_go(excess, self._tag, element)
+        self._skip_or_fail(excess, self._tag, element)
         return position
 
-    def _let_go(self, excess: str, tag: str | None, data: bytes) -> None:
-        """Skip what exceeds a limit, up to the next opening, if the peer is to be kept."""
+    def _skip_or_fail(self, excess: str, tag: str | None, data: bytes) -> None:
+        """Skip what exceeds a limit, up to the next opening, if the peer is kept."""
         if not self._forgiving or tag in CONTENT_TAGS:
             self._fail(excess)
             return
@@ -392,9 +390,3 @@ class Framer:
     def _fail(self, reason: str) -> None:
         self.failure = RemoteProtocolError(reason)
         self._forget()
-
-
-def _settled(piece: bytes, position: int) -> int:
-    """Return the end of the bytes that cannot be the beginning of a tag any more."""
-    last = piece.rfind(b"<", max(position, len(piece) - _LONGEST_HALF_TAG))
-    return last if last >= 0 and _HALF_TAG.fullmatch(piece, last) else len(piece)

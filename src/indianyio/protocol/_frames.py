@@ -1,6 +1,6 @@
-"""What comes out of a byte stream: whole elements to be used, and reports of what cannot be used.
+"""What comes out of a byte stream: whole elements that can be used, and reports of what cannot be used.
 
-Also what a framer keeps account of while bytes of its peer are lost: how many in a row, and how they began.
+Also how a framer keeps count of the bytes that are lost: how many in a row, and how they began.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES, NewVector
 __all__ = ["EXCERPT_BYTES", "Bounds", "Frame", "Head", "Skipped", "Streak", "Unusable", "target_of"]
 
 EXCERPT_BYTES = 120
-"""How much of what is dropped a report shows: enough to recognise a message, short enough for a log line."""
+"""How much of the dropped bytes a report shows: enough to recognise a message, short enough for a log line."""
 
 
-# What clients send and wait to see the outcome of.
+# The messages with which a client asks for something and then waits for the outcome.
 _WRITES = frozenset({cls.tag for cls in get_args(NewVector)})
 
 Head: TypeAlias = tuple[str, str | None, str | None]
-"""A message's tag, device and vector: all that decides about its way."""
+"""A message's tag, device and vector: all that decides where it goes."""
 
 
 class Unusable(msgspec.Struct, frozen=True):
@@ -33,11 +33,11 @@ class Unusable(msgspec.Struct, frozen=True):
     :ivar reason: what was wrong, for a log line.
     :ivar excerpt: how the dropped bytes begin, at most 120 of them.
     :ivar size: how many bytes were dropped.
-    :ivar attached: how many descriptors belonged to them; the receiver takes as many from its queue and closes
-        them, or the next BLOB gets the wrong one (protocol.md W36).
-    :ivar tag: the message's tag, or ``None`` for what is not part of a message.
-    :ivar target: the device and the vector that a client's write was for, if its start tag tells both: whoever sent
-        it is to be answered.
+    :ivar attached: how many descriptors belonged to them. The receiver takes as many from its queue and closes
+        them; otherwise the next BLOB would get the wrong one (protocol.md W36).
+    :ivar tag: the message's tag, or ``None`` for bytes that are not part of a message.
+    :ivar target: the device and the vector that a client's write was meant for, if its start tag gives both: its
+        sender is owed an answer.
     """
 
     reason: str
@@ -50,10 +50,10 @@ class Unusable(msgspec.Struct, frozen=True):
     plain: ClassVar[bool | None] = False
 
     def refused_write(self) -> Frame | None:
-        """Return the write that these bytes were the beginning of, to be answered as one that cannot be read.
+        """Return the write that these bytes began, so that it can be answered as one that cannot be read.
 
-        :return: a frame with the excerpt for its bytes, already decoded to this report; ``None`` if it was not a
-            write, or if it cannot be told what it was for.
+        :return: a frame with the excerpt as its bytes, already decoded to this report; ``None`` if it was not a
+            write, or if nobody can tell what it was meant for.
         """
         if self.tag is None or self.target is None:
             return None
@@ -63,28 +63,28 @@ class Unusable(msgspec.Struct, frozen=True):
 
     @classmethod
     def made_of(cls, frame: Frame, reason: str) -> Unusable:
-        """Return the report of a whole frame that cannot be used; its attachments are its holder's."""
+        """Return the report of a whole frame that cannot be used; its holder still owns its attachments."""
         return cls(reason, frame.data[:EXCERPT_BYTES], len(frame.data), tag=frame.tag)
 
 
 class Frame(msgspec.Struct, eq=False):
-    """One top-level element as it was sent: the unit that travels.
+    """One top-level element as it was sent: the unit in which messages travel.
 
-    Two are equal if their bytes and attachments are; what is known of the bytes does not count.
+    Two frames are equal if their bytes and attachments are; what is known about the bytes does not count.
 
-    :ivar tag: the element's tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
+    :ivar tag: the element's tag, one of those of the message classes.
     :ivar data: its exact bytes, without the white space around it.
-    :ivar attachments: the descriptors that came with it, one for each attached oneBLOB. Whoever receives the
-        frame owns them.
+    :ivar attachments: the descriptors that came with it, one for each attached oneBLOB. Whoever receives the frame
+        owns them.
     :ivar attached: how many oneBLOB elements say that their content is attached.
-    :ivar decoded: what :func:`~indianyio.protocol.decode` found, once it was asked; whoever makes a frame from a
-        message puts the message here.
-    :ivar plain: whether all readers understand it alike, and its attributes stand in their usual order (see
+    :ivar decoded: the result of :func:`~indianyio.protocol.decode`, once it has been called. Whoever makes a frame
+        from a message puts the message here.
+    :ivar plain: whether all readers understand it alike, its attributes stand in their usual order (see
         ``_plain``), and it has no more members than its receiver's limits allow; ``None`` as long as nobody has
-        looked. It is looked at once.
+        looked. Nobody needs to look twice.
     :ivar known_head: what :attr:`head` returns, if that is known.
-    :ivar safe: whether it may be handed on as it is, within its receiver's limits (see ``_relayable``); ``None`` as
-        long as nobody has looked.
+    :ivar safe: whether it may be handed on unchanged, within its receiver's limits (see ``_relayable``); ``None``
+        as long as nobody has looked.
     """
 
     tag: str
@@ -111,7 +111,7 @@ class Frame(msgspec.Struct, eq=False):
 
     @classmethod
     def of(cls, message: WireMessage, data: bytes) -> Frame:
-        """Return a message as a frame, as if it had been received; not one with BLOBs.
+        """Return a message as a frame, as if it had been received. Not for messages with BLOBs.
 
         :param message: the message.
         :param data: what :func:`~indianyio.protocol.encode` made of it.
@@ -119,14 +119,14 @@ class Frame(msgspec.Struct, eq=False):
         return cls(message.tag, data.removesuffix(b"\n"), decoded=message, known_head=_head_of(message))
 
     def with_attachments(self, attachments: tuple[Attachment, ...]) -> Frame:
-        """Return the same element with other attachments, as many as it had."""
+        """Return the same element with other attachments, as many as it had before."""
         return Frame(self.tag, self.data, attachments, self.attached, self.decoded, self.plain, self.known_head)
 
     @property
     def head(self) -> Head:
-        """The tag, and what the start tag names, read without parsing the element."""
+        """The tag, and the names in the start tag, read without parsing the element."""
         if self.known_head is None:
-            # Only of plain bytes: what was written anew may have another name than the message it was made from.
+            # Only for plain bytes: a rewritten message may have another name than the message it was made from.
             if self.plain and isinstance(self.decoded, WireMessage):
                 self.known_head = _head_of(self.decoded)
                 return self.known_head
@@ -150,26 +150,26 @@ def _head_of(message: WireMessage) -> Head:
 
 
 def target_of(tag: str | None, data: bytes) -> tuple[str, str] | None:
-    """Return the device and the vector that a write was for which was broken off; ``None`` if that cannot be told.
+    """Return the device and the vector of a write that was broken off, or ``None`` if nobody can tell.
 
-    :param tag: the tag of what was begun; of other messages than writes nobody waits for an answer.
-    :param data: its bytes, from the ``<`` on.
+    :param tag: the tag of the message; only for writes does anybody wait for an answer.
+    :param data: its bytes, starting at the ``<``.
     """
     if tag is None or tag not in _WRITES:
         return None
     values = (attribute(data, len(tag) + 1, word) or "" for word in (b"device", b"name"))
-    # A quote that nobody closed makes a value run into the next tag; what was meant ends before that.
+    # Without its closing quote a value runs into the next tag; the value that was meant ends before that.
     device, name = (value.partition(">")[0].partition("<")[0] for value in values)
     return (device, name) if device and name else None
 
 
-# -- limits, and what is lost ----------------------------------------------------------------------------------
+# -- limits, and lost bytes ------------------------------------------------------------------------------------
 
 
 class Bounds:
     """How long a peer's messages may be.
 
-    :param limits: what they are made from.
+    :param limits: the limits that they follow from.
     :param forgiving: whether a BLOB vector is kept to its end even if its start tag is too long.
     """
 
@@ -185,7 +185,7 @@ class Bounds:
         return self._sizes[tag]
 
     def excess(self, tag: str, size: int, *, in_head: bool) -> str | None:
-        """Return what is too long if a message of this size, or its start tag, is; else ``None``."""
+        """Return what is too long if a message of this size, or its start tag, is too long; otherwise ``None``."""
         limit = self._heads[tag] if in_head else self._sizes[tag]
         if size <= limit:
             return None
@@ -196,7 +196,8 @@ class Bounds:
 class Streak:
     """How much was unusable since the last good message.
 
-    :param limits: how much of it is too much.
+    :param limits: how much is too much.
+    :ivar count: how many messages were unusable; it is nearly always 0, and then there is nothing to clear.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -204,30 +205,30 @@ class Streak:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew: there was a good message."""
-        self._count = 0
+        """Start again from zero: there was a good message."""
+        self.count = 0
         self._size = 0
 
     def add(self, size: int) -> str | None:
-        """Count an unusable message, and return why the peer has sent too much of this, if it has."""
-        self._count += 1
-        if self._count > self._limits.dropped_in_a_row:
+        """Count an unusable message. Return why the peer has now sent too many, or ``None`` if it has not."""
+        self.count += 1
+        if self.count > self._limits.dropped_in_a_row:
             return f"more than {self._limits.dropped_in_a_row} unusable messages in a row"
         self._size += size
         return self.overrun(0)
 
     def overrun(self, more: int) -> str | None:
-        """Return why so many bytes on top of those counted would be too much, if they would."""
+        """Return why this many more bytes would be too much, or ``None`` if they would not."""
         if self._size + more > self._limits.garbage_bytes:
             return f"more than {self._limits.garbage_bytes} bytes without a usable message"
         return None
 
 
 class Skipped:
-    """Bytes that are counted and not kept, except for an excerpt of how they began.
+    """Bytes that are counted but not kept, except for an excerpt of how they began.
 
     :param reason: why they are not kept.
-    :param tag: the tag of the message that they are of, or ``None`` for what is no message.
+    :param tag: the tag of the message that they are part of, or ``None`` for bytes that are not part of one.
     """
 
     def __init__(self, reason: str, tag: str | None) -> None:
@@ -242,6 +243,6 @@ class Skipped:
         self._size += len(data)
 
     def report(self) -> Unusable:
-        """Return what is told of them. It claims no descriptors: these belong to BLOB vectors, never skipped."""
+        """Return the report about them. It claims no descriptors: those belong to BLOB vectors, never skipped."""
         target = target_of(self._tag, self._excerpt)
         return Unusable(self._reason, self._excerpt, self._size, 0, self._tag, target)

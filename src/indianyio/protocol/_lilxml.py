@@ -1,20 +1,22 @@
 """Elements read as libindi's reader, "lilxml", reads them, where an XML parser is too slow or too strict.
 
-*Start tags as bytes* tell who is addressed without parsing XML. The answers are those of an XML parser for
-well-formed input, and for what is repaired those that it gets then: a message must not be counted with other
-descriptors, or sent another way, than it is read in the end. That is why both stand in one module, and their
-patterns must agree. For the rest, which the decoder refuses anyway, something harmless is said. Attributes are read
-one after the other from the front, so that nothing inside a quoted value is mistaken for one.
+*Start tags as bytes* tell who is addressed, without parsing XML. For well-formed input the answers are those of an
+XML parser; for input that is repaired, those that the parser gives after the repair. Otherwise a message could be
+counted with other descriptors, or sent another way, than the decoder reads it later. That is why both subjects
+stand in one module, and why their patterns must agree. For everything else, which the decoder refuses anyway, the
+answer is only harmless. Attributes are read one after the other from the front, so nothing inside a quoted value is
+mistaken for one.
 
-*Repair* turns what lilxml takes and an XML parser refuses into XML that means the same. indiserver hands on
-whatever lilxml can read, and that is more than XML: serial rubbish in a firmware text, ``sensor 2 < sensor 1`` in a
-message. Such a message is no accident of the wire, and dropping it loses a value that everybody else would see. So
-when the strict way has failed, the element is read here once more by lilxml's rules and written as XML, which the
-strict parser then reads like any other: nothing reaches a program that the parser has not passed. Where XML has a
-meaning, it counts, even where lilxml has another one (a numeric reference, a CDATA section, a comment with a ``>``
-in it). The table is in docs/protocol.md, the reasons are in docs/decisions/0013-what-lilxml-reads-is-repaired.md.
+*Repair* turns what lilxml accepts and an XML parser refuses into XML with the same meaning. indiserver relays
+whatever lilxml can read, and that is more than XML: garbage from a serial line in a firmware text, or ``sensor 2 <
+sensor 1`` in a message. Such a message was not damaged on the way, and dropping it would lose a value that
+everybody else sees. So when the strict parser has failed, the element is read once more by lilxml's rules and
+written as XML, which the strict parser then reads like any other: nothing reaches a program without having passed
+the parser. Where XML gives something a meaning, that meaning counts, even if lilxml gives it another (a numeric
+reference, a CDATA section, a comment with a ``>`` in it). The table is in docs/protocol.md, the reasons are in
+docs/decisions/0013-what-lilxml-reads-is-repaired.md.
 
-All patterns are possessive and every step of the repair consumes what it has looked at, so no bytes take long.
+All patterns are possessive, and every step of the repair consumes what it has looked at, so no input takes long.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from collections.abc import Callable
 
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import DefText, OneText
+from indianyio.protocol._messages import MESSAGES
 
 __all__ = [
     "PARTED",
@@ -32,13 +35,14 @@ __all__ = [
     "UnrepairableError",
     "attribute",
     "encoding_of",
+    "end_before_half_tag",
     "repaired",
 ]
 
 # -- what both have in common ----------------------------------------------------------------------------------
 
-# lilxml takes more for white space than XML does, needs none between two attributes, passes over declarations, and
-# minds neither a second "=" nor none, as long as something parts the name from the value.
+# lilxml counts more characters as white space than XML does, needs none between two attributes, skips declarations,
+# and accepts no "=" or two of them, as long as something separates the name from the value.
 _BLANKS = " \t\n\r\x0b\x0c"
 _GAP = r"(?:[ \t\n\r\x0B\x0C]++|<[!?][^>]*+>)*+"
 _EQUALS = r"(?:[ \t\n\r\x0B\x0C=]++|<[!?][^>]*+>)++"
@@ -47,35 +51,35 @@ _DECLARATION = LazyPattern(r"<[!?][^>]*+>")
 
 _XML_CHARACTERS = LazyPattern(r"[\t\n\r -\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 _HIGHEST_CODE_POINT = 0x10FFFF
-# What is no character to XML: left out of attributes and of texts for people when a message is repaired.
+# What is not a character in XML: a repair leaves these out of attributes and of texts for people.
 _NO_CHARACTER = r"[\x00-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]"
 
 _SLICE_BYTES = 1 << 20
 
 
 def _without_declarations(value: str) -> str:
-    """Return an attribute without what lilxml passes over in it, a comment for instance (protocol.md W2)."""
-    # What is behind the last ">" would be searched to its end for each "<!".
+    """Return an attribute without the declarations that lilxml skips, such as comments (protocol.md W2)."""
+    # Cut at the last ">": otherwise each "<!" behind it would search to the end in vain.
     end = value.rfind(">") + 1
     return _DECLARATION.sub("", value[:end]) + value[end:] if "<" in value else value
 
 
 def _is_xml_character(code_point: int) -> bool:
-    """Return whether XML has a character of this number."""
+    """Return whether XML has a character with this number."""
     return code_point <= _HIGHEST_CODE_POINT and _XML_CHARACTERS.match(chr(code_point)) is not None
 
 
 def encoding_of(data: bytes) -> str:
-    """Return how the bytes of one element are to be read (protocol.md W12).
+    """Return the encoding in which the bytes of one element must be read (protocol.md W12).
 
-    :param data: the whole element: its parts are all read alike.
-    :return: ``"utf-8"`` if that is possible, else ``"latin-1"``, which always is.
+    :param data: the whole element, because all its parts are read alike.
+    :return: ``"utf-8"`` if that is possible, otherwise ``"latin-1"``, which always is.
     """
     if data.isascii():
         return "utf-8"
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        # In slices, because as text an element may take four times its bytes.
+        # In slices, because an element may take four times its bytes as text.
         for start in range(0, len(data), _SLICE_BYTES):
             decoder.decode(data[start : start + _SLICE_BYTES])
         decoder.decode(b"", final=True)
@@ -86,8 +90,21 @@ def encoding_of(data: bytes) -> str:
 
 # -- start tags as bytes ---------------------------------------------------------------------------------------
 
+_HALF_TAG = LazyPattern(rb"</?[A-Za-z]*")
+_LONGEST_HALF_TAG = len("</") + max(len(tag) for tag in MESSAGES)
+
+
+def end_before_half_tag(piece: bytes, position: int) -> int:
+    """Return where to stop reading a piece of the stream, leaving out a tag name that the next piece may continue.
+
+    :param position: everything before this has been dealt with.
+    """
+    last = piece.rfind(b"<", max(position, len(piece) - _LONGEST_HALF_TAG))
+    return last if last >= 0 and _HALF_TAG.fullmatch(piece, last) else len(piece)
+
+
 REST_OF_HEAD = rb"""[^<>"']*+(?:(?:"[^"<]*+"|'[^'<]*+')[^<>"']*+)*+>"""
-"""A start tag from behind its name to its end, as long as no raw ``<`` is in it."""
+"""A start tag from just after its name to its end, provided that it contains no raw ``<``."""
 
 _ATTRIBUTE_BYTES = LazyPattern(
     (_GAP + r"""([^ \t\r\n\x0B\x0C=<>"'/]++)""" + _EQUALS + _QUOTED).encode(),
@@ -96,7 +113,7 @@ _REFERENCE = LazyPattern(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _REFERENCE_BASES = {2: 10, 3: 16}
 
-# XML readers give a blank for every line end and tab that stands in an attribute.
+# XML readers turn every line end and tab in an attribute into a blank.
 _LINE_END = LazyPattern(rb"\r\n|[\t\r\n]")
 _NO_CHARACTERS = LazyPattern(_NO_CHARACTER)
 
@@ -105,9 +122,9 @@ def attribute(data: bytes, position: int, name: bytes) -> str | None:
     """Return an attribute of the start tag whose attributes begin at ``position``.
 
     :param data: the element.
-    :param position: the index behind the tag's name.
-    :param name: the attribute looked for; of several with this name the first counts (protocol.md W6).
-    :return: its value with entities and line ends resolved, or ``None`` if it is not there.
+    :param position: the index just after the tag's name.
+    :param name: the attribute to look for; if several have this name, the first one counts (protocol.md W6).
+    :return: its value with entities and line ends resolved, or ``None`` if it is absent.
     """
     while match := _ATTRIBUTE_BYTES.match(data, position):
         if match[1] == name:
@@ -144,11 +161,11 @@ _SPECIAL = LazyPattern(
 _ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 _BASES = {1: 10, 2: 16}
 
-# In a text for people a control character is rubbish between two letters. In any other text it parts what stands
-# around it ("1\x072" is not 12), so something must stay there that is no part of a number or a word.
+# In a text for people a control character is garbage between two letters. In any other text it separates what
+# stands around it ("1\x072" is not 12), so something must remain there that is not part of a number or a word.
 _TEXTS = frozenset({OneText.tag, DefText.tag})
 PARTED = "\N{REPLACEMENT CHARACTER}"
-"""What takes the place of a control character in any other text than one for people."""
+"""What replaces a control character in texts that are not for people."""
 
 
 class UnrepairableError(Exception):
@@ -156,11 +173,11 @@ class UnrepairableError(Exception):
 
 
 def repaired(data: bytes) -> str:
-    """Return an element as XML, with what lilxml reads in it.
+    """Return an element as XML with the content that lilxml reads in it.
 
-    :param data: UTF-8, or what cannot be that and is taken for Latin-1.
+    :param data: UTF-8, or bytes that cannot be UTF-8 and are read as Latin-1.
     :return: one well-formed element without comments, namespaces and declarations.
-    :raises UnrepairableError: lilxml would not read it either, or it declares a document type.
+    :raises UnrepairableError: lilxml could not read it either, or it declares a document type.
     """
     return _Reader(data.decode(encoding_of(data))).read()
 
@@ -176,7 +193,7 @@ class _Reader:
         self._at = 0
         self._open: list[str] = []
         self._written: list[str] = []
-        self._absent: set[str] = set()  # endings of which there is none in the rest
+        self._absent: set[str] = set()  # endings that do not occur in the rest
 
     def read(self) -> str:
         self._start_tag()
@@ -198,40 +215,40 @@ class _Reader:
     def _start_tag(self) -> None:
         found = _START.match(self._text, self._at)
         if found is None:
-            raise self._error("a '<' begins no tag")
+            raise self._error("a '<' does not begin a tag")
         tag, self._at = found[1], found.end()
         attributes = self._attributes()
         ending = _HEAD_END.match(self._text, self._at)
         if ending is None:
-            raise self._error(f"no attribute, nor the end of the tag {tag}")
+            raise self._error(f"the tag {tag} neither ends nor has another attribute")
         self._at = ending.end()
         self._written.append(f"<{_plain_name(tag)}{attributes}{ending[1]}")
         if ending[1] == ">":
             self._open.append(tag)
 
     def _attributes(self) -> str:
-        """Read the attributes of a tag; of several with one name the first counts (protocol.md W6)."""
+        """Read the attributes of a tag; if several have one name, the first one counts (protocol.md W6)."""
         values: dict[str, str] = {}
         while True:
             found = _ATTRIBUTE.match(self._text, self._at)
             if found is None:
                 return "".join([f' {name}="{value}"' for name, value in values.items()])
             name, self._at = found[1], found.end()
-            # Names of elements are what they are (W3); a namespace that was declared would change them.
+            # Elements are called what they look like (W3); declaring a namespace would rename them.
             if name != "xmlns" and not name.startswith("xmlns:"):
                 value = found[2] if found[3] is None else found[3]
                 values.setdefault(_plain_name(name), _escaped(_without_declarations(value), ""))
 
     def _end_tag(self, found: re.Match[str]) -> None:
         tag = self._open.pop()
-        # lilxml minds no white space here, not even inside the name.
+        # lilxml ignores white space here, even inside the name.
         if "".join(found[1].split()) != tag:
             raise self._error(f"{tag} is closed by another end tag")
         self._written.append(f"</{_plain_name(tag)}>")
         self._at = found.end()
 
     def _declaration(self) -> None:
-        """Pass over a comment or the like: to its end as XML has it, else to the next ``>`` (protocol.md W2)."""
+        """Skip a comment or the like: to its end according to XML, or else to the next ``>`` (protocol.md W2)."""
         text, start = self._text, self._at
         if text.startswith("<![CDATA[", start) and (end := self._find("]]>", start)) >= 0:
             self._content(text[start + len("<![CDATA[") : end], _escaped_data)
@@ -239,7 +256,7 @@ class _Reader:
             return
         if text.startswith("<!DOCTYPE", start):
             raise self._error("it declares a document type")
-        # From the second character on, because libindi lets "<!-->" be a whole comment.
+        # From the second character on, because libindi accepts "<!-->" as a whole comment.
         end = self._find("-->", start + 2) if text.startswith("<!--", start) else -1
         end = end + len("-->") if end >= 0 else self._find(">", start) + 1
         if not end:
@@ -249,7 +266,7 @@ class _Reader:
     def _content(self, text: str, escape: Callable[[str, str], str] | None = None) -> None:
         parting = "" if self._open[-1] in _TEXTS else PARTED
         if parting:
-            # At either end lilxml takes more for white space than XML does.
+            # At both ends lilxml strips more characters as white space than XML does.
             text = text.lstrip(_BLANKS) if self._written[-1].endswith(">") else text
             text = text.rstrip(_BLANKS) if self._text.startswith("</", self._at) else text
         self._written.append((escape or _escaped)(text, parting))
@@ -260,7 +277,7 @@ class _Reader:
         return self._text[start : self._at]
 
     def _find(self, ending: str, start: int) -> int:
-        """Return where this is next; that it is nowhere is found out once."""
+        """Return the next index of ``ending``, or -1; that it occurs nowhere is found out only once."""
         end = -1 if ending in self._absent else self._text.find(ending, start)
         if end < 0:
             self._absent.add(ending)
@@ -271,14 +288,14 @@ class _Reader:
 
 
 def _plain_name(name: str) -> str:
-    """Return a name without a prefix, which would have to be declared."""
+    """Return a name without a prefix, which would need a declaration."""
     return name.replace(":", "_")
 
 
 def _escaped(text: str, parting: str) -> str:
-    """Return text as XML, its references resolved as far as XML knows them.
+    """Return text as XML, with those references resolved that XML knows.
 
-    :param parting: what takes the place of what is no character to XML.
+    :param parting: what replaces a character that XML does not have.
     """
 
     def written(found: re.Match[str]) -> str:
@@ -294,5 +311,5 @@ def _escaped(text: str, parting: str) -> str:
 
 
 def _escaped_data(text: str, parting: str) -> str:
-    """Return the content of a CDATA section as XML: there are no references in it."""
+    """Return the content of a CDATA section as XML: it contains no references."""
     return _escaped(text.replace("&", "&amp;"), parting)

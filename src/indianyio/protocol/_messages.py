@@ -1,6 +1,6 @@
 """The elements that stand alone on the stream, one class each, and the tables derived from them.
 
-How a class is made is told in ``_elements``; which attributes an element has, in protocol.md 1.2.
+``_elements`` says how the classes are made, protocol.md 1.2 which attributes an element has.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ __all__ = [
 
 
 class DefTextVector(WireMessage, frozen=True, kw_only=True):
-    """A driver has this text vector."""
+    """A driver announces a text vector."""
 
     device: str
     name: str
@@ -74,7 +74,7 @@ class DefTextVector(WireMessage, frozen=True, kw_only=True):
 
 
 class DefNumberVector(WireMessage, frozen=True, kw_only=True):
-    """A driver has this number vector."""
+    """A driver announces a number vector."""
 
     device: str
     name: str
@@ -89,7 +89,7 @@ class DefNumberVector(WireMessage, frozen=True, kw_only=True):
 
 
 class DefSwitchVector(WireMessage, frozen=True, kw_only=True):
-    """A driver has this switch vector."""
+    """A driver announces a switch vector."""
 
     device: str
     name: str
@@ -105,7 +105,7 @@ class DefSwitchVector(WireMessage, frozen=True, kw_only=True):
 
 
 class DefLightVector(WireMessage, frozen=True, kw_only=True):
-    """A driver has this light vector; nobody may write one, so it has no permission."""
+    """A driver announces a light vector; nobody may write one, so it has no permission."""
 
     device: str
     name: str
@@ -118,7 +118,7 @@ class DefLightVector(WireMessage, frozen=True, kw_only=True):
 
 
 class DefBLOBVector(WireMessage, frozen=True, kw_only=True):
-    """A driver has this BLOB vector."""
+    """A driver announces a BLOB vector."""
 
     device: str
     name: str
@@ -136,7 +136,7 @@ class DefBLOBVector(WireMessage, frozen=True, kw_only=True):
 
 
 class SetTextVector(WireMessage, frozen=True, kw_only=True):
-    """A text vector has these values now; members not named keep theirs."""
+    """A text vector now has these values; members that are not named keep theirs."""
 
     device: str
     name: str
@@ -148,7 +148,7 @@ class SetTextVector(WireMessage, frozen=True, kw_only=True):
 
 
 class SetNumberVector(WireMessage, frozen=True, kw_only=True):
-    """A number vector has these values now."""
+    """A number vector now has these values."""
 
     device: str
     name: str
@@ -160,7 +160,7 @@ class SetNumberVector(WireMessage, frozen=True, kw_only=True):
 
 
 class SetSwitchVector(WireMessage, frozen=True, kw_only=True):
-    """A switch vector has these values now."""
+    """A switch vector now has these values."""
 
     device: str
     name: str
@@ -172,7 +172,7 @@ class SetSwitchVector(WireMessage, frozen=True, kw_only=True):
 
 
 class SetLightVector(WireMessage, frozen=True, kw_only=True):
-    """A light vector has these values now."""
+    """A light vector now has these values."""
 
     device: str
     name: str
@@ -198,7 +198,7 @@ class SetBLOBVector(WireMessage, frozen=True, kw_only=True):
 
 
 class NewTextVector(WireMessage, frozen=True, kw_only=True):
-    """A client wants these texts."""
+    """A client asks for these texts."""
 
     device: str
     name: str
@@ -207,7 +207,7 @@ class NewTextVector(WireMessage, frozen=True, kw_only=True):
 
 
 class NewNumberVector(WireMessage, frozen=True, kw_only=True):
-    """A client wants these numbers."""
+    """A client asks for these numbers."""
 
     device: str
     name: str
@@ -216,7 +216,7 @@ class NewNumberVector(WireMessage, frozen=True, kw_only=True):
 
 
 class NewSwitchVector(WireMessage, frozen=True, kw_only=True):
-    """A client wants these switches."""
+    """A client asks for these switches."""
 
     device: str
     name: str
@@ -237,7 +237,7 @@ class NewBLOBVector(WireMessage, frozen=True, kw_only=True):
 
 
 class GetProperties(WireMessage, frozen=True, kw_only=True):
-    """Define your vectors, please; from a driver: let me snoop them."""
+    """From a client: please define your vectors. From a driver: let me snoop on them."""
 
     version: str | None = PROTOCOL_VERSION
     device: str | None = None
@@ -245,7 +245,7 @@ class GetProperties(WireMessage, frozen=True, kw_only=True):
 
 
 class EnableBLOB(WireMessage, frozen=True, kw_only=True):
-    """Whether I want BLOBs: ``Never``, ``Also`` or ``Only``; other words are to be ignored."""
+    """Whether the sender wants BLOBs: ``Never``, ``Also`` or ``Only``; receivers ignore other words."""
 
     device: str | None = None
     name: str | None = None
@@ -261,7 +261,7 @@ class Message(WireMessage, frozen=True, kw_only=True):
 
 
 class DelProperty(WireMessage, frozen=True, kw_only=True):
-    """A vector is gone, or without ``name`` the whole device."""
+    """A vector no longer exists, or without ``name`` the whole device."""
 
     device: str
     name: str | None = None
@@ -270,7 +270,7 @@ class DelProperty(WireMessage, frozen=True, kw_only=True):
 
 
 class PingRequest(WireMessage, frozen=True, kw_only=True):
-    """Answer with the same uid once everything before this has been dealt with."""
+    """Asks for an answer with the same uid once everything before this has been dealt with."""
 
     uid: str | None = None
 
@@ -282,18 +282,23 @@ class PingReply(WireMessage, frozen=True, kw_only=True):
 
 
 DefVector: TypeAlias = DefTextVector | DefNumberVector | DefSwitchVector | DefLightVector | DefBLOBVector
+"""What a driver says about a vector that clients do not know yet."""
+
 SetVector: TypeAlias = SetTextVector | SetNumberVector | SetSwitchVector | SetLightVector | SetBLOBVector
+"""What a driver says about a vector that has changed."""
+
 NewVector: TypeAlias = NewTextVector | NewNumberVector | NewSwitchVector | NewBLOBVector
+"""What a client wants a vector to become."""
 
 AnyMessage: TypeAlias = (
     DefVector | SetVector | NewVector | GetProperties | EnableBLOB | Message | DelProperty | PingRequest | PingReply
 )
-"""Every message there is; for ``msgspec.json.decode(data, type=AnyMessage)``."""
+"""Every kind of message; for ``msgspec.json.decode(data, type=AnyMessage)``."""
 
 SET_VECTORS = frozenset(get_args(SetVector))
-"""The classes in :data:`SetVector`, to be asked fast."""
+"""The classes in :data:`SetVector`, as a set for fast look-up."""
 
-# Which member element each vector is made of: the rest of its tag, after def for definitions, after one for others.
+# The member element of each vector: the rest of its tag, after "def" in definitions and after "one" in all others.
 MEMBERS: dict[type[WireMessage], type[WireMember]] = {
     DefTextVector: DefText,
     DefNumberVector: DefNumber,
@@ -314,7 +319,7 @@ MEMBERS: dict[type[WireMessage], type[WireMember]] = {
 _LONE: tuple[type[WireMessage], ...] = (GetProperties, EnableBLOB, Message, DelProperty, PingRequest, PingReply)
 
 MESSAGES: dict[str, type[WireMessage]] = {cls.tag: cls for cls in (*MEMBERS, *_LONE)}
-"""Every tag that may stand alone on the stream, and the class of what it opens."""
+"""Every tag that may stand alone on the stream, and the class of the element that it begins."""
 
 CONTENT_TAGS = frozenset({SetBLOBVector.tag, NewBLOBVector.tag})
-"""The messages that carry BLOBs and may be as long as these."""
+"""The tags of messages that carry BLOBs and may therefore be as long as these."""

@@ -1,10 +1,11 @@
 """Numbers: INDI's texts to floats, and floats to texts for the wire and for people (protocol.md 1.3).
 
-*Reading* follows libindi's scanner: up to three unsigned C numbers with anything but digits between them are units,
-minutes and seconds, and only a minus in front of everything is a sign. *The wire* always gets plain decimals, for
-most readers know nothing else in a set. *People* get what the member's ``format`` says, which is either C's
-``printf`` for one double, close enough to Python's ``%``, or INDI's own ``m`` form. The latter is rounded once, to
-a whole number of its smallest division, and then split from the right, so that 59.99 minutes carry into the hours.
+*Reading* follows libindi's scanner: up to three unsigned C numbers, separated by anything but digits, are units,
+minutes and seconds, and only a minus in front of everything is a sign. *The wire* always gets plain decimals,
+because most readers understand nothing else in a set. *People* get what the member's ``format`` says. That is
+either C's ``printf`` for one double, which is close enough to Python's ``%``, or INDI's own ``m`` form. The latter
+is rounded once, to a whole number of its smallest division, and then split from the right, so that 59.99 minutes
+carry into the hours.
 """
 
 from __future__ import annotations
@@ -27,20 +28,21 @@ __all__ = [
     "number_text",
     "parse_number",
     "require_number_format",
+    "typed_number",
 ]
 
-# What C's isspace() says; str.strip() alone would take blanks of other scripts too, which libindi does not.
+# What C's isspace() accepts; str.strip() alone would also take blanks of other scripts, which libindi does not.
 _WHITE_SPACE = " \t\n\r\v\f"
 
 LONGEST_NUMBER_TEXT = 127
-"""The characters of a number that are read: libindi's scanner has 128 bytes, the last of them for a NUL."""
+"""How many characters of a number are read: libindi's scanner has 128 bytes, the last of them for a NUL."""
 
 LARGEST_EXACT_INT = 2**53
-"""The largest float up to which every whole number is a float."""
+"""The largest number up to which a float can hold every whole number exactly."""
 
 # ---- reading -------------------------------------------------------------------------------------------------
 
-# A C double without its sign. The quantifiers are possessive and a 0x without digits is no 0, as in C's scanf.
+# A C double without its sign. The quantifiers are possessive, and 0x without digits is not a 0, as in C's scanf.
 _MAGNITUDE = r"""
     (?: 0x (?: [0-9a-f]++ \.?+ [0-9a-f]*+ | \. [0-9a-f]++ ) (?: p [-+]? [0-9]++ )?
     | (?!0x) (?: [0-9]++ \.?+ [0-9]*+ | \. [0-9]++ ) (?: e [-+]? [0-9]++ )?
@@ -57,8 +59,19 @@ _SEXAGESIMAL = LazyPattern(
 )
 _PLAIN_DECIMAL = LazyPattern(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
+# Only the last field has a fraction, and minutes and seconds have two digits at the most: 1 000 is no minute.
+_SEXAGESIMAL_AS_TYPED = LazyPattern(
+    r"""
+    [-+]? [0-9]+ (?: \s* [:hd°] \s* | \s+ )
+    (?: [0-9]{1,2} (?: \.[0-9]* )? (?: \s* [m'] )?
+    |   [0-9]{1,2} (?: \s* [:m'] \s* | \s+ ) [0-9]{1,2} (?: \.[0-9]* )? (?: \s* [s"] )?
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+
 is_plain_decimal = _PLAIN_DECIMAL.fullmatch
-"""Tell by a match whether a text is a number that every reader reads alike, and float() too: ``1_0`` is not one."""
+"""Match a text if it is a number that all readers, and float(), read alike; float() would also read ``1_0``."""
 
 
 def getfloat(value: str | float) -> float:
@@ -81,11 +94,11 @@ def getfloat(value: str | float) -> float:
 def parse_number(text: str) -> float:
     """Read a number as INDI's drivers do, sexagesimal or not (protocol.md 1.3).
 
-    Minutes and seconds may be 60 or more. Trailing text is ignored, as is all beyond 127 characters. Unlike
-    libindi, which deletes blanks, this takes a blank between two fields for a separator (``12 30 36`` is 12.51).
+    Minutes and seconds may be 60 or more. Trailing text is ignored, as is everything after 127 characters. Unlike
+    libindi, which deletes blanks, this takes a blank between two fields as a separator (``12 30 36`` is 12.51).
 
     :param text: such as ``12.51``, ``-0:30``, ``12h30m36s``, ``1e-3``, ``0x10``, ``inf``.
-    :return: the number, which may be infinite or not a number.
+    :return: the number, which may be infinite or NaN.
     :raises NumberFormatError: the text does not begin with a number.
     """
     trimmed = text.strip(_WHITE_SPACE)[:LONGEST_NUMBER_TEXT]
@@ -102,6 +115,26 @@ def parse_number(text: str) -> float:
     return -number if negative else number
 
 
+def typed_number(text: str) -> float:
+    """Read a number that a person has written, sexagesimal or not, and understand all of it or nothing.
+
+    INDI's own readers take what a text begins with, and anything between two numbers for a separator, so they read
+    ``45,5`` as 45 units and 5 minutes. A person who writes that means something else, and the telescope must not
+    move there.
+
+    :param text: such as ``45.5``, ``1e-3``, ``-0:30:15``, ``12 30 36``, ``12h30m36.5s``, ``-45°30'``.
+    :raises ValueError: it is anything else, even if it begins with a number.
+    """
+    trimmed = text.strip(_WHITE_SPACE)
+    if len(trimmed) <= LONGEST_NUMBER_TEXT and (
+        is_plain_decimal(trimmed) or _SEXAGESIMAL_AS_TYPED.fullmatch(trimmed)
+    ):
+        number = parse_number(trimmed)
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"{text!r} is not a number; write it as 45.5, or with minutes and seconds as -0:30:15")
+
+
 def _magnitude(field: str | None) -> float:
     if field is None:
         return 0.0
@@ -110,7 +143,7 @@ def _magnitude(field: str | None) -> float:
     try:
         return float.fromhex(field)
     except OverflowError:
-        return math.inf  # what float("1e999") and C's strtod say
+        return math.inf  # as float("1e999") and C's strtod do
 
 
 def _shortened(text: str) -> str:
@@ -121,13 +154,13 @@ def _shortened(text: str) -> str:
 
 
 def number_text(value: str | float) -> str:
-    """Return the text of a number for the wire: plain decimal, and read back it is exactly the same float.
+    """Return the text of a number for the wire: plain decimal, and exactly the same float when it is read back.
 
     :param value: a number, or its text. A text that is plain decimal already is kept as it is written, without
         blanks around it; any other text that :func:`parse_number` reads is converted.
-    :raises TypeError: it is neither, or a :class:`bool`.
-    :raises ValueError: it is not finite, or a text of more than 127 characters, of which readers drop the rest.
-    :raises NumberFormatError: it cannot be read.
+    :raises TypeError: it is anything else, a :class:`bool` included.
+    :raises ValueError: it is not finite, or is a text of more than 127 characters, of which readers drop the rest.
+    :raises NumberFormatError: it cannot be read as a number.
     """
     if isinstance(value, str):
         trimmed = value.strip(_WHITE_SPACE)
@@ -150,12 +183,12 @@ def _require_finite(number: float, value: object) -> None:
 
 # ---- writing for people --------------------------------------------------------------------------------------
 
-# libindi keeps a format in 64 bytes with its NUL, and a printed number in as many.
+# libindi keeps a format in 64 bytes including its NUL, and a printed number in as many.
 _LONGEST_FORMAT_BYTES = 63
 _LONGEST_RESULT_BYTES = 64
 
-# Scanned like C's "%%%d.%d%c": numbers with their own sign, and whatever follows the m is not looked at. Three
-# digits are more than 64 bytes can use.
+# Scanned like C's "%%%d.%d%c": the numbers may have a sign, and whatever follows the m is ignored. No more than
+# three digits, because even those ask for more than 64 bytes can hold.
 _M_FORM = LazyPattern(r"%\s*(?P<width>[-+]?[0-9]{1,3})\.\s*(?P<fraction>[-+]?[0-9]{1,3})m", re.ASCII)
 _PRINTF = LazyPattern(
     r"""
@@ -166,7 +199,8 @@ _PRINTF = LazyPattern(
     re.VERBOSE,
 )
 
-# What follows the whole units, by the number after the dot: its shape, and how many of each make one of the last.
+# What follows the whole units, by the number after the dot: its shape, and how many of each unit make one of the
+# unit before it.
 _SHAPES: dict[int, tuple[str, tuple[int, ...]]] = {
     3: (":%02d", (60,)),
     5: (":%02d.%d", (60, 10)),
@@ -181,26 +215,26 @@ def format_number(value: float, format_text: str) -> str:
     """Print a number for people, as the ``format`` of its member says (protocol.md 1.3).
 
     A format is C's ``printf`` for one double (``e``, ``f``, ``g`` with flags, width and precision, and text around
-    it) or ``%<w>.<f>m`` for sexagesimals; the empty one means ``%g``. Formats for integers are seen in the wild,
-    though C does not define them for a double: they print the nearest whole number.
+    it) or ``%<w>.<f>m`` for sexagesimals; an empty one means ``%g``. Formats for integers occur in the wild,
+    although C does not define them for a double: they print the nearest whole number.
 
     :param value: the number; printf prints ``inf`` and ``nan``.
     :param format_text: the format.
-    :return: at most 64 bytes; what is longer is cut, as libindi does.
-    :raises ValueError: the format is neither, is longer than 63 bytes, or it is of the ``m`` form and the value
-        is not finite or too large for it.
+    :return: at most 64 bytes; anything longer is cut, as libindi does.
+    :raises ValueError: the format is neither of these or longer than 63 bytes; or it is of the ``m`` form and the
+        value is not finite or too large for it.
     """
     text = _printer(format_text)(value)
     return text.encode()[:_LONGEST_RESULT_BYTES].decode(errors="ignore")
 
 
 def require_number_format(format_text: str, what: str) -> str:
-    """Return ``format_text`` if :func:`format_number` can print by it and the wire can carry it.
+    """Return ``format_text`` if :func:`format_number` can use it and the wire can carry it.
 
     :param format_text: the ``format`` of a number member.
-    :param what: its name in the error.
+    :param what: what the error calls it.
     :raises TypeError: it is not a :class:`str`.
-    :raises ValueError: it is no format of protocol.md 1.3, or longer than 63 bytes.
+    :raises ValueError: it is not a format of protocol.md 1.3, or is longer than 63 bytes.
     """
     require_xml_text(format_text, what)
     try:
@@ -210,7 +244,7 @@ def require_number_format(format_text: str, what: str) -> str:
     return format_text
 
 
-@lru_cache(maxsize=256)  # a program has a few dozen formats; a client that meets more only loses speed
+@lru_cache(maxsize=256)  # a program has a few dozen formats; a client that meets more only becomes slower
 def _printer(format_text: str) -> Callable[[float], str]:
     if len(format_text.encode(errors="replace")) > _LONGEST_FORMAT_BYTES:
         raise ValueError(f"number format {_shortened(format_text)} is longer than {_LONGEST_FORMAT_BYTES} bytes")
@@ -220,7 +254,7 @@ def _printer(format_text: str) -> Callable[[float], str]:
     found = _PRINTF.fullmatch(format_text or "%g")
     if found is None:
         raise ValueError(f"number format {format_text!r} is neither printf's for one double nor %<w>.<f>m")
-    # Grouping of thousands does nothing in the C locale, and Python has no such flag.
+    # The flag that groups thousands does nothing in the C locale, and Python does not have it.
     flags = found["flags"].replace("'", "")
     return partial(_print_as_c, found["before"], flags, found["size"], found["conversion"], found["after"])
 
@@ -228,7 +262,7 @@ def _printer(format_text: str) -> Callable[[float], str]:
 def _print_as_c(before: str, flags: str, size: str, conversion: str, after: str, value: float) -> str:
     printed: float = value
     if not math.isfinite(value):
-        # Python would pad these with zeros, and has no integers like them.
+        # Python would pad inf and nan with zeros, and cannot print them as integers.
         flags = flags.replace("0", "")
         conversion = "F" if conversion.isupper() else "f"
     elif conversion in "diu":
@@ -246,9 +280,9 @@ def _print_sexagesimal(width: int, fraction: int, value: float) -> str:
     for radix in reversed(radices):
         rest, part = divmod(rest, radix)
         parts.append(part)
-    # The sign stands before the units even if they are 0, and even if all that is printed is 0.
+    # The sign stands before the units even if they are 0, and even if everything printed is 0.
     units = f"-{rest}" if value < 0 else str(rest)
     room = width - fraction
-    # C's "%*d" takes a negative width for a flag: to the left.
+    # C's "%*d" takes a negative width as the flag for left alignment.
     aligned = units.rjust(room) if room >= 0 else units.ljust(-room)
     return aligned + shape % tuple(reversed(parts))

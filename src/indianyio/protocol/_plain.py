@@ -1,25 +1,24 @@
-"""Plain messages: bytes that all readers of INDI understand alike, and how they are taken from a stream.
+"""Plain messages: bytes that all readers of INDI understand alike, and how these are taken from a stream.
 
-A message is *plain* if a pattern, made from the message classes, matches the whole of it. Nothing but one element
-with its proper children does, with quoted attributes and text. No comment, CDATA section, processing instruction or
-document type can hide in it, no entity but the five that every XML reader knows, no control character, no ``<`` or
-``>`` where libindi's reader and an XML parser might disagree, and no ``]]>``. Two more traps of libindi's reader
-are not plain either: a text whose first character is an entity (protocol.md W9), and white space other than blanks
-in an attribute (W5). ``xmlns`` is refused because it changes the names of all elements for those who heed it, and
-``enclen`` beside a BLOB's because it makes libindi's reader skip what it should read (W32).
+A message is *plain* if a pattern that is made from the message classes matches all of it. The pattern matches only
+one element with its proper children, with quoted attributes and text. So the message cannot contain a comment, a
+CDATA section, a processing instruction or a document type, any entity except the five that every XML reader knows,
+a control character, a ``<`` or ``>`` where libindi's reader and an XML parser might disagree, or ``]]>``. Two more
+traps of libindi's reader are not plain either: a text whose first character is an entity (protocol.md W9), and
+white space other than blanks in an attribute (W5). ``xmlns`` is refused because it renames all elements for those
+who heed it, and ``enclen``, except on a BLOB, because it makes libindi's reader skip what it should read (W32).
 
-There are two patterns for a message. The first has the declared attributes in their usual order, so that none can
-be there twice; nearly everything matches it, and it tells device and vector, too, so that the framer finds all that
-a relay needs with it. The second takes any attributes in any order, and then their names are compared: libindi lets
-the first of two with one name count (W6), other readers refuse the message.
+There are two patterns for a message. The first wants the declared attributes in their usual order, so that none can
+occur twice. Nearly everything matches it, and it also captures device and vector, so that the framer learns all
+that a relay needs. The second takes any attributes in any order, and then their names are compared: if two have the
+same name, libindi uses the first (W6), but other readers refuse the message.
 
 The patterns are possessive and their parts begin with different bytes, so no input makes them try anything twice.
 
-Nearly all messages are plain (docs/decisions/0009). Where one lies whole in what was received, a single match finds
-its end, proves that it may be handed on as it is, and tells whom it concerns; together these are most of what a
-server has to know. For a peer whose every message is to be decoded, canonical ones (see ``_decoder``) are found,
-proved and decoded in one look instead. Whatever does not match is left to the framer, which has all the time in the
-world.
+Nearly all messages are plain (docs/decisions/0009). If one lies whole in the bytes received, a single match finds
+its end, proves that it may be handed on unchanged, and tells who is concerned; that is most of what a server has to
+know. For a peer whose messages are all decoded, canonical ones (see ``_decoder``) are found, proved and decoded in
+one pass instead. Whatever does not match is left to the framer, which can take its time.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMessage, attributes_of, required_of
 from indianyio.protocol._frames import Frame, Head, Unusable
 from indianyio.protocol._lilxml import attribute, encoding_of
-from indianyio.protocol._messages import CONTENT_TAGS, MEMBERS, MESSAGES, EnableBLOB, SetNumberVector
+from indianyio.protocol._messages import CONTENT_TAGS, MEMBERS, MESSAGES, EnableBLOB, GetProperties
 
 __all__ = [
     "PlainFrames",
@@ -58,7 +57,7 @@ _EQUALS = _BLANK + rb"*+=" + _BLANK + rb"*+"
 
 def _quoted(quote: bytes) -> bytes:
     literal = rb"[^<>&\x00-\x1F\x7F" + quote + rb"]*+"
-    # The end comes first: entities are rare, and a repetition costs something even if there is none.
+    # The end comes first: entities are rare, and a repetition costs time even if there are none.
     return quote + literal + rb"(?:%b|(?:%b%b)++%b)" % (quote, _ENTITY, literal, quote)
 
 
@@ -75,29 +74,29 @@ _ADDRESS = ("device", "name")
 _ENTITY_TEXT = LazyPattern(r"&(amp|lt|gt|quot|apos);")
 _MEANT = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
-# Not characters to XML, though UTF-8 has them.
+# XML does not have these characters, though UTF-8 does.
 _NO_CHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 
 
 def is_plain(tag: str, data: bytes, members: int) -> bool:
-    """Return whether every reader of INDI understands this message, and understands the same.
+    """Return whether every reader of INDI understands this message, and understands it alike.
 
-    It has the attributes that its class requires, and they are not empty.
+    A plain message also has the attributes that its class requires, and they are not empty.
 
     :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
-    :param data: its bytes; of a BLOB vector without the base64.
+    :param data: its bytes; for a BLOB vector, without the base64.
     :param members: how many members it may have.
     """
     return is_plain_in_order(tag, data, members) or is_plain_in_any_order(tag, data, members)
 
 
 def is_plain_in_order(tag: str, data: bytes, members: int) -> bool:
-    """Return whether it is plain with its attributes in their usual order; arguments as in :func:`is_plain`."""
+    """Return whether it is plain, with its attributes in their usual order; arguments as for :func:`is_plain`."""
     return plain_element(tag, members).fullmatch(data) is not None and is_xml_utf8(data)
 
 
 def is_plain_in_any_order(tag: str, data: bytes, members: int) -> bool:
-    """Return whether it is plain, where no usual order was found; arguments as in :func:`is_plain`."""
+    """Return whether it is plain although its order is not the usual one; arguments as for :func:`is_plain`."""
     if _unordered(tag, members).fullmatch(data) is None or _repeats(data) or not is_xml_utf8(data):
         return False
     return all(attribute(data, len(tag) + 1, name.encode()) for name in required_of(MESSAGES[tag]))
@@ -107,9 +106,9 @@ def is_plain_in_any_order(tag: str, data: bytes, members: int) -> bool:
 def plain_element(tag: str, members: int) -> re.Pattern[bytes]:
     """Return the pattern of a plain message with its attributes in their usual order.
 
-    It takes white space in front, and has three groups: the message, and with their quotes its device and its
-    vector; of what the message's class does not have, the group is empty. Bytes beyond ASCII are to be looked at
-    by :func:`is_xml_utf8`.
+    The pattern allows white space in front and has three groups: the message, its device and its vector, the latter
+    two with their quotes. A group is empty if the message's class has no such attribute. Check bytes beyond ASCII
+    with :func:`is_xml_utf8`.
 
     :param tag: its tag, one of :data:`~indianyio.protocol._messages.MESSAGES`.
     :param members: how many members it may have.
@@ -121,10 +120,10 @@ def plain_element(tag: str, members: int) -> re.Pattern[bytes]:
 
 
 def captured_head(cls: type[WireElement]) -> str:
-    """Return a pattern that takes apart what is known to be plain.
+    """Return a pattern that takes apart an element which is known to be plain.
 
-    Of a message it matches the start tag, of a member or of a message with a text the whole. Each field of the
-    class has its group, in their order: attributes with their quotes, ``value`` without anything.
+    It matches the start tag of a message, or the whole of a member or of a message with a text. Each field of the
+    class has its group, in the order of the fields: attributes with their quotes, ``value`` as it is.
     """
     names = cls.__struct_fields__
     content = {"value": b"([^<]*+)", "members": b"()"}.get(names[-1], b"")
@@ -133,9 +132,9 @@ def captured_head(cls: type[WireElement]) -> str:
 
 
 def quoted_value(raw: bytes | None) -> str | None:
-    """Return the value of an attribute of a plain message, ``None`` if it is not there.
+    """Return the value of an attribute of a plain message, or ``None`` if it is absent.
 
-    :param raw: the value in its quotes.
+    :param raw: the value with its quotes.
     """
     if not raw:
         return None
@@ -144,7 +143,7 @@ def quoted_value(raw: bytes | None) -> str | None:
 
 
 def unescape(text: str) -> str:
-    """Return a text of a plain message as it was meant: it has no entities but five."""
+    """Return what a text of a plain message means: it contains only the five standard entities."""
     return _ENTITY_TEXT.sub(lambda found: _MEANT[found[1]], text)
 
 
@@ -159,7 +158,7 @@ def _unordered(tag: str, members: int) -> re.Pattern[bytes]:
 def _content(cls: type[WireMessage], members: int, *, in_order: bool = True) -> bytes:
     content = _TEXT if cls is EnableBLOB else _BLANK + rb"*+"
     if cls in MEMBERS:
-        # Members without a name exist and mean nothing (protocol.md W23).
+        # Members without a name occur, and mean nothing (protocol.md W23).
         member = _element(MEMBERS[cls], _TEXT, in_order=in_order, required=())
         content += rb"(?:%b%b*+){0,%d}+" % (member, _BLANK, members)
     return content
@@ -186,19 +185,19 @@ def _in_order(cls: type[WireElement], required: tuple[str, ...], shown: tuple[st
 
 def _one_attribute(name: str, *, required: bool, shown: bool) -> bytes:
     value = (_NOT_EMPTY if required else b"") + (b"(" + _VALUE + b")" if shown else _VALUE)
-    # What everybody writes comes first: it is found faster.
+    # What everybody writes comes first, because it is found faster there.
     written = rb"(?: %b=|%b++%b%b)%b" % (name.encode(), _BLANK, name.encode(), _EQUALS, value)
     return written if required else rb"(?:" + written + rb")?+"
 
 
 def _repeats(data: bytes) -> bool:
-    """Return whether an element of an otherwise plain message has two attributes of one name."""
+    """Return whether an element of an otherwise plain message has two attributes of the same name."""
     names = map(_ATTRIBUTE_NAME.findall, _HEAD.findall(data))
     return any(len(set(found)) < len(found) for found in names)
 
 
 def is_xml_utf8(data: bytes) -> bool:
-    """Return whether these bytes are UTF-8, and have no character that XML has not, other than control ones."""
+    """Return whether these bytes are UTF-8 and, control characters aside, have only characters that XML has."""
     if data.isascii():
         return True
     return encoding_of(data) == "utf-8" and not any(absent in data for absent in _NO_CHARACTERS)
@@ -206,29 +205,29 @@ def is_xml_utf8(data: bytes) -> bool:
 
 # -- from a stream ---------------------------------------------------------------------------------------------
 
-# Canonical messages are looked for no further than this: otherwise every start tag without an end would cost a look
-# at all that follows it.
+# How far to look for canonical messages: otherwise every start tag without an end would cost a search of everything
+# that follows it.
 _NEAR_BYTES = 4096
 
-# No message is shorter; what comes behind the last one is usually its line end.
+# No message is shorter. What follows the last message is usually its line end.
 _LEAST_BYTES = len("<message/>")
 
 _NEXT_TAG = LazyPattern(rb"[ \t\r\n]*+<([A-Za-z]++)")
 _TAGS = {tag.encode(): tag for tag in MESSAGES if tag not in CONTENT_TAGS}
 
-# A peer may make up names for ever, so only this many heads are remembered, and none that is longer.
+# A peer may invent new names for ever, so only this many heads are remembered, and no longer ones than this.
 _KEPT_HEADS = 1000
 _KEPT_BYTES = 200
 
 
 Reader: TypeAlias = Callable[[str, int, int, int], tuple[WireMessage, int] | None]
-"""Reads canonical messages of one tag, as :func:`indianyio.protocol._decoder.canonical_reader` says."""
+"""Reads canonical messages of one tag, as described at :func:`indianyio.protocol._decoder.canonical_reader`."""
 
 
 class PlainFrames:
-    """Makes frames of messages, and knows the plain ones.
+    """Makes frames of messages, and recognises the plain ones.
 
-    :param limits: what a message may be. A longer one than its start tag may be is not looked at here.
+    :param limits: how long a message may be. One that is longer than its start tag may be is not examined here.
     :param reader_of: returns what decodes canonical messages of a tag; ``None`` if frames are not to be decoded.
     """
 
@@ -237,15 +236,16 @@ class PlainFrames:
         self._members = limits.members
         self._longest = min(limits.message_bytes, limits.attributes_bytes)
         self._heads: dict[tuple[str, bytes | None, bytes | None], Head] = {}
-        self._tag = SetNumberVector.tag  # that of the last message, which is likely to be that of the next
+        # The tag of the last message, which is likely to be that of the next; everybody begins with this one.
+        self._tag = GetProperties.tag
 
     def take(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> tuple[int, bool]:
-        """Take plain messages as long as one follows the other, with white space between them.
+        """Take plain messages as long as they follow one another, with only white space between them.
 
         :param piece: bytes of the stream.
         :param position: where a message may begin.
-        :param found: gets the frames.
-        :return: the index behind the last message taken, or ``position``; and whether the message that begins
+        :param found: the list to which the frames are added.
+        :return: the index just after the last message taken, or ``position``; and whether the message that begins
             there, if one does, is known not to be plain.
         """
         if self._reader_of is not None and piece.isascii():
@@ -260,7 +260,7 @@ class PlainFrames:
         text, tag = piece.decode(), self._tag
         read = reader_of(tag)
         while True:
-            # Nearly always it is one line end that stands between messages.
+            # Nearly always a single line end stands between messages.
             start = position + piece.startswith(b"\n", position)
             near = read(text, start, start + _NEAR_BYTES, self._members)
             if near is None:
@@ -289,7 +289,7 @@ class PlainFrames:
                 match_at = plain_element(tag, self._members).match
                 continue
             data, device, name = match.groups()
-            if len(data) > self._longest or not is_xml_utf8(data):
+            if len(data) > self._longest or not (data.isascii() or is_xml_utf8(data)):
                 return position, len(data) <= self._longest
             head = heads.get((tag, device, name)) or self._new_head(tag, device, name)
             found.append(Frame(tag, data, (), 0, None, True, head))
@@ -316,7 +316,7 @@ class PlainFrames:
         return Frame(tag, data, (), 0, None, True, self._new_head(tag, match[2], match[3]))
 
     def _other_tag(self, piece: bytes, position: int) -> str:
-        """Return the tag that comes next, unless it is the one that was tried, or none to be taken here."""
+        """Return the next tag, unless it is the one already tried or none that is taken here."""
         following = _NEXT_TAG.match(piece, position)
         tag = _TAGS.get(following[1], "") if following else ""
         if tag in ("", self._tag):

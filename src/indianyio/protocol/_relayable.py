@@ -1,15 +1,16 @@
 """What may be handed on, and in which bytes.
 
 What one peer sends becomes part of the streams of many others, and each of their readers has traps of its own. So a
-frame is handed on as it is only if it is plain (see ``_plain``), if it has what libindi's programs cannot do
-without, and if its BLOBs are such that the readers which trust their attributes survive them. Anything else is
-decoded and written anew, or is unusable. Either way one message is concerned, never the link.
+frame is handed on unchanged only if it is plain (see ``_plain``), has what libindi's programs cannot do without,
+and has BLOBs that are safe for readers which trust their attributes. Anything else is decoded and rewritten, or is
+unusable. Either way this affects one message, never the link.
 
-Of base64 the pattern sees nothing. It is proved by decoding it slice by slice, which is the fastest way to look at
-it, and broken lines must be of one length: at other places than between groups of four a line break damages the
-content for libindi's clients (protocol.md W30), and an ``enclen`` that does not fit hangs them (W32).
+The pattern does not look at base64. Decoding it slice by slice proves that it is sound, and that is the fastest way
+to look at it. Its lines, if any, must all have one length: a line break that does not fall between groups of four
+characters damages the content for libindi's clients (protocol.md W30), and an ``enclen`` that does not fit hangs
+them (W32).
 
-One thing cannot be mended: a text that begins with ``&`` or ``<`` is written as XML wants it, and libindi's readers
+One thing cannot be mended: a text that begins with ``&`` or ``<`` is escaped as XML demands, and libindi's readers
 show its first entity undecoded (W9).
 """
 
@@ -43,44 +44,44 @@ __all__ = [
 ]
 
 _BLANKS = " \t\r\n"
-# The end of a line and the indent of an end tag; who sends more white space gets the BLOB written anew.
+# Enough for the end of a line and the indent of an end tag. A BLOB with more white space than this is rewritten.
 _TAIL_BYTES = 64
 _SLICE_BYTES = 1 << 20
-# Of wrapped base64 less: taking its line ends out keeps all threads waiting.
+# Wrapped base64 is taken in smaller slices: taking out its line ends makes all other threads wait.
 _LINES_BYTES = 128 << 10
-# Names in it may be as long as a start tag.
+# The reason may contain names, which may be as long as a start tag.
 _REASON_CHARACTERS = 200
 # libindi's readers expect a line break after this many characters of base64 (protocol.md W32).
 _LINE = 72
 
 SURELY_SENDABLE_BYTES = Limits().attributes_bytes
-"""A message that is no longer has no start tag that is too long, nor too many members, as each takes some bytes."""
+"""A message no longer than this cannot have too long a start tag or too many members: each takes some bytes."""
 
 
 def relayable(frame: Frame, limits: Limits = Limits()) -> Frame | Unusable:  # noqa: B008 - frozen
     """Return a frame that any peer may be given, with the same meaning.
 
     A message needs what its class requires: def*, set* and new* a ``device`` and a ``name``, delProperty a
-    ``device``; and each oneBLOB a ``size`` that is a count of bytes (protocol.md S29, S31). A getProperties of a
-    version that would make libindi's drivers exit gets ours (S20). What is written anew has lost unknown
-    attributes and children, members without a name, and BLOB content that its size denied.
+    ``device``; and each oneBLOB needs a ``size`` that is a count of bytes (protocol.md S29, S31). A getProperties
+    with a version that would make libindi's drivers exit is given ours (S20). What is rewritten loses unknown
+    attributes and children, members without a name, and BLOB content that contradicts its size.
 
     :param frame: as it was received, with the attachments that belong to it.
-    :param limits: what a message may be, the same as when it was received; also what is written anew, and what
-        its attachments hold, stays below.
-    :return: the same frame, or a new one. Attachments that the new one does not have are closed. Where the answer
-        is :class:`Unusable`, they are still the frame's, and whoever drops it closes them.
-    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members`` and is to be
-        disconnected. Nothing else is raised, whatever the bytes.
+    :param limits: how long a message may be, the same as when it was received. What is rewritten, and what its
+        attachments hold, keeps to them as well.
+    :return: the same frame, or a new one. Attachments that the new frame does not have are closed. If the result is
+        :class:`Unusable`, the frame still owns them, and whoever drops the frame closes them.
+    :raises RemoteProtocolError: the peer exceeds ``limits.depth`` or ``limits.members`` and must be disconnected.
+        Nothing else is raised, whatever the bytes.
     """
     is_safe = _is_safe(frame, limits) if frame.safe is None else frame.safe
     return frame if is_safe else _written_anew(frame, limits)
 
 
 def is_relayable_as_it_is(frame: Frame, limits: Limits = Limits()) -> bool:  # noqa: B008 - frozen
-    """Tell whether :func:`relayable` returns the same frame, and have the frame remember it.
+    """Return whether :func:`relayable` would return the same frame; the frame remembers the answer.
 
-    That is found within milliseconds, where writing anew may take a second for each megabyte.
+    This takes milliseconds, while rewriting may take a second for each megabyte.
 
     :param frame: as it was received, with the attachments that belong to it.
     :param limits: those that :func:`relayable` will be called with.
@@ -106,13 +107,13 @@ def _is_safe(frame: Frame, limits: Limits) -> bool:
 
 
 def _is_harmless_version(version: str | None) -> bool:
-    """Return whether no driver minds: libindi's exit without a number, and with one beyond their own."""
+    """Return whether no driver minds: libindi's exit if it is not a number, or higher than their own version."""
     return version is not None and re.fullmatch(r"0\.[0-9]|1\.[0-7]|[01]", version) is not None
 
 
 def _is_safe_blob_vector(frame: Frame, limits: Limits) -> bool:
     spans = list(islice(blob_spans(frame.data), limits.members + 1))
-    # Before anything is copied: that keeps all threads waiting.
+    # Before anything is copied, because a copy makes all other threads wait.
     if len(spans) > limits.members or _markup_bytes(frame.data, spans) > limits.message_bytes:
         return False
     rest = without_contents(frame.data, spans)
@@ -133,14 +134,14 @@ def _attached_bytes(spans: list[BlobSpan]) -> int:
 
 
 def _is_sound(span: BlobSpan) -> bool:
-    """Return whether what the attributes of a BLOB say is true, as far as readers depend on it."""
+    """Return whether the attributes of a BLOB are true, as far as readers depend on them."""
     size, length = decimal(span.attribute(b"size")), span.attribute(b"len")
     if not span.attribute(b"name"):
-        return False  # a BLOB that the C++ client does not know crashes it (protocol.md W34)
+        return False  # the C++ client crashes on a BLOB that it does not know (protocol.md W34)
     if span.attached:
         return bool(size) and not span.has_text and (length is None or bool(decimal(length)))
     if not span.has_text:
-        # Readers skip a BLOB of size 0, and an empty one of another size crashes the C++ client (protocol.md W34).
+        # Readers skip a BLOB of size 0; an empty one of any other size crashes the C++ client (protocol.md W34).
         return size == 0 and span.attribute(b"enclen") in {None, "0"}
     start = span.text_start
     digits = _count_digits(span.data, start, _text_end(span, start))
@@ -148,19 +149,19 @@ def _is_sound(span: BlobSpan) -> bool:
 
 
 def _text_end(span: BlobSpan, start: int) -> int:
-    """Return the index behind the last byte of a BLOB's text that is no white space."""
+    """Return the index just after the last byte of a BLOB's text that is not white space."""
     tail = span.data[max(start, span.content_end - _TAIL_BYTES) : span.content_end]
     return span.content_end - len(tail) + len(tail.rstrip(b" \t\r\n"))
 
 
 def _is_true_enclen(span: BlobSpan, digits: int, text_bytes: int) -> bool:
-    """Return whether a reader may take what ``enclen`` announces unseen, and gets the whole BLOB (W32, W35)."""
+    """Return whether a reader that skips as much as ``enclen`` announces gets exactly the whole BLOB (W32, W35)."""
     enclen = span.attribute(b"enclen")
     return enclen is None or (decimal(enclen) == digits and digits + digits // _LINE + 1 <= text_bytes)
 
 
 def _count_digits(data: bytes, start: int, end: int) -> int:
-    """Return how many characters of base64 these are, padding included; 0 if not every reader takes them."""
+    """Return how many base64 characters these are, with padding; 0 if some reader would not accept them."""
     if 0 <= data.find(b"=", start, end) < end - 2:
         return 0
     newline = data.find(b"\n", start, end)
@@ -184,7 +185,7 @@ def _slices(text: memoryview, length: int) -> Iterator[memoryview]:
 
 
 def _unbroken(text: memoryview, width: int) -> Iterator[bytearray]:
-    """Yield lines of one width, many at a time, without their ends; a line end anywhere else stays in them."""
+    """Yield lines of one width, many at a time, without their ends; a line end anywhere else is left in."""
     step = width + 1
     for piece in _slices(text, max(1, _LINES_BYTES // step) * step):
         lines = bytearray(piece)
@@ -201,7 +202,7 @@ def _is_base64(text: memoryview | bytearray) -> bool:
     return True
 
 
-# -- written anew ----------------------------------------------------------------------------------------------
+# -- rewritten -------------------------------------------------------------------------------------------------
 
 
 def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
@@ -215,7 +216,7 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
         data = b"".join(parts)
         require_size(message, parts, limits)
     except (LocalProtocolError, ValueError) as error:
-        reason = f"it cannot be written anew: {error}"[:_REASON_CHARACTERS]
+        reason = f"it cannot be rewritten: {error}"[:_REASON_CHARACTERS]
         return Unusable.made_of(frame, reason)
     members = getattr(message, "members", ())
     kept = tuple(
@@ -228,12 +229,12 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
 
 
 def require_size(message: WireMessage, parts: Sequence[bytes], limits: Limits = Limits()) -> None:  # noqa: B008
-    """Make sure that a message keeps to the limits that its receiver may have, who else would drop it.
+    """Make sure that a message keeps to the limits its receiver probably has; otherwise the receiver would drop it.
 
     :param message: the message.
-    :param parts: what was made of it.
-    :param limits: those of the receiver; what ours have if absent.
-    :raises LocalProtocolError: it does not, and cannot be sent; the text says by how much.
+    :param parts: its encoded parts.
+    :param limits: the receiver's limits; our defaults if absent.
+    :raises LocalProtocolError: it exceeds them and cannot be sent; the text says by how much.
     """
     members = getattr(message, "members", ())
     _require_size(message.tag, sum(map(len, parts)), parts[0], len(members), limits)
@@ -242,11 +243,11 @@ def require_size(message: WireMessage, parts: Sequence[bytes], limits: Limits = 
 
 
 def require_encoded_size(data: bytes, head: Head) -> None:
-    """Do what :func:`require_size` does for a message that is encoded already; not one with BLOBs.
+    """Do what :func:`require_size` does, for a message that is already encoded; not for one with BLOBs.
 
-    :param data: its bytes; of up to :data:`SURELY_SENDABLE_BYTES` there is nothing to be checked.
+    :param data: its bytes; up to :data:`SURELY_SENDABLE_BYTES` there is nothing to check.
     :param head: its tag, device and vector.
-    :raises LocalProtocolError: as there.
+    :raises LocalProtocolError: as :func:`require_size` does.
     """
     if len(data) > SURELY_SENDABLE_BYTES:
         _require_size(head[0], len(data), data, data.count(b"<one"), Limits())
@@ -278,10 +279,10 @@ def _mended(message: WireMessage) -> WireMessage:
 
 
 def _truthful(blob: OneBLOB) -> OneBLOB:
-    """Return a BLOB whose attributes say what it has."""
+    """Return a BLOB whose attributes say what it contains."""
     size = decimal((blob.size or "").strip(_BLANKS))
     if size is None:
-        raise LocalProtocolError(f"oneBLOB {blob.name!r} has no size that is a count of bytes")
+        raise LocalProtocolError(f"the size of oneBLOB {blob.name!r} is missing or not a count of bytes")
     if size == 0 or (blob.attachment is None and not blob.data):
         return replace(blob, size="0", enclen=None, len=None, attached=None, data=b"", attachment=None)
     if blob.attachment is None:

@@ -1,4 +1,4 @@
-"""One descriptor, many receivers: it is closed when the last of them has let go."""
+"""One descriptor, many receivers: it is closed when the last of them has released it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["SharedAttachment", "slices_of"]
 
 @runtime_checkable
 class _SlicedAttachment(Protocol):
-    """An attachment that need not be read as a whole."""
+    """An attachment that can be read in slices."""
 
     def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
         """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time."""
 
 
 def slices_of(attachment: Attachment, length: int, slice_bytes: int) -> Iterator[bytes]:
-    """Yield the first ``length`` bytes of an attachment, in slices if it is one that can be read like that.
+    """Yield the first ``length`` bytes of an attachment, in slices if it can be read that way.
 
-    :raises ValueError: there are not so many; perhaps after some slices.
+    :raises ValueError: there are fewer; perhaps after some slices.
     """
     if isinstance(attachment, _SlicedAttachment):
         return attachment.slices(length, slice_bytes)
@@ -37,12 +37,13 @@ class _Common(msgspec.Struct):
 
 
 class SharedAttachment:
-    """One holder's part in an attachment; itself an :class:`Attachment`.
+    """One holder's share of an attachment; itself an :class:`Attachment`.
 
-    Whoever has one may close it at any time, and closes only that. A holder that is lost unclosed keeps the
-    attachment open as long as any reference to it, no longer. All holders belong to one thread.
+    A holder may close its share at any time, which closes nothing else. A share that is lost without being closed
+    keeps the attachment open as long as there is a reference to the share, and no longer. All holders must be in
+    one thread.
 
-    :param attachment: what is shared; it belongs to the holders from now on.
+    :param attachment: what is shared; from now on it belongs to the holders.
     """
 
     __slots__ = ("_common",)
@@ -59,7 +60,7 @@ class SharedAttachment:
         return self._open().attachment
 
     def share(self) -> SharedAttachment:
-        """Return a holder of its own on the same attachment.
+        """Return another share of the same attachment.
 
         :raises ValueError: this one is closed.
         """
@@ -69,19 +70,19 @@ class SharedAttachment:
     def read(self, length: int) -> bytes:
         """Return the first ``length`` bytes.
 
-        :raises ValueError: there are not so many, or this holder is closed.
+        :raises ValueError: there are fewer, or this holder is closed.
         """
         return self._open().attachment.read(length)
 
     def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
-        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time if what is shared can do that.
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time if the attachment can do that.
 
-        :raises ValueError: there are not so many, or this holder is closed.
+        :raises ValueError: there are fewer, or this holder is closed.
         """
         return slices_of(self._open().attachment, length, slice_bytes)
 
     def close(self) -> None:
-        """Let go; closing twice does nothing."""
+        """Release this share; closing twice does nothing."""
         common, self._common = self._common, None
         if common is None:
             return

@@ -1,16 +1,16 @@
-"""Frames to messages by means of an XML parser: the way of everything that no shortcut takes.
+"""Frames to messages by means of an XML parser, for everything that no shortcut takes.
 
-defusedxml parses, with all its guards on, to a plain shape: an element, its children, and the text that stands
-directly in them. Base64 does not pass through it: it is cut out of the bytes first, only what remains is parsed,
-and each oneBLOB that the parser then meets is the next one that was cut, because both see the same ones. So there
-is one way for a thumbnail and for a gigabyte.
+defusedxml parses, with all its guards on, into something simple: an element, its children, and the text that stands
+directly in them. Base64 does not pass through the parser. It is cut out of the bytes first and only the rest is
+parsed; each oneBLOB that the parser meets is then the next one that was cut, because both see the same ones. So a
+thumbnail and a gigabyte take the same way.
 
-What becomes of a parsed element is read off the message classes: their fields are the attributes, and those
-without a default must be there. What the classes do not name is ignored, as the standard asks. Values stay as they
-were written (that ``On`` is a switch's value is the model's business), except that a BLOB must be decoded to be
-carried at all.
+The message classes say what a parsed element becomes: their fields are the attributes, and those without a default
+must be present. Whatever the classes do not name is ignored, as the standard asks. Values stay as they were written
+(that ``On`` is a switch's value is the model's business), except that a BLOB has to be decoded to be carried at
+all.
 
-This and the parser are imported when they are needed first (see ``_decoder``).
+This module and the parser are imported when they are first needed (see ``_decoder``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from indianyio.protocol._text import BLANKS, WORDS, text_reader
 
 __all__ = ["RefusalError", "parse_element", "parsed_message"]
 
-# No accident nests elements like this, and the parser remembers every open one.
+# Nothing nests elements this deep by accident, and the parser keeps every open one in memory.
 _HOPELESS_DEPTH = 1000
 
 _NO_MORE = memoryview(b"")
@@ -52,14 +52,14 @@ _ResultT_co = TypeVar("_ResultT_co", covariant=True)
 
 
 class RefusalError(Exception):
-    """Why a message cannot be used; never leaves the decoder."""
+    """Why a message cannot be used; it never leaves the decoder."""
 
 
 @dataclass(slots=True)
 class Node:
     """An element as parsed.
 
-    :ivar base64: what was cut out of a oneBLOB, or ``None`` where the parser saw it all.
+    :ivar base64: what was cut out of a oneBLOB, or ``None`` if the parser saw all of it.
     """
 
     tag: str
@@ -69,15 +69,16 @@ class Node:
 
     @property
     def text(self) -> str:
-        """What stands directly in it, before, between and behind its children."""
+        """The text that stands directly in it, before, between and after its children."""
         return "".join(self.texts)
 
 
 class _Shape:
-    """A target for the parser: keeps what a message can have, and no more than the limits allow.
+    """A target for the parser, which keeps what a message can have, within the limits.
 
-    Beyond them it only looks on, because a lost end tag nests what follows: then the parser finds the element
-    broken at its end, and that costs the message. Only who goes too far in good order is to be disconnected.
+    Beyond the limits it only counts, because a lost end tag nests everything that follows: the parser then finds
+    the element broken at its end, and that costs only the message. Only a peer whose sound XML goes too far is
+    disconnected.
     """
 
     def __init__(self, tag: str, limits: Limits, cut: Iterator[memoryview | None]) -> None:
@@ -113,7 +114,7 @@ class _Shape:
         self._depth -= 1
 
     def data(self, text: str) -> None:
-        # Text after a child belongs to the root, text below the children to nobody.
+        # Text after a child belongs to the root; text below the children belongs to nobody.
         if self._depth <= 2 and self._excess is None:
             self._nodes[0 if self._depth == 1 else -1].texts.append(text)
 
@@ -121,8 +122,8 @@ class _Shape:
         if self._excess is not None:
             raise self._excess
         if self._tag in CONTENT_TAGS and (self._is_miscut or next(self._cut, _NO_MORE) is not _NO_MORE):
-            # Only in what was repaired, and then some BLOB would get the content of another.
-            raise RefusalError("it cannot be told which content belongs to which oneBLOB")
+            # Happens only after a repair, and then some BLOB would get the content of another.
+            raise RefusalError("it is not clear which content belongs to which oneBLOB")
         return self._nodes
 
 
@@ -131,12 +132,12 @@ class _Target(Protocol[_ResultT_co]):
 
 
 def parse(data: bytes, make_target: Callable[[], _Target[_ResultT_co]]) -> _ResultT_co:
-    """Parse the bytes of one element; what is not well-formed is repaired first.
+    """Parse the bytes of one element, and repair it first if it is not well-formed.
 
-    :param data: UTF-8, or what cannot be that and is taken for Latin-1.
-    :param make_target: makes what is told of the element's parts; called again for what was repaired.
-    :return: what the target made of them.
-    :raises RefusalError: it is not well-formed and cannot be repaired, or declares a document type or an entity.
+    :param data: UTF-8, or bytes that cannot be UTF-8 and are read as Latin-1.
+    :param make_target: makes a target for the parser; called again after a repair.
+    :return: what the target made of the element.
+    :raises RefusalError: it is not well-formed and cannot be repaired, or it declares a document type or an entity.
     """
     try:
         return _parse_strictly(data.decode(encoding_of(data)), make_target())
@@ -162,7 +163,7 @@ def nodes_of(frame: Frame, limits: Limits) -> list[Node]:
     """Parse a frame.
 
     :param frame: an element.
-    :param limits: how deep, how wide, and beside base64 how long it may be.
+    :param limits: how deep and how wide it may be, and how long apart from base64.
     :return: its root, then the root's children.
     :raises RefusalError: it cannot be parsed.
     :raises RemoteProtocolError: it is too deep or has too many members.
@@ -176,7 +177,7 @@ def nodes_of(frame: Frame, limits: Limits) -> list[Node]:
 
 
 def _without_namespaces(data: bytes) -> bytes:
-    """Return an element in which all names are what they look like, as they are to lilxml."""
+    """Return an element in which all names are what they look like, as lilxml reads them."""
     try:
         return repaired(data).encode()
     except UnrepairableError:
@@ -184,7 +185,7 @@ def _without_namespaces(data: bytes) -> bytes:
 
 
 def _cut_base64(data: bytes, limits: Limits) -> tuple[bytes, list[memoryview | None]]:
-    """Return what is left of a BLOB vector, and for each oneBLOB what was cut out of it."""
+    """Return the rest of a BLOB vector, and for each oneBLOB what was cut out of it."""
     view, position = memoryview(data), 0
     kept: list[memoryview] = []
     cut: list[memoryview | None] = []
@@ -199,7 +200,7 @@ def _cut_base64(data: bytes, limits: Limits) -> tuple[bytes, list[memoryview | N
             cut.append(view[start:end])
             position = end
     kept.append(view[position:])
-    # Before anything is copied: that keeps all threads waiting.
+    # Before anything is copied, because a copy makes all other threads wait.
     if sum(map(len, kept)) > limits.message_bytes:
         raise RefusalError(f"it has more than {limits.message_bytes} bytes beside its base64")
     return b"".join(kept), cut
@@ -211,7 +212,7 @@ _ElementT_co = TypeVar("_ElementT_co", bound=WireElement, covariant=True)
 
 
 def parse_element(data: bytes) -> Element:
-    """Return an element as ElementTree has it (see :func:`indianyio.protocol._decoder.parse_element`)."""
+    """Return an element as ElementTree represents it (see :func:`indianyio.protocol._decoder.parse_element`)."""
     try:
         return parse(data, TreeBuilder)
     except RefusalError as refusal:
@@ -242,12 +243,12 @@ def _blob(node: Node, attachments: Iterator[Attachment]) -> Mapping[str, object]
         if not content["data"]:
             return content
     if size is None:
-        raise RefusalError(f"a oneBLOB has content and no size, but {written_size[:EXCERPT_BYTES]!r}")
+        raise RefusalError(f"a oneBLOB has content, but its size is {written_size[:EXCERPT_BYTES]!r}")
     return content
 
 
 def _base64(node: Node) -> bytes:
-    # Uncut is what has markup inside, such as a comment; rare enough to be copied.
+    # What was not cut has markup inside, such as a comment; that is rare, so it may be copied.
     try:
         return decode_base64(node.text.encode() if node.base64 is None else node.base64)
     except ValueError as exc:
@@ -256,7 +257,7 @@ def _base64(node: Node) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Plan(Generic[_ElementT_co]):
-    """How an element is made from its node; all of it follows from the fields of its class."""
+    """How to make an element from its node; everything follows from the fields of its class."""
 
     tag: str
     build: Callable[..., _ElementT_co]
@@ -281,7 +282,7 @@ _MEMBER_PLANS = {vector.tag: _plan(member) for vector, member in MEMBERS.items()
 
 
 def parsed_message(frame: Frame, limits: Limits) -> WireMessage:
-    """Return the message in a frame, whatever is already known of it, by means of the XML parser.
+    """Return the message in a frame by means of the XML parser, whatever is already known about the frame.
 
     :raises RefusalError: it cannot be used.
     :raises RemoteProtocolError: it is too deep or has too many members.
@@ -291,7 +292,7 @@ def parsed_message(frame: Frame, limits: Limits) -> WireMessage:
         raise RefusalError("its tag is unknown")
     root, *children = nodes_of(frame, limits)
     if root.tag != plan.tag:
-        raise RefusalError(f"it is no {plan.tag}")
+        raise RefusalError(f"it is not a {plan.tag}")
     for name in plan.required:
         if not root.attributes.get(name):
             raise RefusalError(f"{plan.tag} without {name}")
@@ -307,11 +308,11 @@ def parsed_message(frame: Frame, limits: Limits) -> WireMessage:
 def _members(
     nodes: list[Node], plan: _Plan[WireMember], attachments: Iterator[Attachment]
 ) -> tuple[WireMember, ...]:
-    """Return the members that have a name; others exist and mean nothing (protocol.md W23)."""
+    """Return the members that have a name; others occur, and mean nothing (protocol.md W23)."""
     members = []
     for node in nodes:
         if node.tag == plan.tag:
-            # Before the name is looked at: also a BLOB without a name has its descriptor.
+            # Before the name is checked, because a BLOB without a name has a descriptor too.
             content = plan.content(node, attachments)
             if node.attributes.get("name"):
                 members.append(plan.build(**_attributes(node, plan), **content))
