@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from indianyio._rated_log import RatedLog
+from indianyio._rated_log import RatedLog, shown
 
 logger = logging.getLogger("tests.rated")
 
@@ -60,3 +60,25 @@ def test_kinds_do_not_pile_up() -> None:
     for kind in range(5000):
         log.log(kind, logging.DEBUG, "x")
     assert len(log._kinds) <= 1000
+
+
+# -- a message in a line ---------------------------------------------------------------------------------------
+
+
+def test_a_message_is_shown_whole_without_its_line_end() -> None:
+    assert shown(b"<a/>\n") == "<a/>"
+    assert shown(b"<a>", "\u00b0</a>".encode(), b"\n") == "<a>\u00b0</a>"
+    assert shown(b"x" * 4096) == "x" * 4096
+
+
+@pytest.mark.parametrize("cut", [1, 100, 4096, 4097, 5000])
+def test_a_long_message_is_cut_at_the_same_place_however_it_is_sliced(cut: int) -> None:
+    data = bytes(ord("a") + number % 26 for number in range(5000))
+    line = shown(*(data[start : start + cut] for start in range(0, len(data), cut)))
+    assert line == f"{data[:4096].decode()} ... (5000 bytes)"
+
+
+def test_bytes_that_are_no_text_can_be_shown() -> None:
+    assert shown(b"<a>\xff</a>") == "<a>\N{REPLACEMENT CHARACTER}</a>"
+    half = ("x" * 4095 + "\u00b0").encode()  # the cut goes through a character
+    assert shown(half) == "x" * 4095 + "\N{REPLACEMENT CHARACTER} ... (4097 bytes)"

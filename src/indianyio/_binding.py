@@ -1,11 +1,11 @@
-"""Listening sockets: from what a user writes to what the system opens, all of it or nothing.
+"""Listening sockets: the addresses that a user asked for are all opened, or none of them is.
 
-Names are resolved first, which is the only thing that takes time; then everything is opened in one go. A port
-that is left to the system is one port: the first address picks it, and should it be taken at another address, they
-all try another.
+Names are resolved first, which is the only step that takes time; then everything is opened in one go. If the system
+is to pick the port, it is the same port at every address: the first address picks it, and if it is taken at another
+address, all of them try another port.
 
-This needs no event loop, and imports little, so that a program can listen before it imports the rest of itself and
-its drivers. Whoever connects meanwhile waits in the queue of the system.
+This needs no event loop and imports little, so that a program can listen before it imports the rest of itself and
+its drivers. Clients that connect meanwhile wait in the system's queue.
 """
 
 from __future__ import annotations
@@ -20,29 +20,38 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Bound", "EarlyListening", "bind", "cannot_listen", "distinct_addresses", "known_addresses"]
+__all__ = [
+    "Bound",
+    "EarlyListening",
+    "bind",
+    "cannot_listen",
+    "distinct_addresses",
+    "find_addresses",
+    "known_addresses",
+]
 
 Remark: TypeAlias = Callable[[str], None]
 """Takes a line for the log."""
 
 _EVERYWHERE = ("0.0.0.0", "::")
 
-# What these mean does not depend on what the machine's tables say.
+# These are fixed, whatever /etc/hosts says.
 _HOSTS = {
     "localhost": ("127.0.0.1", "::1"),
     "": _EVERYWHERE,
     "::": _EVERYWHERE,
-    # IPv4 only, as it says: a rule for IPv4 that goes with it would not hold over IPv6.
+    # IPv4 only, as it says: an access rule written for IPv4 would not hold over IPv6.
     "0.0.0.0": ("0.0.0.0",),
 }
 
 # How a machine without IPv6 answers.
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
-# What ends a process at once unless it is handled; SIGINT is an exception in Python, which unwinds.
+# Signals that end a process at once unless they are handled. SIGINT is not among them: Python turns it into an
+# exception, so cleanup runs.
 _ENDING = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
 
-# A port that is free for one address is free for the other, as a rule; this often is beyond chance.
+# A port that is free at one address is usually free at the other too. So many failures in a row are not bad luck.
 _PORT_ATTEMPTS = 20
 
 # The kernel's queue of connections that wait to be accepted; it matters when this process is short of descriptors.
@@ -52,9 +61,9 @@ _BACKLOG = 128
 class Bound(NamedTuple):
     """A socket that listens.
 
-    :ivar sock: it, non-blocking.
+    :ivar sock: the socket itself, non-blocking.
     :ivar address: where it listens, in words: ``127.0.0.1:7624``, ``[::1]:7624``, a path, ``@name``.
-    :ivar file: what it has made at its path.
+    :ivar file: the file of a unix socket at a path.
     """
 
     sock: socket.socket
@@ -62,40 +71,41 @@ class Bound(NamedTuple):
     file: _OwnFile | None = None
 
     def close(self) -> None:
-        """Listen no more and remove the file; nobody may be waiting for it. Closing twice does nothing."""
+        """Stop listening and remove the file; no task may be waiting on the socket. Closing twice does nothing."""
         if self.sock.fileno() < 0:
             return
         if self.file is not None:
-            # First: a path at which nobody answers would look like a leftover to another server that starts now.
+            # The file is removed first: once nobody answers at the path, another server that starts now would take
+            # the file for a leftover.
             self.file.remove()
         self.sock.close()
 
 
 class _OwnFile(NamedTuple):
-    """A file by path and identity: what another server has put in its place meanwhile is not ours to remove."""
+    """A file by path and identity, so that we never remove a file that another server has put in its place."""
 
     path: str
     identity: tuple[int, int]
 
     @classmethod
     def at(cls, path: str) -> _OwnFile:
-        absolute = os.path.abspath(path)  # the program may change its folder
+        absolute = os.path.abspath(path)  # the working directory may change
         return cls(absolute, _identity(absolute))
 
     def remove(self) -> None:
-        # It may be gone, or in a folder that may no longer be written; the next run replaces it then.
+        # It may be gone already, or its folder read-only by now; then the next run replaces it.
         with suppress(OSError):
             if _identity(self.path) == self.identity:
                 os.unlink(self.path)
 
 
 class EarlyListening:
-    """Sockets that listen from now on, or what prevented that; somebody else will take them or be told.
+    """Sockets that listen from now on, or the error that prevented it; :meth:`take` hands over either.
 
     Parameters as for :func:`bind`, with a host in place of the addresses; ``None`` for no TCP.
 
     :param tidies: whether SIGTERM and SIGHUP, which end the process at once as long as nobody handles them, close
-        this before. Only in the main thread.
+        the sockets first. Only in the main thread.
     """
 
     def __init__(self, host: str | None, port: int, unix: str | None, *, tidies: bool = False) -> None:
@@ -105,7 +115,7 @@ class EarlyListening:
         addresses: Sequence[str] = ()
         try:
             if host is not None:
-                addresses = _find_addresses(host)
+                addresses = find_addresses(host)
             with _held_back(_ENDING) if tidies else nullcontext():
                 self._bound = bind(addresses, port, unix, self._remarks.append)
                 if tidies:
@@ -114,10 +124,10 @@ class EarlyListening:
             self._failure = exc
 
     def _tidy_when_killed(self) -> None:
-        """Have the signals that would leave a socket's file behind remove it first.
+        """Remove a socket's file before a signal ends the process.
 
-        Whoever runs the server handles them from then on; until then drivers are imported, which may take seconds.
-        Signals that are ignored, as ``nohup`` has it, stay ignored.
+        Drivers are imported first, which may take seconds; once the server runs, it handles the signals itself.
+        Signals that are ignored, as under ``nohup``, stay ignored.
         """
 
         def end(number: int, _: FrameType | None) -> None:
@@ -130,9 +140,9 @@ class EarlyListening:
                 signal.signal(number, end)
 
     def take(self, remark: Remark) -> list[Bound]:
-        """Return the sockets, which are the caller's from here on.
+        """Return the sockets, which belong to the caller from now on.
 
-        :param remark: gets what was worth a line in the log.
+        :param remark: gets the lines for the log.
         :raises ValueError: there is no such port or unix socket.
         :raises OSError: it cannot listen there.
         """
@@ -144,14 +154,14 @@ class EarlyListening:
         return taken
 
     def close(self) -> None:
-        """Close what nobody has taken."""
+        """Close the sockets that nobody has taken."""
         for bound in self._bound:
             bound.close()
 
 
 @contextmanager
 def _held_back(numbers: Iterable[int]) -> Iterator[None]:
-    """Have signals wait until the block is over; not where there is no such thing."""
+    """Block these signals until the block ends; do nothing on systems that cannot."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -163,33 +173,34 @@ def _held_back(numbers: Iterable[int]) -> Iterator[None]:
 
 
 def known_addresses(host: str) -> list[str] | None:
-    """Return the addresses of a host for which nobody needs to be asked, ``None`` for any other."""
+    """Return the addresses of a host that needs no look-up, ``None`` for any other host."""
     return list(_HOSTS[host]) if host in _HOSTS else None
 
 
 def distinct_addresses(found: Iterable[tuple[object, object, object, object, tuple[object, ...]]]) -> list[str]:
-    """Return the IP addresses that the resolver has found, in its order, each once."""
+    """Return the IP addresses that the resolver found, in its order, without duplicates."""
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def cannot_listen(where: str, error: OSError | UnicodeError) -> OSError:
-    """Return an error that says where it was not possible to listen, and why."""
-    if isinstance(error, UnicodeError):  # too long for a name, or not of letters
+    """Return an error that says where listening failed, and why."""
+    if isinstance(error, UnicodeError):  # the name is too long, or has characters that no host name may have
         return OSError(errno.EINVAL, f"cannot listen on {where}: {error}")
-    # Built with the number, it is of the same class as its cause: PermissionError for a port below 1024.
+    # Given an errno, OSError picks the subclass of the cause: PermissionError for a port below 1024.
     return OSError(error.errno or errno.EINVAL, f"cannot listen on {where}: {error.strerror or error}")
 
 
 def bind(addresses: Sequence[str], port: int, unix: str | None, remark: Remark) -> list[Bound]:
-    """Listen at all of these addresses, on one port, and on a unix socket, or at none of them.
+    """Listen on one port at all of these addresses, and on a unix socket; if one fails, listen at none.
 
     IPv6 addresses that this machine does not have are left out, unless none would remain.
 
     :param port: 0 picks a free one.
     :param unix: a path, or ``@`` or NUL and the name of an abstract socket; ``None`` for no unix socket.
-    :param remark: gets what is worth a line in the log.
-    :raises ValueError: there is no such port; or the name is empty, or a path with a NUL in it.
-    :raises OSError: one of them cannot be listened at, or somebody else does; the text names it.
+    :param remark: gets the lines for the log.
+    :raises ValueError: the port is out of range; or the unix socket's name is empty or has a NUL in its middle.
+    :raises OSError: listening failed at one of them, perhaps because another program listens there; the text names
+        it.
     """
     with ExitStack() as on_failure:
         bound = _bind_tcp(addresses, port, remark)
@@ -201,7 +212,11 @@ def bind(addresses: Sequence[str], port: int, unix: str | None, remark: Remark) 
     return bound
 
 
-def _find_addresses(host: str) -> list[str]:
+def find_addresses(host: str) -> list[str]:
+    """Return the IP addresses of a host; this blocks while a name server is asked.
+
+    :raises OSError: the host has no address; the text names it.
+    """
     known = known_addresses(host)
     if known is not None:
         return known
@@ -273,11 +288,11 @@ def _listening(family: int, address: str | tuple[str, int]) -> socket.socket:
         sock = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
         sock.setblocking(False)
         if family != socket.AF_UNIX and os.name == "posix":
-            # A server that is started again need not wait for the last connections of the one before. (Elsewhere
-            # the option lets two servers share a port.)
+            # So a restarted server need not wait for the last connections of its predecessor to time out. (On
+            # Windows the option would let two servers share a port.)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Each family has a socket of its own; clients' addresses are what they look like.
+            # Each family has its own socket, so an IPv4 client never shows up with an IPv6 address.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(_BACKLOG)
@@ -297,8 +312,8 @@ def _listening_at_path(path: str, remark: Remark) -> socket.socket:
 
 
 def _is_leftover(path: str) -> bool:
-    """Return whether there is a socket at the path and nobody behind it."""
-    # Asked first: connecting to any other file is refused as well, and it is not ours to remove.
+    """Return whether there is a socket at the path that nobody listens on."""
+    # The type is checked first: connecting to any other file is refused too, and that file is not ours to remove.
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False

@@ -1,8 +1,9 @@
 """A block that hides a task: something is at work for as long as the block lasts.
 
-``async with`` a server, a driver under test or a client all have the same needs. The work runs in a task group of
-its own, which the caller never sees. What the block raises comes out as it was raised, never inside a group. What
-the work raises cancels the block and comes out in its place, or is noted on the block's own exception.
+A server, a client and a driver under test all need this for ``async with``. The work runs in a task group of its
+own, which the caller never sees. What the block raises comes out as it was raised, never inside an exception group.
+What the work raises cancels the block and comes out in its place, or is added as a note to the block's own
+exception.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from indianyio._failures import EXITS, FAILURES, failure_in
 __all__ = ["Serve", "at_work"]
 
 Serve = Callable[[Callable[[], None]], Awaitable[None]]
-"""Does the work until it is to end; calls its argument when it is ready."""
+"""Does the work until it is told to end; calls its argument when it is ready."""
 
 
 @asynccontextmanager
@@ -36,13 +37,13 @@ async def at_work(
     If the work ends by itself without an error, the block goes on.
 
     :param serve: the work.
-    :param end: lets the work end when the block has ended, however that came about. It may be called after the work
-        has ended. It is shielded from cancellation, so it must be short.
-    :param what: what is at work, for a note on an exception of the block: "the server".
-    :param failed: makes the exception that comes out from the one with which the work has failed.
-    :param outranks: exceptions of the block that are a mere consequence of the work's failure, which comes out in
+    :param end: tells the work to end, when the block has ended in whatever way. It may be called after the work has
+        ended. It is shielded from cancellation, so it must be short.
+    :param what: what is at work, for a note on the block's exception: "the server".
+    :param failed: turns the work's exception into the one that is raised.
+    :param outranks: exceptions of the block that merely follow from the work's failure; the failure is raised in
         their place.
-    :raises SystemExit: the work has ended with it, or with ``KeyboardInterrupt``; that outranks everything.
+    :raises SystemExit: the work raised it, or ``KeyboardInterrupt``; that outranks everything.
     """
     failure: BaseException | None = None
     body_error: BaseException | None = None
@@ -66,8 +67,8 @@ async def at_work(
                 raise
             except BaseException as error:
                 body_error = error
-                # Raised through the group: if a scope outside is cancelled as well, leaving the group raises the
-                # cancellation, and an exception that was only kept would be lost.
+                # Raised inside the group: if an outer scope is cancelled too, leaving the group raises the
+                # cancellation, and an exception that was only stored would be lost.
                 raise
             finally:
                 with CancelScope(shield=True):

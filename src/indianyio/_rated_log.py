@@ -1,7 +1,8 @@
-"""Log lines about what a peer does, no more of them than somebody can read.
+"""Log lines about what a peer does, bounded in number and length.
 
 A line costs some ten microseconds and room on a disk, and a peer can cause a hundred thousand of them a second. So
-of each kind of line a few are written in a while; the next one that is written tells how many were not.
+only a few lines of each kind are written in a period of time, and the first line of the next period tells how many
+were left out. A message quoted in a line is cut, always in the same way.
 """
 
 from __future__ import annotations
@@ -9,20 +10,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
-__all__ = ["RatedLog"]
+from msgspec import Struct
 
-# So many lines of a kind show what goes on; a minute of them fills a screen.
+__all__ = ["RatedLog", "shown", "wire_logger"]
+
+wire_logger = logging.getLogger("indianyio.wire")
+"""The logger for the XML of a peer, at DEBUG, if that was asked for."""
+
+# How much of a message a line shows: all of a definition, and enough of a BLOB to recognise it.
+_SHOWN_BYTES = 4096
+
+# This many lines of a kind show what goes on; a minute of them fills a screen.
 _LINES = 10
 _WHILE_SECONDS = 10.0
 
-# Kinds may be made of names that peers make up; when there are so many, they are all forgotten.
+# Kinds may contain names that peers invent, so memory must be bounded: beyond this number all kinds are forgotten.
 _MOST_KINDS = 1000
 
 
-@dataclass(slots=True)
-class _Kind:
+class _Kind(Struct):
     since: float
     written: int = 0
     withheld: int = 0
@@ -30,13 +37,14 @@ class _Kind:
 
 
 class RatedLog:
-    """Writes log lines, of each kind ten in a while at most.
+    """Writes log lines, at most ten of each kind in a period.
 
-    The tenth says that there are no more for now, and the first of the next while how many there were.
+    The tenth line says that further ones are only counted; the first line of the next period says how many those
+    were.
 
-    :param logger: where they go.
+    :param logger: where the lines go.
     :param clock: tells the time, in seconds.
-    :param seconds: how long a while is.
+    :param seconds: how long a period is.
     """
 
     def __init__(
@@ -52,9 +60,9 @@ class RatedLog:
         self._kinds: dict[Hashable, _Kind] = {}
 
     def log(self, kind: Hashable, level: int, message: str, *args: object) -> None:
-        """Write a line, unless there were too many of its kind of late.
+        """Write a line, unless there were too many of its kind recently.
 
-        :param kind: what is counted together, as a rule who caused it and what it is about.
+        :param kind: which lines are counted together, usually who caused them and what they are about.
         :param level: the level of the line.
         :param message: the line, in the style of :mod:`logging`.
         """
@@ -76,11 +84,11 @@ class RatedLog:
             self._write(level, message, args)
 
     def warning(self, kind: Hashable, message: str, *args: object) -> None:
-        """Write a warning, unless there were too many of its kind of late; see :meth:`log`."""
+        """Write a warning, unless there were too many of its kind recently; see :meth:`log`."""
         self.log(kind, logging.WARNING, message, *args)
 
     def flush(self) -> None:
-        """Write the last line of each kind that was left out, with how many there were; forget all kinds."""
+        """Write the last left-out line of each kind, with the number of lines before it; forget all kinds."""
         kinds, self._kinds = self._kinds, {}
         for kind in kinds.values():
             if kind.withheld:
@@ -90,3 +98,14 @@ class RatedLog:
         if withheld:
             message, args = message + "; %d such lines before it were left out", (*args, withheld)
         self._logger.log(level, message, *args)
+
+
+def shown(*parts: bytes) -> str:
+    """Return a message for a log line; if it is longer than 4096 bytes, its beginning and its size.
+
+    :param parts: its bytes, in slices; a line end after it is left out.
+    """
+    size = sum(map(len, parts))
+    start = b"".join(part[:_SHOWN_BYTES] for part in parts)[:_SHOWN_BYTES]
+    text = start.decode("utf-8", "replace").rstrip()
+    return text if size <= _SHOWN_BYTES else f"{text} ... ({size} bytes)"

@@ -214,3 +214,17 @@ async def test_refusals() -> None:
     with pytest.raises(ValueError, match="0 bytes"):
         await carrying.send(b"", [memory])
     memory.close()
+
+
+async def test_one_direction_can_be_ended() -> None:
+    near, far = memory_pair()
+    await near.send(b"last words")
+    near.close_sending()
+    assert near.send_now(b"more") == 0
+    with pytest.raises(ConnectionLostError, match="closed at this end"):
+        await near.send(b"more")
+    assert (await far.receive()).data == b"last words"
+    assert (await far.receive()).data == b""
+    await far.send(b"an answer")
+    assert far.send_now(b", in two parts") == 14
+    assert (await near.receive()).data == b"an answer, in two parts"

@@ -8,11 +8,11 @@ from indianyio.streams._attachments import (
     is_fixed,
 )
 from indianyio.streams._base import RECEIVE_BYTES, ByteStream, Received
-from indianyio.streams._connecting import dial, dial_tls, dial_unix
+from indianyio.streams._connecting import dial, dial_socket, dial_tls, dial_unix
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._memory import MemoryStream, memory_pair
 from indianyio.streams._sockets import SocketStream
-from indianyio.streams._stdio import describe_stdio, divert_stdio, open_stdio, stdio_is_terminal
+from indianyio.streams._stdio import describe_stdio, divert_stdio, open_stdio, stdin_duplicate, stdio_is_terminal
 
 __all__ = [
     "RECEIVE_BYTES",
@@ -25,6 +25,7 @@ __all__ = [
     "attachments_supported",
     "describe_stdio",
     "dial",
+    "dial_socket",
     "dial_tls",
     "dial_unix",
     "divert_stdio",
@@ -33,5 +34,6 @@ __all__ = [
     "is_fixed",
     "memory_pair",
     "open_stdio",
+    "stdin_duplicate",
     "stdio_is_terminal",
 ]

@@ -1,14 +1,15 @@
-"""What a link reads from and writes to, whatever carries it; and how its waits end.
+"""What a link reads from and writes to, whatever carries the bytes, and how it waits.
 
-Every transport follows the same two habits. ``receive`` gives the other tasks their turn *before* it takes
-anything, so however it is cancelled, nothing that it took is lost. ``send`` calls the kernel at once and waits
-only when the kernel takes no more, because a message that waits for the event loop is late for no reason.
+Every transport has the same two habits. ``receive`` lets the other tasks run *before* it takes anything, so
+whenever it is cancelled, nothing that it has taken is lost. ``send`` calls the kernel at once, and waits only when
+the kernel takes no more, because a message that first waited for the event loop would be late for no reason.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import anyio
 
@@ -16,7 +17,9 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._elements import Attachment
 
 __all__ = [
+    "LONGEST_RECEIVE_BYTES",
     "RECEIVE_BYTES",
+    "SCRATCH",
     "ByteStream",
     "Received",
     "WrappingStream",
@@ -29,14 +32,35 @@ __all__ = [
 RECEIVE_BYTES = 64 << 10
 """The most that one ``receive`` returns: what a pipe holds, and what libindi sends at a time (protocol.md 3.1).
 
-A socket that brings as much as this may be asked for more the next time."""
+After a socket has returned this much, it may be asked for more the next time."""
+
+LONGEST_RECEIVE_BYTES = 512 << 10
+"""The most that is received at a time: more than a unix socket holds, and part of what a TCP connection holds."""
+
+
+# Where received bytes land before they are kept. ``recv(65536)`` and ``read(65536)`` allocate an object of that
+# size and shrink it to the bytes that arrived, usually a few hundred. The rest goes back to the C library, and much
+# of it lies unused between other objects: the process grows although it holds nothing. So everything is received
+# into the same memory and kept in objects that have the right length from the beginning; Python takes small ones
+# from pools.
+class _Scratch(threading.local):
+    """One for each thread, because any thread may run an event loop.
+
+    :ivar memory: what bytes are received into; to be copied before anything is awaited.
+    """
+
+    def __init__(self) -> None:
+        self.memory = memoryview(bytearray(LONGEST_RECEIVE_BYTES))
+
+
+SCRATCH: Final = _Scratch()
 
 
 class Received(NamedTuple):
-    """What one ``receive`` brought; no bytes and no attachments mean that the stream has ended.
+    """What one ``receive`` returned; no bytes and no attachments mean that the stream has ended.
 
     :ivar data: the next bytes of the stream.
-    :ivar attachments: what travelled with them, in stream order; it belongs to the receiver, who closes it.
+    :ivar attachments: what travelled with them, in stream order; they belong to the receiver, who closes them.
     """
 
     data: bytes
@@ -57,40 +81,40 @@ class ByteStream(Protocol):
     async def receive(self) -> Received:
         """Wait for the next bytes and return them.
 
-        Cancelled, it has taken nothing. After the end of the stream there is nothing more to receive.
+        If it is cancelled, it has taken nothing. After the end of the stream nothing more can be received.
 
         :return: at least one byte, or the end of the stream.
         :raises ConnectionLostError: the connection was reset, or closed at this end.
-        :raises RemoteProtocolError: attachments were lost on the way, so that the rest would go to the wrong BLOBs.
+        :raises RemoteProtocolError: attachments were lost on the way, so the others would go to the wrong BLOBs.
         """
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
-        """Send all of ``data``; attachments travel with its first byte and stay the caller's to close.
+        """Send all of ``data``; attachments travel with its first byte, and the caller still closes them.
 
-        Cancelled, it may have sent a part: the peer is then in the middle of an element, so nothing may be sent
-        on this stream any more.
+        If it is cancelled, it may have sent a part: the peer is then in the middle of an element, so nothing more
+        may be sent on this stream.
 
-        :raises ConnectionLostError: the peer has gone, or the stream was closed at this end.
-        :raises ValueError: this stream carries no attachments, or not so many on so few bytes.
+        :raises ConnectionLostError: the peer closed the connection, or the stream was closed at this end.
+        :raises ValueError: this stream does not carry attachments, or not so many with so few bytes.
         """
 
     def send_now(self, data: bytes) -> int:
-        """Send what takes no waiting; for callers who know that no :meth:`send` is under way.
+        """Send what can be sent without waiting; only for callers who know that no :meth:`send` is in progress.
 
-        :return: how many bytes have gone. None may have, for any reason: the next :meth:`send` will tell.
+        :return: how many bytes were sent. It may be 0 for any reason; the next :meth:`send` raises it if it lasts.
         """
 
     async def aclose(self) -> None:
         """Close this end at once, without waiting; closing twice does nothing.
 
-        A ``receive`` or ``send`` that is under way raises :class:`ConnectionLostError`.
+        A ``receive`` or ``send`` that is in progress raises :class:`ConnectionLostError`.
         """
 
 
 class WrappingStream:
-    """A stream around another one, which does all that it does; subclasses do some of it in their own way.
+    """A stream around another one. It does what the inner one does; subclasses do some of that in their own way.
 
-    :param stream: the stream inside; closed with this one.
+    :param stream: the inner stream; it is closed with this one.
     """
 
     def __init__(self, stream: ByteStream) -> None:
@@ -98,12 +122,12 @@ class WrappingStream:
 
     @property
     def name(self) -> str:
-        """What the stream inside is called."""
+        """The name of the inner stream."""
         return self._stream.name
 
     @property
     def carries_attachments(self) -> bool:
-        """Whether the stream inside accepts attachments."""
+        """Whether the inner stream accepts attachments."""
         return self._stream.carries_attachments
 
     async def receive(self) -> Received:
@@ -115,29 +139,29 @@ class WrappingStream:
         await self._stream.send(data, attachments)
 
     def send_now(self, data: bytes) -> int:
-        """Send what takes no waiting, as :meth:`ByteStream.send_now` says."""
+        """Send what can be sent without waiting, as :meth:`ByteStream.send_now` says."""
         return self._stream.send_now(data)
 
     async def aclose(self) -> None:
-        """Close the stream inside."""
+        """Close the inner stream."""
         await self._stream.aclose()
 
 
 def lost(name: str, cause: OSError) -> ConnectionLostError:
-    """Return the error that says what the operating system said."""
+    """Return the error that reports what the operating system said."""
     return ConnectionLostError(f"{name}: {cause.strerror or cause}")
 
 
 def refuse_attachments(name: str, attachments: Sequence[Attachment]) -> None:
-    """Raise ``ValueError`` if there are any, for streams that cannot carry them."""
+    """Raise ``ValueError`` if there are any; for streams that cannot carry them."""
     if attachments:
         raise ValueError(f"{name} carries no attachments")
 
 
 async def until_readable(descriptor: int, name: str) -> None:
-    """Wait until there is something to read, be it the end of the stream or an error.
+    """Wait until there is something to read, which may also be the end of the stream or an error.
 
-    :raises ConnectionLostError: the descriptor is closed, or is closed meanwhile.
+    :raises ConnectionLostError: the descriptor is closed already, or is closed meanwhile.
     """
     try:
         _check_open(descriptor)
@@ -147,9 +171,9 @@ async def until_readable(descriptor: int, name: str) -> None:
 
 
 async def until_writable(descriptor: int, name: str) -> None:
-    """Wait until something can be written, or an error is there to be had.
+    """Wait until something can be written, or there is an error to report.
 
-    :raises ConnectionLostError: the descriptor is closed, or is closed meanwhile.
+    :raises ConnectionLostError: the descriptor is closed already, or is closed meanwhile.
     """
     try:
         _check_open(descriptor)

@@ -1,9 +1,9 @@
 """Descriptors that somebody else has opened: how many are held, and how they are closed.
 
-To close one may take as long as its sender likes: a socket with SO_LINGER waits for its peer, a file for the
-program behind its file system, and a unix socket closes all that still travels in it. A look at it may take as
-long. Only memory (memfd, tmpfs) is known to be harmless, and the kernel tells it apart without asking any file
-system. So whatever is to be done with other descriptors is done in a thread of its own, never by the event loop.
+Closing one may take as long as its sender likes: a socket with SO_LINGER waits for its peer, a file for the program
+behind its file system, and a unix socket first closes everything that still travels in it. Examining one may take
+as long. Only memory (memfd, tmpfs) is known to be harmless, and the kernel recognises it without asking any file
+system. So whatever has to be done with other descriptors is done in a thread of its own, never by the event loop.
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ _SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _LINGER_NOT = struct.pack("ii", 0, 0)
 MOST_PER_CALL: Final = 253
-"""The most that Linux passes in one call (SCM_MAX_FD). Whatever a call has no room for the kernel closes within it,
-and the caller waits; so there is always room for all."""
+"""The most that Linux passes in one call (SCM_MAX_FD). The kernel would close those for which a call has no
+room, and would make the caller wait for that; so there is always room for all."""
 
-# Memory is given back when its last descriptor is closed, at 4 GB/s or faster: so much in a millisecond.
+# Closing the last descriptor frees the memory, at 4 GB/s or faster: this much in a millisecond.
 _SOON_CLOSED_BYTES = 4 << 20
 _PIECE_BYTES = 64 << 10
-_BLOCK_BYTES = 512  # st_blocks counts in these
-# What counts as the limit where there is none, or one that nobody will ever reach.
-_PLENTY = 1 << 20
+_BLOCK_BYTES = 512  # the unit of st_blocks
+# What counts as the limit if there is none, or one that nobody will ever reach.
+_NO_LIMIT = 1 << 20
 
 
 class Account:
     """How many descriptors are held for somebody, in proportion to what this process may have.
 
-    Threads and the garbage collector let go of descriptors too, so this is a set, whose changes need no lock.
+    Threads and the garbage collector release descriptors too, so this is a set, which changes without a lock.
 
-    :param share: the part of the process's descriptors that may be held, 4 for a quarter; never less than what
-        one message may bring.
-    :param most: at most so many, however many the process may have.
+    :param share: the part of the process's descriptors that may be held, 4 for a quarter; but never less than one
+        message may bring.
+    :param most: an upper limit, however many the process may have.
     """
 
-    def __init__(self, share: int, most: int = _PLENTY) -> None:
+    def __init__(self, share: int, most: int = _NO_LIMIT) -> None:
         self._share = share
         self._most = most
         self._held: set[object] = set()
 
     @property
     def limit(self) -> int:
-        """How many there may be now; a program may change its limit while it runs."""
+        """How many may be held now; a program may change its own limit while it runs."""
         return min(self._most, max(MAX_DESCRIPTORS, _process_limit() // self._share))
 
     @property
@@ -76,25 +76,25 @@ class Account:
         self._held.add(ticket)
 
     def leave(self, ticket: object) -> None:
-        """Count one less; twice does nothing."""
+        """Count one less; leaving twice does nothing."""
         self._held.discard(ticket)
 
 
 PROCESS: Final = Account(4)
-"""The BLOBs of all peers, and those on their way to them. Three quarters are left for whoever connects."""
+"""The BLOBs of all peers, received or about to be sent. Three quarters are left for connections."""
 
 
 def is_memory(descriptor: int) -> bool:
-    """Return whether this is a file in memory, which can be looked at, read and closed without waiting for anybody.
+    """Return whether this is a file in memory, which can be examined, read and closed without waiting for anybody.
 
-    Such a file alone has seals; the kernel says so itself, where fstat() asks the file system.
+    Only such a file has seals, and the kernel answers that by itself, whereas fstat() asks the file system.
     """
     return seals_of(descriptor) is not None
 
 
 def seals_of(descriptor: int) -> int | None:
-    """Return what can no longer be done to a file in memory, ``None`` for all that is no such file."""
-    import fcntl  # here, because the package must be importable where there is no such module
+    """Return what can no longer be done to a file in memory, or ``None`` for anything else."""
+    import fcntl  # here, because this package must be importable on systems without that module
 
     try:
         return fcntl.fcntl(descriptor, fcntl.F_GET_SEALS, 0)
@@ -103,23 +103,23 @@ def seals_of(descriptor: int) -> int | None:
 
 
 def close_memory(descriptor: int, done: Callable[[], None]) -> None:
-    """Close a file in memory here and now, or in a thread if it may take longer than a turn of the loop.
+    """Close a file in memory at once, or in a thread if it may take longer than a turn of the event loop.
 
     May be called from any thread and by the garbage collector. Raises nothing.
 
-    :param done: called when it is closed, in whatever thread; must do next to nothing.
+    :param done: called in whatever thread has closed it; must do next to nothing.
     """
     if is_memory(descriptor) and os.fstat(descriptor).st_blocks * _BLOCK_BYTES <= _SOON_CLOSED_BYTES:
         os.close(descriptor)
         done()
     else:
-        _elsewhere(_close, descriptor, done)
+        _in_a_thread(_close, descriptor, done)
 
 
 def close_stranger(descriptor: int) -> None:
-    """Close what may be anything; may wait, so this is for threads. Raises nothing."""
+    """Close a descriptor of any kind. This may wait, so it is for threads. Raises nothing."""
     with suppress(OSError):
-        # A connection with something unsent would wait for its other end; told not to, the kernel does that alone.
+        # A connection with unsent data would wait for its peer; told not to, the kernel goes on without us.
         sock = adopt_socket(descriptor)
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
@@ -128,20 +128,20 @@ def close_stranger(descriptor: int) -> None:
 
 
 def hang_up(sock: socket.socket) -> None:
-    """Close a socket without waiting, whatever its peer has sent and nobody read. Closing twice does nothing."""
+    """Close a socket without waiting, even if its peer has sent what nobody read. Closing twice does nothing."""
     if sock.fileno() < 0:
         return
     if sock.family == getattr(socket, "AF_UNIX", None):
         with suppress(OSError):  # the other end was faster
-            sock.shutdown(socket.SHUT_RDWR)  # so no more comes in
+            sock.shutdown(socket.SHUT_RDWR)  # so that nothing more comes in
         _empty(sock)
     sock.close()
 
 
 def adopt_socket(descriptor: int) -> socket.socket:
-    """Return a socket object that owns an inherited descriptor, without touching what others share of it."""
-    # Saying that the socket does not block keeps Python from setting O_NONBLOCK on it, as it otherwise does where a
-    # program has called socket.setdefaulttimeout().
+    """Return a socket object that owns an inherited descriptor, without changing what others share with it."""
+    # By saying that the socket does not block we keep Python from setting O_NONBLOCK on it, as it otherwise does if
+    # a program has called socket.setdefaulttimeout().
     return socket.socket(-1, socket.SOCK_STREAM | _SOCK_NONBLOCK, -1, fileno=descriptor)
 
 
@@ -149,30 +149,30 @@ def _process_limit() -> int:
     try:
         import resource
     except ImportError:  # a system without such limits
-        return _PLENTY
+        return _NO_LIMIT
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _PLENTY if soft == resource.RLIM_INFINITY else min(soft, _PLENTY)
+    return _NO_LIMIT if soft == resource.RLIM_INFINITY else min(soft, _NO_LIMIT)
 
 
-def _elsewhere(close: Callable[..., None], *args: object) -> None:
-    """Call this in a thread that nothing waits for, not even the end of the process."""
+def _in_a_thread(close: Callable[..., None], *args: object) -> None:
+    """Call this in a thread for which nothing waits, not even the end of the process."""
     import _thread
 
     try:
-        # Not threading.Thread: the garbage collector calls this, perhaps from within that module's own locks.
+        # Not threading.Thread: the garbage collector calls this, perhaps while that module holds its own locks.
         _thread.start_new_thread(close, args)
-    except RuntimeError:  # no thread is to be had, or the process ends; then rather late than never
+    except RuntimeError:  # no thread can be had, or the process is ending; better slowly than never
         close(*args)
 
 
 def _close(descriptor: int, done: Callable[[], None]) -> None:
-    with suppress(OSError):  # what was not written is its sender's concern
+    with suppress(OSError):  # if something was not written, that is its sender's concern
         os.close(descriptor)
     done()
 
 
 def _empty(sock: socket.socket) -> None:
-    """Take out what travels in a socket to which nobody listens any more, and close the descriptors among it."""
+    """Take out what travels in a socket that nobody serves any more, and close the descriptors in it."""
     room = socket.CMSG_SPACE(MOST_PER_CALL * array.array("i").itemsize)
     with suppress(OSError):  # nothing is left
         while True:
@@ -190,7 +190,7 @@ def _close_all(descriptors: Iterable[int]) -> None:
         else:
             strangers.append(descriptor)
     if strangers:
-        _elsewhere(_close_strangers, strangers)
+        _in_a_thread(_close_strangers, strangers)
 
 
 def _close_strangers(descriptors: Iterable[int]) -> None:
@@ -199,7 +199,7 @@ def _close_strangers(descriptors: Iterable[int]) -> None:
 
 
 def _nothing() -> None:
-    """Take no note of an end."""
+    """Ignore the end."""
 
 
 def received_descriptors(ancillary: list[tuple[int, int, bytes]]) -> array.array[int]:

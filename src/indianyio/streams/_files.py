@@ -1,11 +1,12 @@
 """Reading and writing pipes, terminals and files by descriptor, without a thread and without O_NONBLOCK.
 
-Both ask the kernel with ``poll()`` and a timeout of zero whether a call would wait, and only then let the event
-loop wait for it. Asking costs a microsecond where waiting for the loop costs twenty or more, and it is true of
-regular files and ``/dev/null`` too, which are always ready and which the event loops refuse to wait for.
+Both first ask the kernel, with ``poll()`` and a timeout of zero, whether a call would wait, and only then let the
+event loop wait for it. Asking costs a microsecond, while waiting for the loop costs twenty or more. And the answer
+is right for regular files and ``/dev/null`` too, which are always ready and for which the event loops refuse to
+wait.
 
-A pipe that is ready takes PIPE_BUF bytes without waiting, whatever its flags say; more than that might wait for
-the reader, and the whole program with it.
+A pipe that is ready takes PIPE_BUF bytes without waiting, whatever its flags say. More than that might have to wait
+for the reader, and with it the whole program.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ import anyio.lowlevel
 from indianyio.protocol._elements import Attachment
 from indianyio.streams._base import (
     RECEIVE_BYTES,
+    SCRATCH,
     Received,
     lost,
     refuse_attachments,
     until_readable,
     until_writable,
 )
-from indianyio.streams._scratch import scratch
 
 __all__ = ["FileReader", "FileWriter"]
 
 _PIPE_BUF: int = getattr(select, "PIPE_BUF", 512)  # 512 is the least that POSIX allows
-_PIECES = 16  # written in a row before the other tasks get their turn: as much as a Linux pipe holds
+_PIECES = 16  # how many are written before the other tasks may run: as much as a Linux pipe holds
 _RETRY_SECONDS = 0.05
 
 
 class _Descriptor:
-    """A descriptor with the question whether it is ready."""
+    """A descriptor that can be asked whether it is ready."""
 
     def __init__(self, descriptor: int, name: str, events: int) -> None:
         self._descriptor = descriptor
@@ -57,13 +58,13 @@ class _Descriptor:
 
 
 class FileReader(_Descriptor):
-    """The receiving half of a stream; it owns the descriptor."""
+    """The receiving half of a stream, which owns the descriptor."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor, name, select.POLLIN)
 
     async def receive(self) -> Received:
-        """Wait for the next bytes; none mean the end of the stream.
+        """Wait for the next bytes; no bytes mean the end of the stream.
 
         :raises ConnectionLostError: the terminal has hung up, or the descriptor is closed.
         """
@@ -72,17 +73,17 @@ class FileReader(_Descriptor):
             while not self._ready():
                 await until_readable(self._descriptor, self._name)
             try:
-                landing = scratch(RECEIVE_BYTES)
+                landing = SCRATCH.memory[:RECEIVE_BYTES]
                 return Received(bytes(landing[: os.readv(self._descriptor, (landing,))]))
             except BlockingIOError:
-                # Somebody set O_NONBLOCK, and another reader was faster.
+                # Somebody has set O_NONBLOCK, and another reader was faster.
                 await anyio.sleep(_RETRY_SECONDS)
             except OSError as exc:
                 raise lost(self._name, exc) from exc
 
 
 class FileWriter(_Descriptor):
-    """The sending half of a stream; it owns the descriptor."""
+    """The sending half of a stream, which owns the descriptor."""
 
     carries_attachments = False
 
@@ -90,7 +91,7 @@ class FileWriter(_Descriptor):
         super().__init__(descriptor, name, select.POLLOUT)
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
-        """Write all of ``data``; cancelled, it may have written a part.
+        """Write all of ``data``; if this is cancelled, it may have written a part.
 
         :raises ConnectionLostError: nobody reads any more, or the descriptor is closed.
         :raises ValueError: there are attachments.
@@ -107,7 +108,7 @@ class FileWriter(_Descriptor):
         await anyio.lowlevel.cancel_shielded_checkpoint()
 
     def _write_now(self, rest: memoryview) -> int:
-        """Write what can be written without waiting, up to a pipe's worth; return the bytes written."""
+        """Write as much as a pipe takes without waiting, and return how many bytes that was."""
         written = 0
         for _ in range(_PIECES):
             if written == len(rest) or not self._ready():
@@ -126,5 +127,5 @@ class FileWriter(_Descriptor):
         elif taken:
             await anyio.lowlevel.checkpoint()
         else:
-            # A non-blocking terminal with room for one byte is ready and refuses a newline, which becomes two.
+            # A non-blocking terminal with room for one byte is ready, but refuses a newline, which becomes two.
             await anyio.sleep(_RETRY_SECONDS)

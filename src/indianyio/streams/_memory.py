@@ -1,7 +1,7 @@
 """A connection inside this process: two ends, each of which receives what the other sends.
 
-It behaves as a connected socket does, with back-pressure, partial sends, an end of stream and a lost peer, so that
-what works over it works over a real one; and it can be told to hand out the bytes in pieces of any size.
+It behaves like a connected socket, with back-pressure, partial sends, an end of the stream and a lost peer, so that
+what works over it works over a real one. It can also be told to deliver the bytes in pieces of any size.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["MemoryStream", "memory_pair"]
 
 
 class _Pipe:
-    """One direction: bytes under way, who waits for them, and which of its ends are closed.
+    """One direction: the bytes on their way, who waits for them, and which of its ends are closed.
 
-    Each wait is on an event made for it, and nothing awaits between looking at the state and making the event, so
+    Each wait uses an event of its own, and nothing is awaited between looking at the state and making the event, so
     no wake-up is missed.
     """
 
@@ -36,7 +36,7 @@ class _Pipe:
         self._waiting: list[anyio.Event] = []
 
     def put(self, data: memoryview, attached: Sequence[SharedMemory]) -> int:
-        """Take what there is room for, with the attachments; return the bytes taken."""
+        """Take as many bytes as there is room for, with the attachments; return how many were taken."""
         piece = data[: self.capacity_bytes - self.held_bytes]
         if piece:
             self.pieces.append((piece, tuple(attachment.duplicate() for attachment in attached)))
@@ -45,13 +45,13 @@ class _Pipe:
         return len(piece)
 
     def get(self, limit_bytes: int) -> Received:
-        """Return at most so many bytes of what is there; attachments only with the bytes they came with."""
+        """Return at most this many of the bytes here, and attachments only with the bytes they came with."""
         piece, attachments = self.pieces.popleft()
         data = [piece[:limit_bytes]]
         room = limit_bytes - len(data[0])
         if piece[limit_bytes:]:
             self.pieces.appendleft((piece[limit_bytes:], ()))
-        # As in a socket, bytes without attachments run together.
+        # As in a socket, bytes without attachments are joined.
         while room and self.pieces and not self.pieces[0][1]:
             piece, _ = self.pieces.popleft()
             data.append(piece[:room])
@@ -63,12 +63,12 @@ class _Pipe:
         return Received(b"".join(data), attachments)
 
     def close_sender(self) -> None:
-        """Say that no more will come; what is under way still arrives."""
+        """Note that nothing more will be sent; what is on its way still arrives."""
         self.sender_closed = True
         self._wake()
 
     def close_receiver(self) -> None:
-        """Say that nobody receives any more; what is under way is gone."""
+        """Note that nobody receives any more; what is on its way is lost."""
         self.receiver_closed = True
         for _, attachments in self.pieces:
             for attachment in attachments:
@@ -78,7 +78,7 @@ class _Pipe:
         self._wake()
 
     async def changed(self) -> None:
-        """Wait until something was put, taken or closed."""
+        """Wait until something has been put, taken or closed."""
         event = anyio.Event()
         self._waiting.append(event)
         try:
@@ -96,7 +96,7 @@ class _Pipe:
 class MemoryStream:
     """One end of a :func:`memory_pair`; a :class:`~indianyio.streams._base.ByteStream`.
 
-    :ivar cut: the most bytes that a ``receive`` returns, to see a stream cut anywhere; ``None`` for the usual.
+    :ivar cut: the most bytes that a ``receive`` returns, to cut a stream anywhere in tests; ``None`` for the usual.
     """
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe, *, name: str, carries_attachments: bool) -> None:
@@ -138,7 +138,7 @@ class MemoryStream:
         if attachments and not data:
             raise ValueError("attachments cannot travel on 0 bytes")
         attached = as_shared_memory(attachments)
-        rest = memoryview(bytes(data))  # of bytes no copy; of a view, whose owner may go on to change it, one
+        rest = memoryview(bytes(data))  # copies a view, whose owner may go on to change it, but never bytes
         await anyio.lowlevel.checkpoint_if_cancelled()
         while True:
             self._check_connected()
@@ -151,13 +151,24 @@ class MemoryStream:
         await anyio.lowlevel.cancel_shielded_checkpoint()
 
     def send_now(self, data: bytes) -> int:
-        """Send what there is room for, as :meth:`ByteStream.send_now` says."""
+        """Send as much as there is room for, as :meth:`ByteStream.send_now` says."""
         if self._outgoing.sender_closed or self._outgoing.receiver_closed:
             return 0
         return self._outgoing.put(memoryview(data), ())
 
+    def close_sending(self) -> None:
+        """Stop sending: the other end receives what is on its way, then the end of the stream.
+
+        This end still receives. A ``send`` in progress raises ``ConnectionLostError``.
+        """
+        self._outgoing.close_sender()
+
     async def aclose(self) -> None:
-        """Close this end; the other one receives what is under way, then the end of the stream."""
+        """Close this end; the other one receives what is on its way, then the end of the stream."""
+        self.close()
+
+    def close(self) -> None:
+        """Do what :meth:`aclose` does, for callers that cannot await."""
         self._outgoing.close_sender()
         self._incoming.close_receiver()
 
@@ -176,13 +187,13 @@ def memory_pair(
 ) -> tuple[MemoryStream, MemoryStream]:
     """Return the two ends of a connection in memory.
 
-    :param capacity_bytes: what each direction holds before its sender waits; at least 1.
-    :param names: of the two streams, in order; each is for the log of whoever holds it.
-    :param carries_attachments: whether attachments are handed over, as duplicates.
+    :param capacity_bytes: how much each direction holds before its sender waits; at least 1.
+    :param names: what the two streams are called, in order; each name is for the log of whoever holds that end.
+    :param carries_attachments: whether attachments are delivered, as duplicates.
     :raises ValueError: the capacity is not positive.
     """
     if capacity_bytes < 1:
-        raise ValueError(f"capacity_bytes is {capacity_bytes}, it must be at least 1")
+        raise ValueError(f"capacity_bytes is {capacity_bytes}; it must be at least 1")
     forth, back = _Pipe(capacity_bytes), _Pipe(capacity_bytes)
     first = MemoryStream(back, forth, name=names[0], carries_attachments=carries_attachments)
     second = MemoryStream(forth, back, name=names[1], carries_attachments=carries_attachments)

@@ -1,13 +1,14 @@
 """Standard input and output as a byte stream: how a driver talks to indiserver.
 
-Standard input and output are the wire, and this process is not alone with them. So while the stream is open, and
-before that while :func:`divert_stdio` has them (a driver's module and its constructor may start programs, too),
+Standard input and output are the wire, and other code in this process uses them too. So while the stream is open,
+and before that while :func:`divert_stdio` holds them (a driver's module and its constructor may start programs,
+too),
 
 - the wire is a pair of private duplicates, which no child process inherits;
-- descriptor 1 points at standard error, so that a stray ``print``, here or in a child, is a line in the log and not
+- descriptor 1 points to standard error, so that a stray ``print``, here or in a child, is a line in the log and not
   a broken element;
-- descriptor 0 points at ``/dev/null``, so that a child process cannot swallow a command that was meant for us;
-- no flag of the descriptors is touched, because they are shared with the parent, and often with each other.
+- descriptor 0 points to ``/dev/null``, so that a child process cannot swallow a command that was meant for us;
+- no flag of the descriptors is changed, because they are shared with the parent, and often with each other.
 
 Either may be a socket, a pipe, a terminal or a file, whatever the other is.
 """
@@ -34,8 +35,8 @@ __all__ = ["describe_stdio", "divert_stdio", "open_stdio", "stdio_is_terminal"]
 _NAME = "stdin/stdout"
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
-# What can carry bytes, in the words of a log line. Anything else under a low number is an accident, such as the
-# event loop's own descriptor in a program that was started with standard input closed.
+# What can carry bytes, in the words of a log line. Anything else with a low number is there by accident, such as
+# the event loop's own descriptor in a program that was started with standard input closed.
 _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a pipe",
@@ -43,15 +44,15 @@ _KINDS = {
     stat.S_IFCHR: "a device",
 }
 
-# Descriptors 0 and 1 belong to the process, so this is, rightly, one for the process.
+# There is one lock for the process, because it has only one pair of descriptors 0 and 1.
 _in_use = threading.Lock()
 
-# And so is what they were, while divert_stdio() has them.
+# The original standard input and output, while divert_stdio() holds them.
 _diverted_wire: tuple[int, int] | None = None
 
 
 class _StdioStream:
-    """A reading half and a writing half, each of its own kind."""
+    """A half that reads and a half that writes, each of its own kind."""
 
     def __init__(self, reader: SocketStream | FileReader, writer: SocketStream | FileWriter) -> None:
         self._reader = reader
@@ -72,7 +73,7 @@ class _StdioStream:
         await self._writer.send(data, attachments)
 
     def send_now(self, data: bytes) -> int:
-        # A pipe may make its writer wait, as nothing but the descriptor's own flag would prevent.
+        # A pipe may make its writer wait, and only the descriptor's own flag could prevent that.
         return self._writer.send_now(data) if isinstance(self._writer, SocketStream) else 0
 
     async def aclose(self) -> None:
@@ -85,12 +86,12 @@ class _StdioStream:
 
 @asynccontextmanager
 async def open_stdio() -> AsyncIterator[ByteStream]:
-    """Open standard input and output as one stream, and put both back on the way out, whatever the way.
+    """Open standard input and output as one stream, and restore both on the way out, whatever ends the block.
 
-    Attachments arrive where standard input is a Unix socket, and can be sent where standard output is one. The
-    stream closed inside the block stays closed; descriptors 0 and 1 come back at the end of the block only.
+    Attachments arrive if standard input is a Unix socket, and can be sent if standard output is one. Even if the
+    stream is closed inside the block, descriptors 0 and 1 are restored only at the end of the block.
 
-    :raises OSError: one of the two is not open, or nothing that carries bytes, or this is not a POSIX system.
+    :raises OSError: one of the two is not open or cannot carry bytes, or this is not a POSIX system.
     :raises RuntimeError: they are open as a stream already.
     """
     if os.name != "posix":
@@ -109,8 +110,8 @@ def divert_stdio() -> Iterator[None]:
 
     Descriptors 0 and 1 point elsewhere from the beginning of the block to its end.
 
-    :raises OSError: one of the two is not open, or nothing that carries bytes.
-    :raises RuntimeError: they are diverted or open as a stream already.
+    :raises OSError: one of the two is not open or cannot carry bytes.
+    :raises RuntimeError: they are diverted, or open as a stream, already.
     """
     global _diverted_wire
     with _exclusively():
@@ -125,17 +126,26 @@ def divert_stdio() -> Iterator[None]:
 
 
 def stdio_is_terminal() -> bool:
-    """Return whether standard input is a terminal, where a person rather than a server is expected.
+    """Return whether standard input is a terminal, which suggests a person rather than a server.
 
-    To be asked before :func:`open_stdio`, which points descriptor 0 elsewhere; within :func:`divert_stdio` it may
-    be asked as well.
+    Call this before :func:`open_stdio`, which points descriptor 0 elsewhere; within :func:`divert_stdio` it still
+    answers rightly.
     """
     stdin, _ = _diverted_wire or (_STDIN, _STDOUT)
     return os.isatty(stdin)
 
 
+def stdin_duplicate() -> int:
+    """Return another descriptor of standard input, for the caller to close.
+
+    To be asked when :func:`stdio_is_terminal` may be.
+    """
+    stdin, _ = _diverted_wire or (_STDIN, _STDOUT)
+    return os.dup(stdin)
+
+
 def describe_stdio() -> str:
-    """Return in words what standard input and output are; to be asked when :func:`stdio_is_terminal` may be."""
+    """Return in words what standard input and output are; call it only where :func:`stdio_is_terminal` may be."""
     stdin, stdout = _diverted_wire or (_STDIN, _STDOUT)
     return f"standard input is {_describe(stdin)}, standard output is {_describe(stdout)}"
 
@@ -162,26 +172,26 @@ def _exclusively() -> Iterator[None]:
 
 @contextmanager
 def _taken_over() -> Iterator[tuple[int, int]]:
-    """Point descriptors 0 and 1 elsewhere; yield what they were, as duplicates that live as long as the block."""
+    """Point descriptors 0 and 1 elsewhere; yield duplicates of the originals, which live as long as the block."""
     with ExitStack() as stack:
         _check_usable(_STDIN, sys.__stdin__, "standard input")
         _check_usable(_STDOUT, sys.__stdout__, "standard output")
-        # First of all: should descriptor 2 be free, this takes the number, and no duplicate of the wire does.
+        # This comes first: if descriptor 2 is free, /dev/null takes the number, and no duplicate of the wire does.
         null = os.open(os.devnull, os.O_RDWR)
         stack.callback(os.close, null)
         stdin = _diverted(_STDIN, null, stack)
-        # Where standard error was closed at the start, something else may have its number by now.
+        # If standard error was closed at the start, something else may have its number by now.
         stdout = _diverted(_STDOUT, null if sys.__stderr__ is None else _STDERR, stack)
-        # After the diversion, and again before it ends: what was printed before the stream was opened, or within,
-        # is text for people and has no business on the wire.
+        # After the diversion, and again before it ends: what was printed before the stream was opened, or while it
+        # was open, is text for people and must not go onto the wire.
         _flush()
         stack.callback(_flush)
         yield stdin, stdout
 
 
 def _check_usable(descriptor: int, at_start: TextIOWrapper | None, what: str) -> None:
-    # Python leaves sys.__stdin__ empty where the descriptor was closed when the program started. By now its number
-    # may be taken by anything, such as the sockets of the event loop.
+    # Python leaves sys.__stdin__ empty if the descriptor was closed when the program started. By now anything may
+    # have its number, such as the sockets of the event loop.
     if at_start is None:
         raise OSError(errno.EBADF, f"{what} was closed when the program started")
     try:
@@ -193,7 +203,7 @@ def _check_usable(descriptor: int, at_start: TextIOWrapper | None, what: str) ->
 
 
 def _diverted(descriptor: int, target: int, stack: ExitStack) -> int:
-    """Point ``descriptor`` at what ``target`` is until the stack unwinds; return a duplicate of what it was."""
+    """Point ``descriptor`` to what ``target`` is until the stack unwinds; return a duplicate of the original."""
     kept = os.dup(descriptor)
     stack.callback(os.close, kept)
     inheritable = os.get_inheritable(descriptor)
@@ -203,7 +213,7 @@ def _diverted(descriptor: int, target: int, stack: ExitStack) -> int:
 
 
 def _flush() -> None:
-    # A print buffer that is missing, closed or full is no reason to do without the wire.
+    # A print buffer that is missing, closed or full must not keep us from using the wire.
     with suppress(AttributeError, OSError, ValueError):
         sys.stdout.flush()
 
@@ -234,12 +244,12 @@ def _is_socket(descriptor: int) -> bool:
 
 
 def _private_output(descriptor: int) -> int:
-    """Return a duplicate of a pipe, a file or a terminal; of the latter one that can be written without waiting.
+    """Return a duplicate of a pipe, a file or a terminal; for a terminal, one that can be written without waiting.
 
-    A terminal that is ready may have room for a single byte and then wait for its reader, for ever if somebody
-    pressed Ctrl-S. Opened a second time it has flags of its own, so O_NONBLOCK troubles nobody else.
+    A terminal that is ready may have room for a single byte and then wait for its reader, even for ever if somebody
+    has pressed Ctrl-S. Opened a second time it has flags of its own, so O_NONBLOCK affects nobody else.
     """
     if os.isatty(descriptor):
-        with suppress(OSError):  # it may be another user's, after su; then the duplicate must do
+        with suppress(OSError):  # after su it may belong to another user; then a duplicate has to do
             return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
     return os.dup(descriptor)

@@ -1,9 +1,9 @@
 """TLS under INDI: a byte stream that encrypts what it sends and decrypts what arrives.
 
-OpenSSL works on two buffers in memory here and never sees the socket, so waiting, closing and cancelling are those
-of :class:`~indianyio.streams.SocketStream`. Receiving never sends: what OpenSSL wants to answer (a new key, by
-TLS 1.3) may travel with the next message. So a peer that does not read cannot hold up the reading of what it says,
-and the reading and the sending task need no lock between them.
+Here OpenSSL works on two buffers in memory and never sees the socket, so waiting, closing and cancelling work as in
+:class:`~indianyio.streams.SocketStream`. Receiving never sends: whatever OpenSSL wants to answer (with TLS 1.3, a
+new key) may travel with the next message. So a peer that does not read cannot hold up the reading of what it sends,
+and the task that receives and the task that sends need no lock between them.
 """
 
 from __future__ import annotations
@@ -20,27 +20,26 @@ import anyio.lowlevel
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol._elements import Attachment
-from indianyio.streams._base import RECEIVE_BYTES, Received, refuse_attachments
-from indianyio.streams._scratch import scratch
+from indianyio.streams._base import RECEIVE_BYTES, SCRATCH, Received, refuse_attachments
 from indianyio.streams._sockets import SocketStream
 
 __all__ = ["HANDSHAKE_SECONDS", "TLSStream", "accept_tls", "check_server_context", "connect_tls"]
 
 HANDSHAKE_SECONDS = 10.0
-"""How long a client may take for the handshake: some round trips over a slow line, no more."""
+"""How long a client may take for the handshake: enough for some round trips over a slow line, no more."""
 
-# What is encrypted and sent at a time: four records. More would only be held twice.
+# How much is encrypted and sent at a time: four records. More would only be held twice.
 _PIECE_BYTES = 64 << 10
 
-# What OpenSSL may want to answer before something is sent: a few dozen bytes at a time. A peer that provokes more
-# than this is up to no good.
+# How much OpenSSL may want to answer before something is sent; it wants a few dozen bytes at a time. A peer that
+# provokes more than this means no good.
 _UNSENT_ANSWER_BYTES = 16 << 10
 
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 def check_server_context(context: ssl.SSLContext) -> None:
-    """Refuse a context that cannot serve, before any client finds out.
+    """Refuse a context that cannot serve, before a client finds out.
 
     :raises ValueError: it is made for clients.
     """
@@ -61,14 +60,14 @@ async def accept_tls(
 ) -> TLSStream:
     """Do the server's part of a handshake on a connected socket and return the encrypted stream.
 
-    Cancelled or failed, the socket cannot be used any more; closing it is the caller's task then, and the stream's
-    otherwise.
+    If it is cancelled or fails, the socket cannot be used any more and the caller must close it. Otherwise the
+    stream closes it.
 
-    :param context: with the server's certificate; :attr:`ssl.SSLContext.verify_mode` decides about the client's.
+    :param context: has the server's certificate; :attr:`ssl.SSLContext.verify_mode` decides about the client's.
     :param name: for log lines; derived from the peer's address unless given.
     :param handshake_seconds: how long the client may take.
-    :raises ConnectionLostError: the client does not speak TLS, its certificate is not accepted, it took too long or
-        has gone.
+    :raises ConnectionLostError: the client does not speak TLS, its certificate is not accepted, it took too long,
+        or it has disconnected.
     """
     stream = TLSStream(sock, context, name=name)
     with anyio.move_on_after(handshake_seconds):
@@ -80,10 +79,10 @@ async def accept_tls(
 async def connect_tls(sock: socket.socket, context: ssl.SSLContext, host: str, *, name: str) -> TLSStream:
     """Do the client's part of a handshake on a connected socket and return the encrypted stream.
 
-    Cancelled or failed, it closes the socket.
+    If it is cancelled or fails, it closes the socket.
 
     :param context: which servers are trusted, and the client's own certificate if it has one.
-    :param host: the server's name or address, which its certificate must show if the context says so.
+    :param host: the server's name or address, which its certificate must show if the context demands that.
     :param name: what the stream is called in log lines.
     :raises OSError: the server does not speak TLS, or its certificate is not accepted; the text says why.
     :raises ValueError: the context is made for servers.
@@ -108,7 +107,7 @@ async def connect_tls(sock: socket.socket, context: ssl.SSLContext, host: str, *
 class TLSStream:
     """A byte stream over a socket, encrypted; made by :func:`accept_tls` and :func:`connect_tls`.
 
-    :param host: what the server is called, if this end is the client's.
+    :param host: the server's name, if this end is the client's.
     """
 
     def __init__(
@@ -119,17 +118,17 @@ class TLSStream:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=host is None, server_hostname=host)
-        # Whether a record may have been sent in part; nothing can follow it then, not even a farewell.
+        # Whether a record may have been sent only in part: then nothing can follow it, not even a close_notify.
         self._torn = True
 
     @property
     def name(self) -> str:
-        """The peer, as of :class:`~indianyio.streams.SocketStream`."""
+        """The name of the peer, as in :class:`~indianyio.streams.SocketStream`."""
         return self._stream.name
 
     @property
     def carries_attachments(self) -> bool:
-        """``False``: a descriptor would pass beside the encryption."""
+        """``False``: a descriptor would travel outside the encryption."""
         return False
 
     @property
@@ -140,8 +139,8 @@ class TLSStream:
     async def receive(self) -> Received:
         """Wait for the next bytes, as :meth:`ByteStream.receive` says.
 
-        The stream ends where the peer says so in TLS or closes the connection: an INDI element that was cut off is
-        recognised as such, so the difference decides nothing.
+        The stream ends when the peer says so in TLS, or when it just closes the connection. The difference does not
+        matter, because an INDI element that was cut off is recognised as such.
         """
         await anyio.lowlevel.checkpoint()
         while (decrypted := self._decrypt()) is None:
@@ -163,18 +162,18 @@ class TLSStream:
             await self._send_encrypted()
 
     def send_now(self, data: bytes) -> int:
-        """Send nothing: what is encrypted has to be sent to its end."""
+        """Send nothing: whatever is encrypted has to be sent to its end."""
         return 0
 
     async def aclose(self) -> None:
-        """Close the connection, as :meth:`ByteStream.aclose` says; the peer is told so if that takes no waiting."""
+        """Close the connection, as :meth:`ByteStream.aclose` says; tell the peer if that takes no waiting."""
         self.close()
 
     def close(self) -> None:
         """Do what :meth:`aclose` does, for callers that cannot await; an event loop must be running."""
         if not self._torn:
             self._torn = True
-            with suppress(OSError):  # OpenSSL's errors are among them: it wants an answer, which nobody waits for
+            with suppress(OSError):  # among others OpenSSL's error that it wants an answer, for which nobody waits
                 self._tls.unwrap()
             with suppress(OSError):
                 self._socket.send(self._outgoing.read(), _DONTWAIT)
@@ -198,7 +197,7 @@ class TLSStream:
         await self._send_encrypted()
 
     def _advance_handshake(self) -> ssl.SSLError | None:
-        """Do what can be done without waiting; return why it is not finished, ``None`` if it is."""
+        """Do as much as is possible without waiting; return why it is not finished, or ``None`` if it is."""
         try:
             self._tls.do_handshake()
         except ssl.SSLError as exc:
@@ -206,14 +205,14 @@ class TLSStream:
         return None
 
     def _decrypt(self) -> bytes | None:
-        """Return what arrived, nothing at the end of the stream, ``None`` if more has to arrive first."""
+        """Return what arrived, nothing at the end of the stream, or ``None`` if more has to arrive first."""
         decrypted = None
-        landing = scratch(RECEIVE_BYTES)
+        landing = SCRATCH.memory[:RECEIVE_BYTES]
         try:
-            # With a buffer it returns a length, whatever its stub says.
+            # Given a buffer, it returns a length, whatever its stub says.
             decrypted = bytes(landing[: cast("int", self._tls.read(RECEIVE_BYTES, landing))])
         except ssl.SSLWantReadError:
-            pass  # what it may have wanted to answer is counted all the same
+            pass  # OpenSSL may want to answer something; that is counted below in any case
         except ssl.SSLError as exc:
             raise self._failed("TLS failed", exc) from exc
         if self._outgoing.pending > _UNSENT_ANSWER_BYTES:
@@ -221,11 +220,11 @@ class TLSStream:
         return decrypted
 
     def _encrypt(self, piece: memoryview) -> int:
-        """Encrypt a piece for sending; return how much of it."""
+        """Encrypt a piece for sending; return how much of it was encrypted."""
         try:
             return self._tls.write(piece)
         except ssl.SSLError as exc:
-            # A peer that renegotiates, by a TLS older than 1.3, ends up here too; no INDI client has reason to.
+            # A peer that renegotiates, with a TLS older than 1.3, ends up here too; no INDI client has reason to.
             raise self._failed("TLS failed", exc) from exc
 
     async def _send_encrypted(self) -> None:
