@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import anyio
 import pytest
@@ -56,16 +57,34 @@ class Wire:
         """Do nothing."""
 
 
-async def converse(wire: Wire, answers: Sequence[bytes]) -> list[tuple[str, bytes]]:
+def queue(link: Link, outbox: Outbox, data: bytes) -> None:
+    outbox.add(Outgoing((data,)))
+    link.push()
+
+
+def answer_at_once(link: Link, outbox: Outbox, data: bytes) -> None:
+    if not link.answer(data):
+        queue(link, outbox, data)
+
+
+Put: TypeAlias = Callable[[Link, Outbox, bytes], None]
+
+
+@pytest.fixture(params=[queue, answer_at_once])
+def put(request: pytest.FixtureRequest) -> Put:
+    """How a message is given to the link; nobody can tell the difference."""
+    chosen: Put = request.param
+    return chosen
+
+
+async def converse(wire: Wire, answers: Sequence[bytes], put: Put) -> list[tuple[str, bytes]]:
     """Answer one request, and return how the answers were sent."""
     outbox = Outbox(1 << 20)
     link = Link(wire, limits=Limits(), outbox=outbox)
 
     def answer(_: object) -> None:
         for data in answers:
-            outgoing = Outgoing((data,))
-            outbox.add(outgoing)
-            link.push()
+            put(link, outbox, data)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.read, answer)
@@ -77,43 +96,42 @@ async def converse(wire: Wire, answers: Sequence[bytes]) -> list[tuple[str, byte
     return wire.sent
 
 
-async def test_an_answer_goes_at_once() -> None:
-    assert await converse(Wire(), [b"<a/>"]) == [("at once", b"<a/>")]
+async def test_an_answer_goes_at_once(put: Put) -> None:
+    assert await converse(Wire(), [b"<a/>"], put) == [("at once", b"<a/>")]
 
 
-async def test_what_comes_behind_it_goes_together_when_the_writer_has_its_turn() -> None:
-    sent = await converse(Wire(), [b"<a/>", b"<b/>", b"<c/>"])
+async def test_what_comes_behind_it_goes_together_when_the_writer_has_its_turn(put: Put) -> None:
+    sent = await converse(Wire(), [b"<a/>", b"<b/>", b"<c/>"], put)
     assert sent == [("at once", b"<a/>"), ("writer", b"<b/><c/>")]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
-async def test_the_writer_begins_with_what_the_kernel_did_not_take(taken: int) -> None:
-    sent = await converse(Wire(taken), [b"<a/>", b"<b/>"])
+async def test_the_writer_begins_with_what_the_kernel_did_not_take(put: Put, taken: int) -> None:
+    sent = await converse(Wire(taken), [b"<a/>", b"<b/>"], put)
     assert b"".join(data for _, data in sent) == b"<a/><b/>"
     assert [who for who, _ in sent] == ["at once"] * (taken > 0) + ["writer", "writer"]
 
 
-async def test_what_is_long_is_left_to_the_writer() -> None:
+async def test_what_is_long_is_left_to_the_writer(put: Put) -> None:
     long = b"x" * ((64 << 10) + 1)
-    assert await converse(Wire(), [long]) == [("writer", long)]
+    assert await converse(Wire(), [long], put) == [("writer", long)]
 
 
-async def test_nothing_goes_at_once_that_is_no_answer() -> None:
+async def test_nothing_goes_at_once_that_is_no_answer(put: Put) -> None:
     wire = Wire()
     outbox = Outbox(1 << 20)
     link = Link(wire, limits=Limits(), outbox=outbox)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.write)
         await anyio.wait_all_tasks_blocked()
-        outbox.add(Outgoing((b"<a/>",)))
-        link.push()
+        put(link, outbox, b"<a/>")
         assert wire.sent == []
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     assert wire.sent == [("writer", b"<a/>")]
 
 
-async def test_nothing_overtakes_what_the_writer_is_sending() -> None:
+async def test_nothing_overtakes_what_the_writer_is_sending(put: Put) -> None:
     """The writer is in the middle of a message when an answer comes."""
     wire = Wire()
     outbox = Outbox(1 << 20)
@@ -121,13 +139,11 @@ async def test_nothing_overtakes_what_the_writer_is_sending() -> None:
 
     def answer(_: object) -> None:
         for data in (b"<a/>", b"<b/>"):
-            outbox.add(Outgoing((data,)))
-            link.push()
+            put(link, outbox, data)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(link.read, answer)
-        outbox.add(Outgoing((b"<first/>",)))
-        link.push()
+        put(link, outbox, b"<first/>")
         wire.request()
         tasks.start_soon(link.write)
         await anyio.wait_all_tasks_blocked()

@@ -85,11 +85,6 @@ WRITE = b'<newNumberVector device="Good" name="number"><oneNumber name="value">3
 Run = Callable[..., "subprocess.Popen[bytes]"]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")

@@ -102,11 +102,6 @@ Process = subprocess.Popen[bytes]
 Start = Callable[..., Process]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def start(tmp_path: Path, backend: str) -> Iterator[Start]:
     (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")
@@ -157,6 +152,17 @@ def test_what_blocks_is_interrupted_and_the_driver_leaves(start: Start, tmp_path
 def test_the_other_drivers_of_the_process_leave_too(start: Start, tmp_path: Path, name: str) -> None:
     end(start("Dome", name))
     assert sorted((tmp_path / "left").read_text().split()) == ["Dome", name]
+
+
+@pytest.mark.parametrize("name", ["Sleeping", "InHandler"])
+def test_the_end_of_the_input_is_a_request_to_end_that_needs_no_signal(
+    start: Start, tmp_path: Path, name: str
+) -> None:
+    """A server closes the input first; by the time of its SIGKILL the driver has left."""
+    process = start(name)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (tmp_path / "left").read_text() == f"{name} "
+    assert b"keeps the event loop, and is interrupted at " in errors
 
 
 def test_nothing_is_interrupted_within_its_grace(start: Start, tmp_path: Path) -> None:

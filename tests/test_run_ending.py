@@ -75,11 +75,6 @@ Process = subprocess.Popen[bytes]
 Start = Callable[..., Process]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def start(tmp_path: Path, backend: str) -> Iterator[Start]:
     (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")

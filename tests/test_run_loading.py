@@ -12,6 +12,7 @@ import pytest
 from indianyio import IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run import load_driver, main
+from indianyio.run._arguments import parse_arguments
 
 SAMPLE = """
 from indianyio import IPyDriver
@@ -126,6 +127,26 @@ def test_cannot_load_shows_the_traceback_at_log_level_debug(
     errors = capfd.readouterr().err
     assert "Traceback" in errors
     assert 'raise OSError("no such port")' in errors
+
+
+def test_several_drivers_of_one_module_share_its_name() -> None:
+    arguments = parse_arguments(["loadable:Empty,make", "--port", "0", "bare:x"])
+    assert arguments.driver == ["loadable:Empty", "loadable:make", "bare:x"]
+
+
+def test_several_drivers_need_a_port_and_each_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["loadable:Empty,make"])
+    assert "several are served with --port or --unix" in capsys.readouterr().err
+    [_, target] = parse_arguments(["loadable:Empty,", "--port", "0"]).driver
+    with pytest.raises(DriverLoadError, match="a driver is named as MODULE:NAME"):
+        load_driver(target, folder)
+
+
+def test_drivers_and_options_may_take_turns() -> None:
+    arguments = parse_arguments(["a:A", "--backend", "trio", "b:B", "--port", "0", "--exec", "program", "c:C"])
+    assert arguments.driver == ["a:A", "b:B", "c:C"]
+    assert (arguments.backend, arguments.port, arguments.exec) == ("trio", 0, ["program"])
 
 
 @pytest.mark.parametrize("grace", ["0", "-1", "nan", "inf", "soon"])

@@ -56,11 +56,6 @@ class Driver(IPyDriver):
 """
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "camera.py").write_text(DRIVER, encoding="utf-8")
@@ -149,7 +144,7 @@ def test_without_standard_error_the_serial_port_gets_no_log_lines(
 
 
 @pytest.mark.parametrize("program", ["run", "indiserver"])
-@pytest.mark.parametrize("closing", ["<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closing", [pytest.param("<&-", marks=pytest.mark.long), "<&- >&- 2>&-"])
 def test_a_server_without_descriptors_serves_and_sleeps(
     folder: Path, backend: str, program: str, closing: str
 ) -> None:

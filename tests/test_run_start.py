@@ -42,11 +42,6 @@ def other():
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")

@@ -102,11 +102,6 @@ Process = subprocess.Popen[bytes]
 Start = Callable[..., Process]
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def command(tmp_path: Path, backend: str) -> list[str]:
     (tmp_path / "sample.py").write_text(SAMPLE, encoding="utf-8")

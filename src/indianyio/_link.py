@@ -1,25 +1,25 @@
-"""One peer: what it sends comes out as frames, what it is sent goes through an outbox to one writer.
+"""The connection to one peer: received bytes become frames, and messages to the peer go through an outbox.
 
-A :class:`Link` owns no task. Whoever owns the link runs :meth:`Link.read` and :meth:`Link.write` in task groups of
-its own, and so decides what ends when. Only the writer sends; everybody else puts into the outbox. A message is one
-entry of the outbox, so nothing can come between its bytes.
+A :class:`Link` owns no task. Its owner runs :meth:`Link.read` and :meth:`Link.write` in task groups of its own, and
+so decides what ends when. Only the writer sends; everybody else puts messages into the outbox. A message is one
+entry of the outbox, so nothing can get between its bytes.
 
-This is what all peers have in common. Sends that wait for room, which drivers and clients need as well, are in
-``_link_waiting.py``, and frames that are taken one by one in ``driver/_link.py``.
+This is what all peers have in common. Drivers and clients also need sends that wait for room, which are in
+``_link_waiting.py``; taking frames one by one is in ``driver/_link.py``.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import anyio
 
+from indianyio import _turns
 from indianyio._model import Outbox, Outgoing
 from indianyio._rated_log import RatedLog
 from indianyio._vocabulary import MAX_DESCRIPTORS, Limits
@@ -27,23 +27,33 @@ from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.protocol import Attachment, Frame, Framer, Unusable
 from indianyio.streams import ByteStream
 
-__all__ = ["MOST_UNCLAIMED", "PROMPT_BYTES", "FrameHandler", "Link", "SendingLink", "Turn", "close_all"]
+__all__ = [
+    "MOST_UNCLAIMED",
+    "PROMPT_BYTES",
+    "TURN_SECONDS",
+    "FrameHandler",
+    "Link",
+    "SendingLink",
+    "Turn",
+    "close_all",
+]
 
 logger = logging.getLogger(__name__)
 
 PROMPT_BYTES = 64 << 10
-"""What is sent at once as an answer: any socket holds more."""
+"""The largest answer that is sent at once; the buffer of any socket holds more."""
 
-# What is handed to a stream at a time, so that it can be seen whether the peer takes anything.
+# How much is handed to a stream at a time, so that ``progress`` shows whether the peer takes anything.
 _SLICE_BYTES = 128 << 10
 
 
 class SendingLink:
-    """What is sent to one peer.
+    """The sending half of a link.
 
     :param stream: the bytes; never closed here.
-    :param outbox: where what is sent waits.
-    :param drained: called whenever all that waited has been sent, or nothing ever will be.
+    :param outbox: holds the messages that wait.
+    :param drained: called whenever everything that waited has been sent, or when nothing can be sent any more.
+    :ivar asked: whether something was received, and nothing has been sent since.
     """
 
     def __init__(self, stream: ByteStream, *, outbox: Outbox, drained: Callable[[], None]) -> None:
@@ -53,27 +63,42 @@ class SendingLink:
         self._drained = drained
         self._filled = anyio.Event()
         self._writer_waits = False
-        self._asked = False  # something was received, and nothing has been sent since
+        self.asked = False
         self._begun = b""
         self._sent_parts = 0
         self._closed = False
 
     def push(self) -> None:
-        """Let go out what has just been put into the outbox.
+        """Start sending what has just been put into the outbox.
 
-        The first message after something has come from the peer is its answer as a rule, and somebody waits for
-        that. If nothing else is on its way it is given to the kernel here and now, which saves a change of tasks.
-        Whatever else there is the writer sends when its turn comes, many messages at a time.
+        The first message after something was received is usually the answer to it, and somebody waits for that. If
+        nothing else is on its way, it is given to the kernel at once, which saves a task switch. The writer sends
+        everything else when its turn comes, many messages at a time.
         """
-        if self._asked and self._writer_waits and (data := self._outbox.take_prompt(PROMPT_BYTES)) is not None:
-            self._asked = False
-            sent = self._stream.send_now(data)
+        if self.asked and self._writer_waits and (data := self._outbox.take_prompt(PROMPT_BYTES)):
+            self.answer(data)
             self._outbox.release()
-            if data and sent == len(data):
-                self._sent_parts += 1
-                return
+        else:
+            self._wake_writer()
+
+    def answer(self, data: bytes) -> bool:
+        """Give a message that is not in the outbox to the kernel at once, if :meth:`push` would.
+
+        If the kernel takes only a part, the writer sends the rest before anything else.
+
+        :return: whether the link has taken the message; if not, put it into the outbox.
+        """
+        # A waiting writer has found the outbox empty, so nothing is overtaken here.
+        if not (self.asked and self._writer_waits and len(data) <= PROMPT_BYTES):
+            return False
+        self.asked = False
+        sent = self._stream.send_now(data)
+        if sent == len(data):
+            self._sent_parts += 1
+        else:
             self._begun = data[sent:]
-        self._wake_writer()
+            self._wake_writer()
+        return True
 
     def _wake_writer(self) -> None:
         self._writer_waits = False
@@ -90,9 +115,9 @@ class SendingLink:
         self._wake_writer()
 
     async def write(self) -> str:
-        """Send what is put into the outbox until :meth:`close` was called and all is sent, or the peer has gone.
+        """Send what is put into the outbox, until the peer is gone, or :meth:`close` was called and all is sent.
 
-        Cancelled in the middle of a message it leaves the stream unusable for sending.
+        If this is cancelled in the middle of a message, the stream is unusable for sending afterwards.
 
         :return: why the writing ended, in words for a log line.
         """
@@ -143,20 +168,24 @@ def _slices(part: bytes) -> Iterator[bytes | memoryview]:
         yield from (view[start : start + _SLICE_BYTES] for start in range(0, len(part), _SLICE_BYTES))
 
 
-# Descriptors that arrived and that no message has claimed yet. Senders put a descriptor beside the first byte of
-# its message, so more than a few calls' worth means that the peer sends descriptors and no messages.
+# The most descriptors that may have arrived without their message. Senders attach a descriptor to the first byte of
+# its message, so more than a few calls' worth means that the peer sends descriptors without messages.
 MOST_UNCLAIMED = 4 * MAX_DESCRIPTORS
 
-# How long the messages of one peer may keep the event loop: with ten peers that flood at the same time an Abort,
-# which needs some turns of the loop, is still answered within a tenth of a second.
-_TURN_SECONDS = 0.002
+TURN_SECONDS = 0.002
+"""How long the messages of one peer, or handlers that never wait, may keep the event loop.
 
-# How many tags are framed at a time: as messages of their own they take ten milliseconds, as parts of longer ones,
-# which nearly all are, a few. No piece is so short that it costs more to cut it than to frame it.
+Even with ten peers flooding the server at once, an Abort, which needs a few rounds of the loop, is then answered
+within a tenth of a second.
+"""
+
+# How many tags are framed at a time. If each is a message of its own, that takes ten milliseconds; nearly always
+# they are parts of longer messages, and it takes a few. Pieces have a minimum size, since cutting costs time too.
 _PIECE_TAGS = 2048
 _LEAST_PIECE_BYTES = 4 << 10
 
-# A driver that prints on its output does so all night; ten lines of that a minute are enough to see what it is.
+# A driver that prints to its standard output does so all night; ten log lines a minute are enough to see what it
+# is.
 _DROPS_SECONDS = 60.0
 
 _IS_PLAIN = attrgetter("plain")
@@ -165,34 +194,34 @@ FrameHandler: TypeAlias = Callable[[Frame], Awaitable[None] | None]
 """Deals with a frame, and returns what has to be awaited before the next, if anything."""
 
 PlainHandler: TypeAlias = Callable[[Sequence[Frame], "Turn"], Awaitable[None]]
-"""Deals with frames, and gives way whenever its turn is over."""
+"""Deals with one or more frames; if its turn is over, it gives way before the next one."""
 
 
 class Turn:
     """How long one peer's messages have kept the event loop since the others had their turn."""
 
     def __init__(self) -> None:
-        self._end = time.perf_counter() + _TURN_SECONDS
+        self._end = _turns.clock() + TURN_SECONDS
 
     @property
     def over(self) -> bool:
-        """Whether the others are to have their turn now."""
-        return time.perf_counter() >= self._end
+        """Whether other tasks should have their turn now."""
+        return _turns.clock() >= self._end
 
     async def give_way(self) -> None:
         """Let the others have their turn, and begin a new one."""
         await anyio.lowlevel.checkpoint()
-        self._end = time.perf_counter() + _TURN_SECONDS
+        self._end = _turns.clock() + TURN_SECONDS
 
 
 class Link(SendingLink):
     """One peer's connection, from the first byte to the last.
 
     :param stream: the bytes; the link never closes it.
-    :param limits: what the peer may make us hold.
-    :param outbox: where what is sent waits.
-    :param forgiving: whether the peer stands for many, as a server does for its clients: then what exceeds a limit
-        costs the message and not the connection, which others need.
+    :param limits: how much the peer may make us hold.
+    :param outbox: holds the messages that wait.
+    :param forgiving: whether the peer speaks for many, as a server does for its clients. Then exceeding a limit
+        costs only the message, not the connection, which others need.
     :param decoding: whether every message is going to be decoded (see :class:`~indianyio.protocol.Framer`).
     :param drained: called whenever the writer has sent what it took out of the outbox, and when it ends.
     """
@@ -218,20 +247,20 @@ class Link(SendingLink):
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
 
-        A frame's attachments are closed when it was dealt with, unless ``handle`` took them off the frame. What
-        cannot be used is logged and skipped. A peer that exceeds a limit is not read any further, unless the link
-        forgives. However much comes at once, the other tasks have their turn every two milliseconds.
+        A frame's attachments are closed when ``handle`` is done, unless it took them off the frame. Unusable input
+        is logged and skipped. A peer that exceeds a limit is not read any further, unless the link is forgiving.
+        However much arrives at once, the other tasks have their turn every two milliseconds.
 
         :param handle: called with each frame.
-        :param handle_plain: called, if there is one, with plain frames instead, as many as have come in a row. That
-            saves a server most of its time.
+        :param handle_plain: if given, called instead with each run of plain frames. That saves a server most of its
+            time.
         :return: why the reading ended, in words for a log line.
         """
         try:
             while self._framer.failure is None:
                 received = await self._stream.receive()
                 self._arrived.extend(received.attachments)
-                self._asked = True
+                self.asked = True
                 if not received.data:
                     self._report_rest()
                     return "the peer closed the stream"
@@ -249,14 +278,15 @@ class Link(SendingLink):
             close_all(self._arrived)
 
     async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
-        # Before each step, not behind it: receiving gives way as well, and twice would be once too often.
+        # We give way before each step, not after the last: receiving gives way too, and twice would be once too
+        # often.
         turn = Turn()
-        for piece in _pieces(data):
-            if turn.over:
+        for number, piece in enumerate((data,) if len(data) <= _PIECE_TAGS else _pieces(data)):
+            if number and turn.over:
                 await turn.give_way()
             for plain, items in groupby(self._framer.feed(piece), _IS_PLAIN):
                 if plain and handle_plain is not None:
-                    await handle_plain([item for item in items if isinstance(item, Frame)], turn)
+                    await handle_plain(cast("list[Frame]", list(items)), turn)
                     continue
                 for item in items:
                     if turn.over:
@@ -264,7 +294,7 @@ class Link(SendingLink):
                     await self._dispatch(item, handle)
 
     def note(self, unusable: Unusable | None) -> None:
-        """Take note of what came of a frame: why it could not be used, or ``None`` if it was good."""
+        """Note whether a frame was good (``None``), or why it could not be used."""
         if unusable is None:
             self._framer.count_good()
         else:
@@ -278,7 +308,7 @@ class Link(SendingLink):
             if refused is None:
                 self._report(item)
                 return
-            item = refused  # so that its sender is answered; it is reported as any frame that cannot be read
+            item = refused  # handled like any unreadable frame, so that the sender gets an answer
         if item.attached:
             item.attachments = tuple(self._claim(item.attached))
         try:
@@ -288,7 +318,7 @@ class Link(SendingLink):
         except RemoteProtocolError:
             raise
         except Exception:
-            # One message must not cost a connection on which others depend, not even by a fault of our own.
+            # One message must not cost a connection on which others depend, even if the fault is ours.
             if not self._forgiving:
                 raise
             logger.exception("%s: a message could not be dealt with: %r", self.name, item.data[:120])
@@ -310,8 +340,10 @@ class Link(SendingLink):
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
-    """Yield what was received in pieces none of which has more messages than can be framed in a moment."""
-    tags = data.count(b"<")
+    """Yield what was received in pieces that can each be framed in a moment."""
+    # Most pieces of an image have no tag at all; finding that out is ten times faster than counting.
+    first = data.find(b"<")
+    tags = 0 if first < 0 else data.count(b"<", first)
     if tags <= _PIECE_TAGS:
         yield data
     else:

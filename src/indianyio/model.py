@@ -1,7 +1,7 @@
-"""The former home of what devices are and of who gets what; kept for one version.
+"""The former home of the device model and of routing; kept for one version.
 
-Whatever was importable from here still is, with a :exc:`DeprecationWarning`. The public names of drivers are
-exported by :mod:`indianyio` itself.
+Everything that could be imported from here still can be, with a :exc:`DeprecationWarning`. The public names for
+drivers are exported by :mod:`indianyio` itself.
 """
 
 from __future__ import annotations

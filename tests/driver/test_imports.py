@@ -10,7 +10,6 @@ import pytest
 
 DRIVER = """
 import sys
-from pathlib import Path
 from indianyio import Device, IPyDriver, NumberMember, NumberVector
 
 class Echo(IPyDriver):
@@ -24,7 +23,8 @@ class Echo(IPyDriver):
 
     async def leave(self):
         await self.number.send_setVector(state="Idle")
-        Path("loaded").write_text(" ".join(sys.modules))
+        with open("loaded", "w") as file:
+            file.write(" ".join(sys.modules))
 """
 
 NETWORK = """
@@ -67,6 +67,14 @@ def test_a_driver_on_standard_input_and_output_loads_no_server_and_no_trio(folde
     assert {"asyncio", "indianyio.driver._run"} <= modules
     others = ("trio", "indianyio.server", "indianyio.client", "indianyio._routing")
     assert not [name for name in modules if name.startswith(others)]
+
+
+def test_a_driver_on_standard_input_and_output_starts_without_what_it_does_not_need(folder: Path) -> None:
+    command = [sys.executable, "-m", "indianyio.run", "--backend", "asyncio", "--folder", ".", "echo:Echo"]
+    subprocess.run(command, input=WRITE, capture_output=True, cwd=folder, text=True, timeout=60, check=True)
+    modules = (folder / "loaded").read_text(encoding="ascii").split()
+    assert {"argparse", "asyncio"} <= set(modules)
+    assert not {"anyio.from_thread", "indianyio._binding", "pathlib", "shutil", "urllib.parse"} & set(modules)
 
 
 def test_a_server_its_driver_and_a_client_load_no_trio_on_asyncio(folder: Path) -> None:

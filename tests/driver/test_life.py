@@ -32,7 +32,7 @@ async def everything(stream: MemoryStream) -> bytes:
 
 
 async def test_end_of_stream_ends_the_driver_in_order() -> None:
-    """D10: end of file ends the driver."""
+    """End of file ends the driver."""
     driver = Gadget(work=lambda _: anyio.sleep_forever())
     near, far = memory_pair()
     async with anyio.create_task_group() as tasks:
@@ -46,7 +46,7 @@ async def test_end_of_stream_ends_the_driver_in_order() -> None:
 
 
 async def test_last_states_are_sent_when_cancelled_from_outside() -> None:
-    """D14: leave() can still send, whatever ended the run."""
+    """leave() can still send, whatever ended the run."""
     driver = Gadget(work=lambda _: anyio.sleep_forever())
     near, far = memory_pair()
     async with anyio.create_task_group() as tasks:
@@ -57,7 +57,7 @@ async def test_last_states_are_sent_when_cancelled_from_outside() -> None:
 
 
 async def test_shutdown_from_hardware() -> None:
-    """D13: shutdown() ends what does not look at any flag."""
+    """shutdown() ends what does not look at any flag."""
 
     async def work(driver: Gadget) -> None:
         driver.shutdown()
@@ -123,7 +123,7 @@ async def test_shutdown_before_the_run_ends_it_at_once_and_a_later_run_is_whole(
 
 
 async def test_a_run_can_follow_a_run() -> None:
-    """D28: a driver is not used up by its first run, its background work included."""
+    """A driver is not used up by its first run, its background work included."""
     runs: list[int] = []
 
     async def background(number: int) -> None:
@@ -177,7 +177,7 @@ async def test_an_error_of_leave_comes_out_and_what_was_sent_arrives() -> None:
 
 
 async def test_coroutine_objects_run_once_and_unused_ones_are_closed() -> None:
-    """D28: a coroutine object that no run took is closed; a warning would fail this test."""
+    """A coroutine object that no run took is closed; a warning would fail this test."""
     runs = []
 
     async def background(name: str) -> None:
@@ -267,7 +267,7 @@ on_virtual_time = pytest.mark.parametrize(
 
 @on_virtual_time
 async def test_the_end_is_bounded_when_nobody_reads() -> None:
-    """D12, D13: a peer that reads nothing cannot keep the driver."""
+    """A peer that reads nothing cannot keep the driver."""
 
     async def work(driver: Gadget) -> None:
         while True:

@@ -158,7 +158,7 @@ async def test_d12_sends_wait_while_nobody_reads_and_the_rest_goes_on() -> None:
 
 
 async def test_messages_keep_their_order_and_are_whole() -> None:
-    """D8: nothing gets between the bytes of a BLOB."""
+    """Nothing gets between the bytes of a BLOB."""
 
     async def work(driver: Gadget) -> None:
         for number in range(50):

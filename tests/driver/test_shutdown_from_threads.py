@@ -61,11 +61,6 @@ async def run_server(server: IPyServer) -> None:
         await server.asyncrun()
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 class Working(Gadget):
     """Sets an event while it is at work, and leaves it set until the run is over."""
 

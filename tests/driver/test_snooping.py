@@ -115,7 +115,7 @@ async def test_d25_what_is_silent_is_asked_for_again_on_the_monotonic_clock() ->
 
 @on_virtual_time
 async def test_d21_snoops_may_be_added_at_any_time() -> None:
-    """D21: while the table is being worked through, and during a run."""
+    """While the table is being worked through, and during a run."""
     driver = Gadget()
     async with running(driver) as peer:
         for number in range(50):

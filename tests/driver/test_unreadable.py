@@ -22,7 +22,7 @@ from indianyio import (
     newTextVector,
 )
 from indianyio.driver import NewEvent
-from indianyio.exceptions import LocalProtocolError
+from indianyio.exceptions import LocalProtocolError, WriteRefusedError
 from indianyio.protocol import Frame, Framer, Limits, Message, PingReply, SetNumberVector, SetTextVector
 from indianyio.protocol._relayable import relayable
 from indianyio.streams import memory_pair
@@ -164,6 +164,30 @@ async def test_the_text_of_an_error_is_cut_and_logged_whole(letter: str, caplog:
         assert text.endswith("...")
         assert MESSAGE_BYTES - 4 < len(text.encode()) <= MESSAGE_BYTES
     assert any(letter * 70_000 in str(record.exc_info and record.exc_info[1]) for record in caplog.records)
+
+
+class WordlessError(OSError):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class WordlessRefusalError(WriteRefusedError):
+    """A refusal that cannot say why."""
+
+    __str__ = WordlessError.__str__
+
+
+@pytest.mark.parametrize("error", [WordlessError(), WordlessRefusalError("")])
+async def test_an_error_whose_text_cannot_be_had_is_answered_with_its_name(error: Exception) -> None:
+    async def fail(driver: Gadget, event: NewEvent) -> None:
+        raise error
+
+    async with running(Gadget(on_write=fail)) as peer:
+        await peer.send(new_number(1))
+        answer = await peer.expect(SetNumberVector, state="Alert")
+        assert answer.message == type(error).__name__
 
 
 async def test_a_reason_for_a_refusal_is_cut_and_logged_whole(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,9 @@ from indianyio.streams import SocketStream
 pytestmark = pytest.mark.anyio
 
 HOME = str(Path(indianyio.__file__).parent)
-MODULES, CALLS = 17, 55  # as many as there are now; whoever adds one has to think about it
+# As many as there are now, with those of the timestamp that is made anew every second; whoever adds one has to
+# think about it.
+MODULES, CALLS = 14, 52
 
 
 class Echo(IPyDriver):

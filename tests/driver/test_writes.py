@@ -86,7 +86,7 @@ async def test_d18_a_wrong_write_is_answered_alert_and_not_handled(write: str, c
 
 
 async def test_d3_any_kind_of_write_may_be_aimed_at_any_vector() -> None:
-    """D3: a mismatched vector kind costs only itself."""
+    """A mismatched vector kind costs only itself."""
     driver = Gadget()
     kinds = {"Text": "word", "Number": "5", "Switch": "On", "BLOB": "AAAA"}
     async with running(driver) as peer:
@@ -136,7 +136,7 @@ async def test_an_unknown_vector_is_answered_and_another_driver_s_device_ignored
 
 
 async def test_d4_a_failing_handler_costs_its_own_event(caplog: pytest.LogCaptureFixture) -> None:
-    """D4: the vector goes Alert with the error's text, the traceback is logged, the driver goes on."""
+    """The vector goes Alert with the error's text, the traceback is logged, the driver goes on."""
 
     async def on_write(driver: Gadget, event: NewEvent) -> None:
         if isinstance(event, newNumberVector) and event["position"] == "1":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,18 +21,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(scope="session", params=["asyncio", "trio"])
 def backend(request: pytest.FixtureRequest) -> str:
     """Name the back end on which the drivers of a test run."""
     return str(request.param)
 
 
-@pytest.fixture
-def driver(tmp_path: Path, backend: str) -> Callable[[str], Path]:
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Callable[[str], Path]:
     """Make an executable of a driver: of one in the folder drivers by its class, of another as MODULE:NAME."""
-    folder = tmp_path / "made drivers"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("made drivers")
 
+    @cache
     def make(target: str) -> Path:
         module, _, name = target.rpartition(":")
         return make_driver(folder / f"indi {name}", f"{module or 'bench_drivers'}:{name}", backend)

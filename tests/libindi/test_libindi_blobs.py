@@ -69,6 +69,7 @@ def test_d1_ten_blobs_of_50_mb_at_a_tcp_client(tmp_path: Path, driver: MakeDrive
         check_images(client, attached=False)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_d1_ten_blobs_of_50_mb_as_descriptors_at_a_unix_client(tmp_path: Path, driver: MakeDriver) -> None:
     with indiserver(tmp_path, driver("Images"), options=OPTIONS) as server, unix_client(server) as client:

@@ -50,6 +50,8 @@ def connect(server: IndiServer, device: str) -> None:
 
 def point_mount(server: IndiServer) -> None:
     server.setprop(f"{MOUNT}.TELESCOPE_PARK.UNPARK=On")
+    # It takes as long as the disk does.
+    assert wait_until(lambda: server.value(f"{MOUNT}.TELESCOPE_PARK._STATE") == "Ok", 20)
     server.setprop(f"{MOUNT}.ON_COORD_SET.SYNC=On")
     assert wait_until(lambda: server.value(f"{MOUNT}.ON_COORD_SET.SYNC") == "On", 5)
     server.setprop("-n", f"{MOUNT}.EQUATORIAL_EOD_COORD.RA;DEC={RA_HOURS};{DEC_DEGREES}")

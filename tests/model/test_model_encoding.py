@@ -118,6 +118,16 @@ def test_limits_of_an_update_that_told_nobody_are_told_later() -> None:
     assert b'max="5"' in (vector.encode_update([vector.member("a")], STAMP) or b"")
 
 
+def test_limits_are_not_lost_with_an_update_that_is_not_the_last() -> None:
+    """One task waits for room with them when another makes its update; then the first is cancelled."""
+    vector = numbers()
+    vector.member("a").max = 5
+    first = vector.set_members(["a"], timestamp=NOW)
+    assert b"max" not in (vector.encode_update([vector.member("a")], STAMP) or b"")
+    vector.unsent(first)
+    assert b'max="5"' in (vector.encode_update([vector.member("a")], STAMP) or b"")
+
+
 # -- writes --------------------------------------------------------------------------------------------------------
 
 texts_like_numbers = st.one_of(

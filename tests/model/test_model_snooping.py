@@ -170,3 +170,13 @@ def test_a_restart_asks_for_everything_again_and_counts_nothing_heard_before() -
     table.heard("A", "v", 101)
     assert table.due(101) == [request("A", "v")]
     assert table.next_deadline() == 131
+
+
+def test_what_is_forgotten_is_neither_wanted_nor_asked_for() -> None:
+    table = SnoopTable()
+    table.watch("D", "A", 10, 0)
+    table.watch("D", "B", 10, 0)
+    table.forget("D", "A")
+    table.forget("D", "never watched")
+    assert not table.wants("D", "A")
+    assert [request.name for request in table.due(0)] == ["B"]

@@ -155,8 +155,10 @@ def test_statistics() -> None:
     box = box_with(10 * KIB + 1, drop=10 * KIB)
     box.offer(Outgoing((b"ab", b"c"), (Attached(),), 1000), is_stream=False)
     box.offer(message(7), is_stream=True)
-    box.count_received(230)
-    box.count_received(20)
+    box.traffic.messages_in += 1
+    box.traffic.bytes_in += 230
+    box.traffic.messages_in += 1
+    box.traffic.bytes_in += 20
     queued = 10 * KIB + 1 + 1003 + EMPTY_BYTES
     expected = PeerStatistics(
         messages_in=2,

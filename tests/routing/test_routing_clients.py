@@ -297,7 +297,7 @@ def test_an_unknown_tag_is_dropped() -> None:
     odd = frame("get")
     odd.tag = "newLightVector"
     for peer in ("a", "c"):
-        assert world.send(peer, odd) == Routed(dropped="a newLightVector is no INDI message")
+        assert world.send(peer, odd) == Routed(dropped="a newLightVector is not an INDI message")
 
 
 @pytest.mark.parametrize("before", [(), ("get",)])

@@ -6,7 +6,6 @@ import pytest
 
 from indianyio._routing import PeerKind, Routed
 from indianyio._routing._from_drivers import MAX_BLOB_VECTORS, MAX_DEVICES, MAX_SNOOPS
-from indianyio._routing._routes import _KEPT_TARGETS
 from indianyio.protocol import Frame
 from tests.routing.routing import World, frame, frame_of
 
@@ -103,7 +102,9 @@ def test_what_would_change_another_drivers_device_costs_only_itself(said: str) -
     world.clients("c")
     world.say("c", "get", "Also")
     world.forget()
-    problem = "driver name of b speaks for a device 'A', which driver name of a has: what it sends of it is dropped"
+    problem = (
+        "driver name of b speaks for a device 'A', which driver name of a has: what it sends about it is dropped"
+    )
     assert world.say("b", said) == Routed(dropped=problem)
     assert world.say("b", said) == Routed()
     world.say("b", "num B.P")
@@ -451,65 +452,3 @@ def test_a_server_may_have_only_so_many_blob_vectors() -> None:
         assert world.say("r", f"defblob R.{number}").refuse is None
     assert world.say("r", "blob R.9").refuse is None
     assert world.say("r", "blob R.x").dropped == "it has more than 1000 BLOB vectors"
-
-
-# -- known ways --------------------------------------------------------------------------------------------------
-
-
-def ways(world: World, peer: str) -> dict[str, tuple[str, ...]]:
-    """Return what the router knows of a peer's messages, by tag and vector."""
-    return {f"{tag}.{name}": targets for (tag, _, name), targets in world.router.ways(peer).items()}
-
-
-def test_what_is_simply_handed_on_is_known_from_then_on() -> None:
-    world = World()
-    world.drivers(a="A")
-    world.clients("c", "d")
-    world.say("c", "get A")
-    world.say("a", "def A.P", "num A.P", "num A.Q", "blob A.B", "defblob A.B", "del A.P", "ping", "pong")
-    assert ways(world, "a") == {
-        "defNumberVector.P": ("c",),
-        "setNumberVector.P": ("c",),
-        "setNumberVector.Q": ("c",),
-    }
-    known = world.router.ways("a").values()
-    assert len({id(targets) for targets in known}) == 1
-    world.say("d", "get A.P")
-    assert ways(world, "a") == {}
-    world.say("a", "num A.P", "num A.Q")
-    assert ways(world, "a") == {"setNumberVector.P": ("c", "d"), "setNumberVector.Q": ("c",)}
-    assert ways(world, "c") == {}
-
-
-@pytest.mark.parametrize("event", ["client goes", "device deleted", "policy", "snooper", "driver goes"])
-def test_known_ways_are_forgotten_when_anything_changes(event: str) -> None:
-    world = World()
-    world.drivers(a="A", b="B")
-    world.clients("c")
-    world.say("c", "get A")
-    world.say("a", "num A.P")
-    assert ways(world, "a")
-    match event:
-        case "client goes":
-            world.remove("c")
-        case "device deleted":
-            world.say("a", "del A")
-        case "policy":
-            world.say("c", "Only A")
-        case "snooper":
-            world.say("b", "get A.P")
-        case _:
-            world.remove("b")
-    assert ways(world, "a") == {}
-
-
-def test_not_all_made_up_heads_are_remembered() -> None:
-    world = World()
-    world.drivers(a="A")
-    for number in range(_KEPT_TARGETS + 10):
-        world.router.receive("a", Frame("message", b"", known_head=("message", "A", str(number))))
-    assert len(world.router.ways("a")) <= _KEPT_TARGETS
-
-
-def test_of_a_peer_that_is_not_there_nothing_is_known() -> None:
-    assert World().router.ways("nobody") == {}

@@ -21,7 +21,8 @@ def test_the_devices_of_a_driver_that_returns_are_not_had_by_a_server() -> None:
     world.forget()
     said = world.say("r", "num Mount.P")
     assert said.dropped == (
-        "server name of r has a device 'Mount', which is kept for driver name of a: what it sends of it is dropped"
+        "server name of r has a device 'Mount', which is kept for driver name of a: "
+        "what it sends about it is dropped"
     )
     world.say("c", "new Mount.P")
     assert world.all_got() == {}

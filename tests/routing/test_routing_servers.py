@@ -150,7 +150,7 @@ def test_s13_a_far_device_that_is_served_already_is_dropped_and_reported_once() 
     world.say("c", "get")
     world.forget()
     assert world.say("r", "def A.P").dropped == (
-        "server name of r has a device 'A', as driver name of a has already: what it sends of it is dropped"
+        "server name of r has a device 'A', as driver name of a has already: what it sends about it is dropped"
     )
     for said in ("num A.P", "del A.P", "del A", "new A.P"):
         assert world.say("r", said) == Routed(), said

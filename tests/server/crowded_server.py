@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import logging
 import resource
-import socket
 import sys
 
 import anyio
 
-from indianyio.server._access import Connection
-from indianyio.server._listeners import open_listeners
-from indianyio.streams import SocketStream
+from indianyio.streams._accepted import Accepted
+from indianyio.streams._listening import open_listeners
 
 MOST_DESCRIPTORS = 32
 
 
-async def greet(sock: socket.socket, connection: Connection) -> None:
-    stream = SocketStream(sock, name=connection.name)
+async def greet(accepted: Accepted) -> None:
+    stream = await accepted.open()
+    assert stream is not None
     await stream.send(b"welcome")
     while (await stream.receive()).data:
         pass
-    stream.close()
 
 
 async def main() -> None:

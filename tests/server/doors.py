@@ -12,12 +12,13 @@ from anyio.abc import TaskGroup
 from indianyio import IPyDriver
 from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
-from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
-from indianyio.server._hub import Hub, Tap
-from indianyio.server._listeners import ConnectionHandler
+from indianyio.server._hub import Hub
+from indianyio.server._ports import Tap
 from indianyio.server._run import Feeder, ServerRun
 from indianyio.streams import SocketStream
+from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._listening import ConnectionHandler
 from indianyio.testing import Peer
 
 
@@ -93,4 +94,4 @@ async def serving(
 
 async def _serve(handle: ConnectionHandler, sock: socket.socket) -> None:
     with sock:
-        await handle(sock, Connection("unix"))
+        await handle(Accepted(Connection("unix"), SocketStream(sock, name="unix socket")))

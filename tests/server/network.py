@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from indianyio import IPyDriver, newTextVector
+from indianyio import Device, IPyDriver, TextMember, TextVector, newTextVector
 from indianyio.driver import NewEvent
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefBLOBVector, PingReply, SetTextVector
@@ -27,6 +27,19 @@ class Echo(Gadget):
         if isinstance(event, newTextVector):
             self.text["word"] = event["word"]
             await self.text.send_setVector(state="Ok")
+
+
+class Teller(IPyDriver):
+    """Has one text, ``t`` of ``T``, which it sets to what it is told."""
+
+    def __init__(self, device: str) -> None:
+        self.text = TextVector("T", "T", "Main", "rw", "Idle", [TextMember("t")])
+        super().__init__(Device(device, [self.text]))
+
+    async def rxevent(self, event: NewEvent) -> None:
+        assert isinstance(event, newTextVector)
+        self.text["t"] = event["t"]
+        await self.text.send_setVector(state="Ok")
 
 
 class Network:

@@ -22,8 +22,9 @@ import trio.testing
 from anyio.abc import TaskGroup
 
 from indianyio._binding import Bound
-from indianyio.server._access import Connection
-from indianyio.server._listeners import Listener, open_listeners
+from indianyio.streams import SocketStream
+from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._listening import Listener, open_listeners
 
 from .crowded_server import MOST_DESCRIPTORS
 
@@ -43,8 +44,10 @@ class Guests:
         self.leave = anyio.Event()
         self._came = anyio.Event()
 
-    async def receive(self, sock: socket.socket, connection: Connection) -> None:
-        self.present.append((sock, connection))
+    async def receive(self, accepted: Accepted) -> None:
+        stream = await accepted.open()
+        assert isinstance(stream, SocketStream)
+        self.present.append((stream._socket, accepted.connection))
         self._came.set()
         self._came = anyio.Event()
         await self.leave.wait()
@@ -166,9 +169,9 @@ async def test_a_closed_listener_accepts_nothing() -> None:
 
 
 async def test_what_a_handler_raises_goes_to_its_task_group() -> None:
-    async def fail(sock: socket.socket, connection: Connection) -> None:
+    async def fail(accepted: Accepted) -> None:
         await anyio.lowlevel.checkpoint()
-        raise LookupError(connection.name)
+        raise LookupError(accepted.connection.name)
 
     (listener,) = await open_listeners("127.0.0.1", 0, None)
     with connected(listener), pytest.RaisesGroup(LookupError):
@@ -282,7 +285,7 @@ async def test_a_connection_that_cannot_be_asked_about_is_closed(monkeypatch: py
         raise OSError(errno.EINVAL, "Invalid argument")
 
     (listener,) = await open_listeners("127.0.0.1", 0, None)
-    monkeypatch.setattr("indianyio.server._listeners._prepare", refuse)
+    monkeypatch.setattr("indianyio.streams._listening._prepare", refuse)
     async with accepting(listener) as (guests, _):
         with connected(listener) as client:
             client.setblocking(False)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import anyio
@@ -15,8 +16,7 @@ import pytest
 from indianyio.run._executable import make_executable
 from indianyio.server import IPyServer
 from indianyio.server._exdrivers import ExternalDriver
-from indianyio.server._executables import FIRST_LINES, grace_line, recorded_grace
-from indianyio.server._processes import REAP_SECONDS
+from indianyio.server._processes import FIRST_LINES, REAP_SECONDS, grace_line, recorded_grace
 from tests.server.programs import Programs, process_of
 from tests.server.watching import feeding, new_hub, nothing_left
 
@@ -104,6 +104,8 @@ def test_a_server_gives_each_driver_the_grace_that_was_asked_for() -> None:
         server.add_exdriver("cat", grace=0)
 
 
+# Without the longer grace it would be killed after twice the shorter one.
+SHORT_SECONDS, PARK_SECONDS = 0.2, 0.8
 PARKING = """
 import anyio
 from indianyio import Device, IPyDriver, NumberMember, NumberVector
@@ -121,19 +123,34 @@ class Driver(IPyDriver):
     async def leave(self):
         with open("said", "a") as said:
             print("parking", file=said, flush=True)
-            await anyio.sleep(1.5)
+            await anyio.sleep(PARK_SECONDS)
             print("parked", file=said)
 """
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("program", ["run", "run with --exec-grace", "indiserver"])
+INT, TERM = signal.SIGINT, signal.SIGTERM
+# Every pair of a program, a signal and a back end; the other half of all triples takes as long again.
+PAIRS = {
+    ("run", INT, "asyncio"),
+    ("run", TERM, "trio"),
+    ("run with --exec-grace", TERM, "asyncio"),
+    ("run with --exec-grace", INT, "trio"),
+    ("indiserver", INT, "asyncio"),
+    ("indiserver", TERM, "trio"),
+}
+TRIPLES = [
+    pytest.param(*triple, marks=[] if triple in PAIRS else pytest.mark.long)
+    for triple in product(("run", "run with --exec-grace", "indiserver"), (INT, TERM), ("asyncio", "trio"))
+]
+
+
+@pytest.mark.parametrize(("program", "number", "backend"), TRIPLES)
 def test_a_driver_that_needs_longer_parks_although_the_whole_group_gets_the_signal(
-    tmp_path: Path, backend: str, number: signal.Signals, program: str
+    tmp_path: Path, program: str, number: signal.Signals, backend: str
 ) -> None:
     recorded = "" if program == "run with --exec-grace" else "grace = 4"
-    (tmp_path / "parking.py").write_text(PARKING.replace("GRACE", recorded), encoding="utf-8")
+    parking = PARKING.replace("GRACE", recorded).replace("PARK_SECONDS", str(PARK_SECONDS))
+    (tmp_path / "parking.py").write_text(parking, encoding="utf-8")
     made = tmp_path / "indi_mount"
     python = [sys.executable, "-m"]
     make = [*python, "indianyio.run", "--backend", backend, "--make-executable", str(made), "parking:Driver"]
@@ -147,7 +164,7 @@ def test_a_driver_that_needs_longer_parks_although_the_whole_group_gets_the_sign
         "--unix",
         address,
         "--grace",
-        "0.5",
+        str(SHORT_SECONDS),
         "--exec",
         str(made),
     ]
@@ -156,7 +173,7 @@ def test_a_driver_that_needs_longer_parks_although_the_whole_group_gets_the_sign
         "run with --exec-grace": [*serve, "--exec-grace", "4"],
         "indiserver": [
             *[*python, "indianyio.indiserver", "--backend", backend, "-u", address, "-p", "0"],
-            *["--host", "localhost", "--exec-grace", "0.5", str(made)],
+            *["--host", "localhost", "--exec-grace", str(SHORT_SECONDS), str(made)],
         ],
     }[program]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, start_new_session=True) as group:

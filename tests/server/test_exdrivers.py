@@ -258,7 +258,7 @@ def starts_of(driver: ExternalDriver, monkeypatch: pytest.MonkeyPatch, seconds: 
     """Have lives of these lengths instead of processes; return when each begins, as long as that goes on."""
     starts: list[float] = []
 
-    def start() -> FakeProcess:
+    def start(_: object) -> FakeProcess:
         starts.append(anyio.current_time())
         return FakeProcess(seconds[min(len(starts), len(seconds)) - 1])
 

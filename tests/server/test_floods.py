@@ -10,7 +10,6 @@ import anyio
 import pytest
 import trio.testing
 
-from indianyio import Device, IPyDriver, TextMember, TextVector
 from indianyio import _link as link_module
 from indianyio._routing import DriverOutbox, PeerStatistics
 from indianyio._vocabulary import Limits
@@ -26,10 +25,12 @@ from indianyio.protocol import (
     SetTextVector,
     decode,
 )
+from indianyio.server._heavy import is_heavy
 from indianyio.server._hub import Hub
 from indianyio.server._peers import FEEDER, Peer, run_guarded
 from indianyio.streams import MemoryStream, memory_pair
 from tests.server.doors import Client, Door, serving
+from tests.server.network import Teller
 from tests.server.watching import texts
 
 pytestmark = pytest.mark.anyio
@@ -41,18 +42,13 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-class Mount(IPyDriver):
-    """A driver in the server that answers each write with what was written."""
+class Mount(Teller):
+    """A driver in the server that answers each write with what was written, and notes what it snoops."""
 
     def __init__(self) -> None:
-        self.text = TextVector("T", "T", "G", "rw", "Ok", [TextMember("t", membervalue="")])
+        super().__init__("Mount")
         self.heard: list[str] = []
         self._news = anyio.Event()
-        super().__init__(Device("Mount", [self.text]))
-
-    async def rxevent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - any event
-        self.text["t"] = event["t"]
-        await self.text.send_setVector(state="Ok")
 
     async def snoopevent(self, event) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - any event
         self.heard.append(event["t"])
@@ -290,7 +286,7 @@ async def test_a_driver_that_takes_nothing_for_a_minute_is_logged_as_hung_and_li
         for _ in range(1000):
             await program.next()
         await anyio.sleep(120)
-        assert [text for text in texts(caplog, logging.WARNING) if "hangs no more" in text]
+        assert [text for text in texts(caplog, logging.WARNING) if "no longer hangs" in text]
         await client.send(write("again"))
         values = [value_of(frame) for frame in [await program.next() for _ in range(2)] if frame.tag[:3] == "new"]
         assert "again" in values
@@ -346,14 +342,13 @@ def blobs_with(content: str) -> str:
 @pytest.mark.parametrize("piece", ["<a/>", "<!>", "\x07", "&", '<oneBLOB name="b" size="0" format=".x"/>'])
 async def test_what_claims_to_be_blobs_and_is_not_holds_up_nobody(piece: str) -> None:
     """Less than a megabyte of it may take a second, so it is for a thread like a long text."""
-    hub = Hub(Limits())
     (found,) = Framer(Limits()).feed(blobs_with(piece * (900 * KIB // len(piece))).encode())
     assert isinstance(found, Frame)
-    assert hub.is_heavy(found)
+    assert is_heavy(found, Limits())
     for tidy in (image(600 * KIB), blobs_with(piece)):
         (found,) = Framer(Limits()).feed(tidy.encode())
         assert isinstance(found, Frame)
-        assert not hub.is_heavy(found)
+        assert not is_heavy(found, Limits())
     program = Program()
     async with observatory(program) as (door, _):
         client = await door.knock()
@@ -362,6 +357,30 @@ async def test_what_claims_to_be_blobs_and_is_not_holds_up_nobody(piece: str) ->
             with anyio.fail_after(60):
                 tags = [(await program.next()).tag for _ in range(3)]
         assert tags == ["getProperties", "newBLOBVector", "newTextVector"]
+
+
+@pytest.mark.parametrize("tag", ["newBLOBVector", "setBLOBVector"])
+async def test_thousands_of_sound_blobs_are_for_a_thread(tag: str) -> None:
+    """Each is looked at, and 9000 of three bytes hold the event loop for a tenth of a second and more."""
+    blob = '<oneBLOB name="b" size="3" format=".x">AAAA</oneBLOB>'
+    for count, is_for_a_thread in ((9000, True), (400, True), (16, False)):
+        text = f'<{tag} device="Camera" name="B" state="Ok">{blob * count}</{tag}>'
+        (found,) = Framer(Limits()).feed(text.encode())
+        assert isinstance(found, Frame)
+        assert is_heavy(found, Limits()) == is_for_a_thread
+
+
+async def test_thousands_of_blobs_arrive_and_what_is_behind_them_too() -> None:
+    program = Program()
+    blob = '<oneBLOB name="b" size="3" format=".x">AAAA</oneBLOB>'
+    async with observatory(program) as (door, _):
+        client = await door.knock()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.send, blobs_with(blob * 5_000) + write("behind it"))
+            with anyio.fail_after(60):
+                assert (await program.next()).tag == "getProperties"
+                assert (await program.next()).data == blobs_with(blob * 5_000).encode()
+                assert value_of(await program.next()) == "behind it"
 
 
 async def test_of_snooped_updates_the_newest_wins_and_clients_get_all() -> None:
@@ -433,7 +452,7 @@ async def test_a_driver_of_the_server_is_not_ended_by_a_flood() -> None:
 async def test_in_whatever_turns_a_chunk_is_dealt_with_nothing_is_lost(
     monkeypatch: pytest.MonkeyPatch, turn_seconds: float
 ) -> None:
-    monkeypatch.setattr(link_module, "_TURN_SECONDS", turn_seconds)
+    monkeypatch.setattr(link_module, "TURN_SECONDS", turn_seconds)
     program = Program()
     async with observatory(program) as (door, _):
         client = await door.knock()

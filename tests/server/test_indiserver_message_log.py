@@ -14,7 +14,8 @@ from indianyio._routing import PeerKind, Relayed
 from indianyio._vocabulary import Limits
 from indianyio.indiserver._logs import TRAFFIC_LOGGER, MessageLog, keeping_messages, log_traffic
 from indianyio.protocol import Frame
-from indianyio.server._hub import Direction, Hub, Port
+from indianyio.server._hub import Hub
+from indianyio.server._ports import Direction, Port
 
 MESSAGE = '<message device="Box"/>'
 NOW = "2026-03-04T05:06:07"

@@ -121,6 +121,7 @@ def frames(client: Client) -> list[bytes]:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_a_server_with_five_idle_clients_computes_next_to_nothing(server: IndiServer) -> None:
     pid = server.process.pid
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]

@@ -17,7 +17,7 @@ import pytest
 
 from indianyio import _binding
 from indianyio._binding import Bound
-from indianyio.server._listeners import Listener, open_listeners
+from indianyio.streams._listening import Listener, open_listeners
 
 pytestmark = pytest.mark.anyio
 

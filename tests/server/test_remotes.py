@@ -15,12 +15,14 @@ import pytest
 import trio
 import trio.testing
 
+from indianyio._environment import Environment
+from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, NewTextVector, SetTextVector
-from indianyio.server import _remotes
+from indianyio.server._hub import Hub
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._supervision import Backoff
-from indianyio.streams import MemoryStream, SocketStream, dial, memory_pair
+from indianyio.streams import ByteStream, MemoryStream, SocketStream, dial, memory_pair
 from indianyio.testing import Peer
 from tests.server.programs import write
 from tests.server.watching import errors, feeding, new_hub, nothing_left, texts, until
@@ -313,29 +315,26 @@ IN_VIRTUAL_TIME = pytest.mark.parametrize(
 
 
 @IN_VIRTUAL_TIME
-async def test_calls_come_ever_later_and_soon_again_after_a_good_time(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_calls_come_ever_later_and_soon_again_after_a_good_time(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[float] = []
     good = 9
 
-    async def answer(host: str, port: int, timeout_seconds: float, *, name: str) -> MemoryStream:
-        calls.append(anyio.current_time())
-        await anyio.lowlevel.checkpoint()
-        if len(calls) != good:
-            raise ConnectionRefusedError(111, "Connection refused")
-        near, far = memory_pair()
-        ends.start_soon(hang_up, far)
-        return near
+    class Unreliable(Environment):
+        async def connect(self, *_: object, **__: object) -> ByteStream:
+            calls.append(anyio.current_time())
+            await anyio.lowlevel.checkpoint()
+            if len(calls) != good:
+                raise ConnectionRefusedError(111, "Connection refused")
+            near, far = memory_pair()
+            ends.start_soon(hang_up, far)
+            return near
 
     async def hang_up(far: MemoryStream) -> None:
         await anyio.sleep(100)
         await far.aclose()
 
-    monkeypatch.setattr(_remotes, "dial", answer)
-    monkeypatch.setattr(MemoryStream, "close", lambda self: None, raising=False)
     remote = RemoteServer("dome.local")
-    async with anyio.create_task_group() as ends, feeding(new_hub(), remote):
+    async with anyio.create_task_group() as ends, feeding(Hub(Limits(), environment=Unreliable()), remote):
         await anyio.sleep(300)
     waits = [after - before for before, after in itertools.pairwise(calls)]
     for wait, delay in zip(waits[: good + 1], [0.5, 1, 2, 4, 8, 16, 30, 30, 100.5, 1], strict=True):

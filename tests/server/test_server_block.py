@@ -14,7 +14,7 @@ import trio.testing
 from indianyio import ServerFailedError
 from indianyio.protocol import DelProperty, SetNumberVector
 from indianyio.server import IPyServer
-from indianyio.server._listeners import Listener
+from indianyio.streams._listening import Listener
 from tests.driver.gadget import DEVICE, Gadget
 from tests.driver.test_life import CancelAtStep
 from tests.server.network import Network, is_let_go, open_descriptors

@@ -285,7 +285,7 @@ async def test_a_size_that_is_not_true_costs_the_message() -> None:
     async with darkroom() as (network, driver, _):
         client = await attacker(network)
         pass_on(client, write(size=1000), [memory()])
-        assert "1000 bytes are announced, the attachment has 20" in await refused(client)
+        assert "1000 bytes are announced, but the attachment has 20" in await refused(client)
         pass_on(client, write(size=5), [memory()])
         await client.expect(SetBLOBVector, state="Ok")
         assert driver.images == [CONTENT[:5]]
@@ -302,7 +302,7 @@ async def test_memory_that_is_cut_before_it_is_read_costs_the_message() -> None:
         os.ftruncate(kept, 3)
         driver.lets_go.set()
         await client.expect(SetBLOBVector, state="Ok")
-        assert "20 bytes wanted, the attachment has 3" in await refused(client)
+        assert "the attachment has 3 bytes, not 20" in await refused(client)
         assert driver.images == [CONTENT]
         os.close(kept)
         await client.close()

@@ -112,6 +112,7 @@ async def drain(client: Client, wanted: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 async def test_s15_a_blob_for_four_clients_is_encoded_once_and_holds_up_nobody() -> None:
     driver, size = Gadget(), 50_000_000
     driver.image["a"] = bytes(size)

@@ -100,7 +100,8 @@ async def fuzz(folder: Path, seed: int, messages: int) -> None:
         server.exdrivers.append(driver)
         server.remotes.append(RemoteServer("127.0.0.1", far.getsockname()[1], backoff=SOON))
         enough = anyio.Event()
-        async with at_work(server) as network:
+        # A hang is noticed, and a machine that has other things to do as well is none.
+        async with at_work(server, seconds=120 + messages / 200) as network:
             healthy = await network.greeted()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(talk, healthy, enough)

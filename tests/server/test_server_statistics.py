@@ -18,7 +18,7 @@ from indianyio.protocol import DefTextVector, DelProperty, SetTextVector
 from indianyio.run._arguments import add_server_arguments
 from indianyio.run._serving import make_server
 from indianyio.server import IPyServer
-from indianyio.server._statistics import distinct
+from indianyio.server._ports import distinct
 from tests.driver.gadget import Gadget
 from tests.server.doors import Client
 from tests.server.network import Network, fence
@@ -142,7 +142,7 @@ async def test_nothing_is_logged_unless_asked_for(caplog: pytest.LogCaptureFixtu
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "indianyio.server._statistics"]
+    return [record.getMessage() for record in caplog.records if record.name == "indianyio.server._ports"]
 
 
 @pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf")])

@@ -9,7 +9,6 @@ import pytest
 
 from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
-from indianyio.protocol import Frame
 from indianyio.server._hub import Hub
 from indianyio.server._peers import CLIENT, Peer, run_guarded
 from indianyio.server._supervision import STEADY_SECONDS, Attempts, Backoff
@@ -76,7 +75,7 @@ def test_a_limit_is_one_on_all_attempts_together() -> None:
 @pytest.mark.anyio
 async def test_what_fails_in_a_port_is_logged_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Hub):
-        def is_heavy(self, frame: Frame) -> bool:
+        def receive(self, *args: object, **options: object) -> None:
             raise RuntimeError("a bug")
 
     near, far = memory_pair(names=("broken", "test"))

@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import anyio
 import pytest
 
-from indianyio import Device, IPyDriver, NewEvent, TextMember, TextVector, newTextVector
 from indianyio._routing import DriverOutbox, PeerKind
+from indianyio.indiserver._logs import TRAFFIC_LOGGER, log_traffic
 from indianyio.protocol import Frame
-from indianyio.server._hub import Direction, Port
 from indianyio.server._peers import FEEDER, Peer, run_guarded
+from indianyio.server._ports import Direction, Port, Taps
 from indianyio.streams import memory_pair
-
-from .doors import Client, serving
+from tests.server.doors import Client, serving
+from tests.server.network import Teller
 
 pytestmark = pytest.mark.anyio
 
 VALUES = [f"value{number}" for number in range(5)]
 VALUE = re.compile(rb"value\d")
-
-
-class Local(IPyDriver):
-    """Says what it is told."""
-
-    def __init__(self) -> None:
-        self.text = TextVector("T", "T", "Main", "rw", "Idle", [TextMember("t")])
-        super().__init__(Device("Local", [self.text]))
-
-    async def rxevent(self, event: NewEvent) -> None:
-        assert isinstance(event, newTextVector)
-        self.text["t"] = event["t"]
-        await self.text.send_setVector(state="Ok")
 
 
 @dataclass
@@ -78,7 +67,7 @@ def line(tag: str, device: str, attributes: str, *values: str) -> bytes:
 async def everybody(notes: Notes) -> AsyncGenerator[tuple[dict[str, Far], Client]]:
     """Run a server with a peer of every kind, and a client that knows all of them."""
     far = {name: Far(name) for name in ("External", "Remote")}
-    async with serving(Local(), taps=[notes.note]) as (door, run), anyio.create_task_group() as tasks:
+    async with serving(Teller("Local"), taps=[notes.note]) as (door, run), anyio.create_task_group() as tasks:
         for name, end in far.items():
             peer = Peer(run.hub, end.near, DriverOutbox(), FEEDER)
             added = run.hub.add_driver(peer) if name == "External" else run.hub.add_remote(peer, "far:7624", None)
@@ -139,3 +128,26 @@ async def test_what_is_refused_or_left_out_is_not_shown_as_sent() -> None:
         received = sum(count for key, count in notes.seen.items() if key[1] is Direction.RECEIVED)
         sent = sum(count for key, count in notes.seen.items() if key[1] is Direction.SENT)
         assert 0 < sent < received
+
+
+def test_whoever_logs_a_long_message_shows_the_same_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "indianyio.wire")
+    caplog.set_level(logging.DEBUG, TRAFFIC_LOGGER)
+    taps = Taps([log_traffic])
+    port = cast("Port", Named("indi_x"))
+    long = Frame("message", b'<message message="%s"/>' % (b"x" * 5000))
+    taps.debug(port)
+    taps.show(port, PeerKind.DRIVER, Direction.RECEIVED, [long])
+    whole = f"{long.data[:4096].decode()} ... (5021 bytes)"
+    assert caplog.messages == [f"driver indi_x: read {whole}", f"indi_x -> {whole}"]
+    taps.forget(port)
+    assert taps.in_use
+    taps.show(port, PeerKind.DRIVER, Direction.SENT, [long])
+    assert len(caplog.messages) == 2
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a log line tells of a peer."""
+
+    name: str

@@ -17,9 +17,9 @@ import trio.testing
 from anyio.streams.tls import TLSStream as Client
 
 from indianyio.exceptions import ConnectionLostError
-from indianyio.server._access import Connection
-from indianyio.server._listeners import open_listeners
 from indianyio.streams import Received
+from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._listening import open_listeners
 from indianyio.streams._tls import TLSStream, accept_tls, check_server_context
 from tests.transports.socket_pairs import BIG, memory, receive_bytes
 
@@ -290,13 +290,13 @@ async def test_a_client_that_says_nothing_has_ten_seconds(server: Identity) -> N
 
 
 async def test_a_silent_client_holds_up_nobody_who_arrives(server: Identity) -> None:
-    (listener,) = await open_listeners("127.0.0.1", 0, None)
+    (listener,) = await open_listeners("127.0.0.1", 0, None, tls=server.server_context())
     names: list[str] = []
 
-    async def serve(sock: socket.socket, connection: Connection) -> None:
-        stream = await accept_tls(sock, server.server_context(), name=connection.name)
+    async def serve(accepted: Accepted) -> None:
+        stream = await accepted.open()
+        assert stream is not None
         names.append(stream.name)
-        stream.close()
 
     address = listener._socket.getsockname()
     with socket.create_connection(address), anyio.fail_after(5):

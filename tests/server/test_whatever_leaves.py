@@ -52,6 +52,17 @@ async def raises_a_group() -> None:
     raise BaseExceptionGroup("bare", [OSError("the port"), Odd()])
 
 
+class WordlessError(Exception):
+    """An error that cannot say what it is, which happens to classes with a faulty __str__."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+async def says_nothing() -> None:
+    raise WordlessError
+
+
 async def raises_a_group_with_an_exit() -> None:
     raise BaseExceptionGroup("bare", [OSError("the port"), SystemExit(3)])
 
@@ -285,6 +296,13 @@ def test_a_driver_that_fails_while_its_server_ends_is_logged_and_no_more(
     [record] = [record for record in caplog.records if "driver of" in record.getMessage()]
     assert record.getMessage() == f"driver of {broken.__name__} failed"
     assert text in caplog.text
+
+
+@everywhere
+def test_an_error_that_cannot_say_what_it_is_costs_its_own_driver_only(backend: str) -> None:
+    driver, dome = Faulty("hardware", says_nothing), Dome()
+    assert anyio.run(in_a_server, driver, dome, False, backend=backend) is None
+    assert (driver.left, dome.left) == (1, 1)
 
 
 @everywhere

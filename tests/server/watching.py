@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import anyio
 import pytest
@@ -61,12 +61,25 @@ class Watcher:
                 while self._read < len(self.received):
                     message = self.received[self._read]
                     self._read += 1
-                    if isinstance(message, kind) and all(
-                        getattr(message, key, None) == value for key, value in wanted.items()
-                    ):
+                    if _matches(message, kind, wanted):
                         return message
-                self._news = anyio.Event()
-                await self._news.wait()
+                await self._more()
+
+    async def has(self, kind: type[WireMessage], **attributes: str) -> None:
+        """Wait until such a message has come, be it already or later; nothing is skipped."""
+        with anyio.fail_after(SECONDS):
+            while not any(_matches(message, kind, attributes) for message in self.received):
+                await self._more()
+
+    async def _more(self) -> None:
+        self._news = anyio.Event()
+        await self._news.wait()
+
+
+def _matches(message: WireMessage, kind: type[M], attributes: dict[str, str]) -> TypeGuard[M]:
+    return isinstance(message, kind) and all(
+        getattr(message, key, None) == value for key, value in attributes.items()
+    )
 
 
 @asynccontextmanager

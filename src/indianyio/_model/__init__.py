@@ -1,6 +1,6 @@
 """What devices are, without any I/O: members, vectors, writes, events, snooping.
 
-Nothing here waits, opens, logs or reads a clock; moments are arguments.
+Nothing here waits, opens files, logs or reads a clock; times are arguments.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from indianyio._model._kinds import (
     WordVectorModel,
 )
 from indianyio._model._members import (
-    DEFAULT_FORMAT,
+    Kind,
     LightMember,
     Member,
-    NumberMember,
     SwitchMember,
     TextMember,
     WordMember,
 )
+from indianyio._model._number_members import DEFAULT_FORMAT, NumberMember
 from indianyio._model._outbox import Outbox, Outgoing
 from indianyio._model._snoop_events import (
     Message,
@@ -52,7 +52,7 @@ from indianyio._model._snoop_events import (
     snoop_event,
 )
 from indianyio._model._snooping import AT_ONCE, SHORTEST_TIMEOUT_SECONDS, SnoopTable
-from indianyio._model._vectors import AnyVector, Kind, VectorModel
+from indianyio._model._vectors import AnyVector, VectorModel
 
 __all__ = [
     "AT_ONCE",

@@ -1,4 +1,4 @@
-"""What a vector says of itself beside its members; whatever is assigned is checked where it is assigned."""
+"""What a vector says about itself besides its members; every assigned value is checked at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ from indianyio._vocabulary import Permission, State
 from indianyio.protocol._numbers import number_text
 from indianyio.protocol._text import require_name, require_xml_text
 
-__all__ = ["STATES", "Heading", "VectorAttributes", "require_number", "require_one_of", "require_word"]
+__all__ = [
+    "STATES",
+    "Heading",
+    "SendOptions",
+    "VectorAttributes",
+    "require_number",
+    "require_one_of",
+    "require_word",
+]
 
 _PLAIN_NUMBERS = (int, float)
 
 WordT = TypeVar("WordT", bound=StrEnum)
 
 STATES: Mapping[str, State] = {str(state): state for state in State}
-"""The states by their words."""
+"""The states by their names on the wire."""
 
 
 class Heading(TypedDict):
@@ -31,15 +39,27 @@ class Heading(TypedDict):
     message: str | None
 
 
+class SendOptions(TypedDict, total=False):
+    """What a send may say besides the values; what is left out stays as it is.
+
+    ``message`` is a text for people; if it is empty, the one that is waiting is sent. ``timeout``, in seconds, and
+    ``state`` remain in force afterwards.
+    """
+
+    message: str
+    timeout: str | float | None
+    state: str | None
+
+
 class VectorAttributes:
     """Name, label, group, permission, state, timeout and message of a vector.
 
     :ivar devicename: the device it belongs to, empty until a device takes it.
     :ivar changed: something other than a member differs from what was last sent; true at first.
-    :ivar enable: whether the vector takes part in anything; the driver looks at it.
-    :ivar validate: whether clients' writes are held to permission, rule and range.
+    :ivar enable: whether the vector takes part in anything; the driver heeds this.
+    :ivar validate: whether clients' writes are checked against permission, rule and range.
     :raises TypeError: an argument is of the wrong type.
-    :raises ValueError: an argument has no legal value.
+    :raises ValueError: an argument has an illegal value.
     """
 
     def __init__(self, name: str, label: str, group: str, perm: str, state: str) -> None:
@@ -62,9 +82,9 @@ class VectorAttributes:
 
     @property
     def label(self) -> str:
-        """What people read; an empty one is sent as the name.
+        """The text that people read; an empty one is sent as the name.
 
-        :raises TypeError: on assignment of what is no text.
+        :raises TypeError: on assignment of anything but a text.
         :raises ValueError: on assignment of a text that XML cannot carry.
         """
         return self._label
@@ -77,7 +97,7 @@ class VectorAttributes:
     def group(self) -> str:
         """The page on which clients show the vector.
 
-        :raises TypeError: on assignment of what is no text.
+        :raises TypeError: on assignment of anything but a text.
         :raises ValueError: on assignment of a text that XML cannot carry.
         """
         return self._group
@@ -88,9 +108,9 @@ class VectorAttributes:
 
     @property
     def perm(self) -> Permission:
-        """What clients may do; they learn of a change only by deletion and a new definition (docs/protocol.md W25).
+        """What clients may do. They learn of a change only by deletion and a new definition (docs/protocol.md W25).
 
-        :raises ValueError: on assignment of another word than ``ro``, ``wo`` and ``rw``.
+        :raises ValueError: on assignment of anything but ``ro``, ``wo`` and ``rw``.
         """
         return self._perm
 
@@ -100,9 +120,9 @@ class VectorAttributes:
 
     @property
     def state(self) -> State:
-        """What the vector is doing; words are taken as well as members of :class:`State`.
+        """What the vector is doing; the words may be assigned as well as members of :class:`State`.
 
-        :raises ValueError: on assignment of another word.
+        :raises ValueError: on assignment of any other word.
         """
         return self._state
 
@@ -114,10 +134,10 @@ class VectorAttributes:
 
     @property
     def timeout(self) -> str:
-        """How many seconds a change may take at worst, as text; 0 if unknown. Numbers are taken too.
+        """How many seconds a change may take at worst, as text; 0 if unknown. Numbers may be assigned too.
 
-        :raises TypeError: on assignment of neither text nor number.
-        :raises ValueError: on assignment of what is not a finite number from 0.
+        :raises TypeError: on assignment of neither a text nor a number.
+        :raises ValueError: on assignment of anything but a finite number of at least 0.
         """
         return self._timeout
 
@@ -129,9 +149,9 @@ class VectorAttributes:
 
     @property
     def message(self) -> str:
-        """The text that travels with the next send, and only with that.
+        """The text that travels with the next send, and with no other.
 
-        :raises TypeError: on assignment of what is no text.
+        :raises TypeError: on assignment of anything but a text.
         :raises ValueError: on assignment of a text that XML cannot carry.
         """
         return self._message
@@ -145,11 +165,11 @@ class VectorAttributes:
     # -- for the wire ------------------------------------------------------------------------------------------
 
     def _wire_timeout(self) -> str | None:
-        # Nobody waits for what nobody can change.
+        # Nobody waits for something that nobody can change.
         return None if self._perm is Permission.RO else self._timeout
 
     def _wire_label(self) -> str:
-        # libindi's clients show an empty label as it is, its drivers send the name (docs/protocol.md 1.2).
+        # libindi's clients would show an empty label; its drivers send the name instead (docs/protocol.md 1.2).
         return self._label or self._name
 
     # -- checks ------------------------------------------------------------------------------------------------
@@ -174,7 +194,7 @@ class VectorAttributes:
 def require_word(words: type[WordT], value: object, what: str) -> WordT:
     """Return ``value`` as one of the standard's words.
 
-    :raises ValueError: it is none of them.
+    :raises ValueError: it is not one of them.
     """
     for word in words:
         if word == value:
@@ -183,11 +203,11 @@ def require_word(words: type[WordT], value: object, what: str) -> WordT:
 
 
 def require_number(value: object, what: str) -> str:
-    """Return a number as text: a text as it is, without blanks around it.
+    """Return a number as text; a text stays as it is, without blanks around it.
 
     :param value: a text as INDI writes numbers, or anything that makes a float, numpy's scalars included.
-    :param what: its name in the error.
-    :raises TypeError: it is neither; a truth value is no number.
+    :param what: what the error calls it.
+    :raises TypeError: it is neither; a truth value is not a number.
     :raises ValueError: it cannot be read, or is not finite.
     """
     if isinstance(value, str):
@@ -200,9 +220,9 @@ def require_number(value: object, what: str) -> str:
         return value.strip()
     if type(value) in _PLAIN_NUMBERS:
         return _finite_text(cast("float", value), what)
-    # numpy's truth values convert to 1.0 as willingly as Python's, and are as little meant for a number.
+    # numpy's truth values convert to 1.0 just like Python's, and are just as little meant as numbers.
     truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
-    # float before the protocol, which takes ten times as long to tell.
+    # float comes before the protocol, for which the check takes ten times as long.
     if truth or not isinstance(value, float | SupportsFloat):
         raise TypeError(f"{what} must be a number or a text such as '12:30:36', not {value!r}")
     return _finite_text(int(value) if isinstance(value, Integral) else float(value), what)
@@ -216,10 +236,10 @@ def _finite_text(value: float, what: str) -> str:
 
 
 def require_one_of(words: tuple[str, ...], value: object, what: str) -> str:
-    """Return ``value`` if it is one of ``words``, as a plain string even where it is an enumeration's member.
+    """Return ``value`` if it is one of ``words``, as a plain string even if it is a member of an enumeration.
 
-    :raises TypeError: it is not a text; truth values are not taken for words.
-    :raises ValueError: it is another word.
+    :raises TypeError: it is not a text; truth values are not accepted for words.
+    :raises ValueError: it is any other word.
     """
     if isinstance(value, str) and value in words:
         return str(value)

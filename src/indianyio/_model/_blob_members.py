@@ -1,6 +1,6 @@
 """The BLOB member: what may be sent as one, and the element that carries it.
 
-The model never opens or reads anything: whoever sends reads the value, then asks the member for the element.
+The model never opens or reads anything: whoever sends reads the value, and then asks the member for the element.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import io
 import os
 import re
 from collections.abc import Awaitable
-from pathlib import PurePath
 from typing import Protocol, TypeAlias
 
 from indianyio._model._members import Member
@@ -19,37 +18,37 @@ from indianyio.protocol._text import require_xml_text
 __all__ = ["DEFAULT_BLOB_FORMAT", "BLOBFile", "BLOBMember", "BLOBValue", "require_blobsize"]
 
 DEFAULT_BLOB_FORMAT = ".bin"
-"""What a BLOB without a format is sent as; readers refuse an empty one."""
+"""The format that is sent for a BLOB without one; readers refuse an empty format."""
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9_]+")
-# A name that ends in one of these says in the suffix before it what is inside.
+# In a name that ends in one of these, the suffix before it says what is inside.
 _COMPRESSIONS = frozenset({".fz", ".gz", ".bz2", ".xz", ".zst"})
-# On the wire this promises a zlib stream and the size of what is in it, which a file's name cannot vouch for.
+# On the wire this promises a zlib stream and the size of its content, which a file's name cannot guarantee.
 _ZLIB = ".z"
 
 
 class BLOBFile(Protocol):
-    """An open binary file, to be read with or without await."""
+    """An open binary file whose ``read`` may or may not have to be awaited."""
 
     def read(self, size: int = ..., /) -> bytes | Awaitable[bytes]:
-        """Return at most ``size`` bytes from where the file stands."""
+        """Return at most ``size`` bytes from the file's current position."""
 
 
 BLOBValue: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BLOBFile | None
 
 
 class BLOBMember(Member[BLOBValue]):
-    """A member that holds bytes, or where to read them.
+    """A member that holds bytes, or knows where to read them.
 
-    :param blobsize: the ``size`` of the next send, in bytes, where it differs from what is sent (a zlib stream);
-        0 means the number of bytes sent. It belongs to one send and is 0 again afterwards.
-    :param blobformat: the file suffix with its dot, such as ``.fits``; if empty it is taken from the path's name,
-        else it is ``.bin``. It stays.
-    :param membervalue: ``bytes``, ``bytearray``, ``memoryview``, a path, an open binary file (read when sent,
-        therefore sent once), an asynchronous one, or ``None`` for nothing.
+    :param blobsize: the ``size`` to announce with the next send, in bytes, if it differs from the number of bytes
+        sent (as with a zlib stream); 0 means that number. It applies to one send and is 0 again afterwards.
+    :param blobformat: the file suffix with its dot, such as ``.fits``. If it is empty, the suffix of the path is
+        used, or ``.bin`` if there is none. It stays.
+    :param membervalue: ``bytes``, ``bytearray``, ``memoryview``, a path, an open binary file (which is read when it
+        is sent, and so can be sent once), an asynchronous one, or ``None`` for nothing.
     """
 
-    # An image equal to the last one is still a new image, and comparing it would cost more than sending.
+    # An image equal to the last one is still a new image, and comparing the two would cost more than sending it.
     _always_new = True
 
     def __init__(
@@ -65,14 +64,14 @@ class BLOBMember(Member[BLOBValue]):
         self.blobformat = blobformat
 
     def __repr__(self) -> str:
-        # The value may be megabytes.
+        # The value may be several megabytes long.
         return f"{type(self).__name__}({self.name!r}, {self.label!r}, blobformat={self._blobformat!r})"
 
     @property
     def blobsize(self) -> int:
-        """The size to declare with the next send, in bytes; 0 for the number of bytes sent.
+        """The size to announce with the next send, in bytes; 0 for the number of bytes sent.
 
-        :raises TypeError: on assignment of what is no int.
+        :raises TypeError: on assignment of anything but an int.
         :raises ValueError: on assignment of a negative number.
         """
         return self._blobsize
@@ -83,7 +82,7 @@ class BLOBMember(Member[BLOBValue]):
 
     @property
     def blobformat(self) -> str:
-        """The format to declare, a file suffix with its dot; empty if the value decides.
+        """The format to announce, a file suffix with its dot; empty if the value decides.
 
         :raises ValueError: on assignment of a text that XML cannot carry.
         """
@@ -96,8 +95,8 @@ class BLOBMember(Member[BLOBValue]):
     def check(self, value: object) -> BLOBValue:
         """Return ``value`` if it can be sent as a BLOB; it is not read here.
 
-        :raises TypeError: it is none of the types that are taken.
-        :raises ValueError: it is empty, which on the wire would only say "no BLOB" (docs/protocol.md 1.5).
+        :raises TypeError: it is not of one of the accepted types.
+        :raises ValueError: it is empty, which on the wire would only mean "no BLOB" (docs/protocol.md 1.5).
         """
         if value is None:
             return None
@@ -109,7 +108,7 @@ class BLOBMember(Member[BLOBValue]):
         return self._file(value, what)
 
     def definition(self) -> DefBLOB:
-        """Return the element that defines this member; it says nothing of formats, as libindi's does not."""
+        """Return the element that defines this member; like libindi's, it does not give a format."""
         return DefBLOB(name=self.name, label=self.label)
 
     def content(
@@ -139,14 +138,14 @@ class BLOBMember(Member[BLOBValue]):
         )
 
     def sent(self) -> None:
-        """Take note that the value has gone out; an explicit size is used up by that."""
+        """Note that the value has been sent, which uses up an explicit size."""
         self.changed = False
         self._blobsize = 0
 
     def _file(self, value: object, what: str) -> BLOBFile:
         if isinstance(value, io.TextIOBase) or not callable(getattr(value, "read", None)):
             raise TypeError(f"{what} must be bytes, a path or a file opened with mode 'rb', not {value!r}")
-        # What read() returns can only be seen by reading.
+        # Only reading can show what read() returns.
         file: BLOBFile = value  # type: ignore[assignment]
         return file
 
@@ -154,7 +153,7 @@ class BLOBMember(Member[BLOBValue]):
 def require_blobsize(size: object, what: str) -> int:
     """Return ``size`` if it is a number of bytes.
 
-    :raises TypeError: it is no int.
+    :raises TypeError: it is not an int.
     :raises ValueError: it is negative.
     """
     if isinstance(size, bool) or not isinstance(size, int):
@@ -182,6 +181,8 @@ def _named(value: str | os.PathLike[str], what: str) -> str | os.PathLike[str]:
 def _format_of(value: BLOBValue) -> str:
     if not isinstance(value, (str, os.PathLike)):
         return DEFAULT_BLOB_FORMAT
+    from pathlib import PurePath  # takes time, and many drivers have no files
+
     suffixes = PurePath(value).suffixes
     wanted = 2 if suffixes and suffixes[-1].lower() in _COMPRESSIONS else 1
     parts = [suffix for suffix in suffixes[-wanted:] if _SUFFIX.fullmatch(suffix)]

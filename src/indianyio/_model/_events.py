@@ -1,7 +1,7 @@
 """What the events of ``rxevent`` and ``snoopevent`` have in common.
 
-An event is a read-only view of one message. The families' names for the classes are the wire's tags, so the tag
-of an event is the name of its class with the first letter lowered, and the tables from tag to class are derived.
+An event is a read-only view of one message. The indipy family names the classes after the wire's tags, so the tag
+of an event is the name of its class with a small first letter, and the tables from tag to class are derived.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ValueT_co = TypeVar("ValueT_co", covariant=True)
 EventT = TypeVar("EventT", bound="Event")
 
 SizeFormat: TypeAlias = tuple[int, str]
-"""Of a BLOB: the bytes that were announced, and the file suffix without a ``.z`` that has been undone."""
+"""For a BLOB: the announced number of bytes, and the file suffix, without ``.z`` if that has been undone."""
 
 DEFAULT_LIMITS = Limits()
 
@@ -37,10 +37,10 @@ _ZLIB = ".z"
 
 
 class Event:
-    """A message that a driver has received; what has to be worked out is worked out when it is first asked for.
+    """A message that a driver has received; what takes time is worked out when it is first asked for.
 
-    :ivar devicename: the device, ``None`` if the message names none.
-    :ivar vectorname: the vector, ``None`` if the message names none.
+    :ivar devicename: the device, or ``None`` if the message does not name one.
+    :ivar vectorname: the vector, or ``None`` if the message does not name one.
     """
 
     tag: ClassVar[str] = ""
@@ -62,15 +62,15 @@ class Event:
 
     @cached_property
     def timestamp(self) -> datetime | None:
-        """When it was sent, aware and in UTC; the moment of arrival if it does not say.
+        """When it was sent, aware and in UTC; if the message does not say, when it arrived.
 
-        ``None`` if what it says cannot be read.
+        ``None`` if the message gives a time that cannot be read.
         """
         return self._now if self._stamp is None else parse_timestamp(self._stamp)
 
     @cached_property
     def root(self) -> Element:
-        """The message as an XML element, parsed when it is first asked for."""
+        """The message as an XML element, which is parsed when it is first asked for."""
         return parse_element(self._data)
 
 
@@ -81,7 +81,7 @@ class VectorEvent(Event):
     :ivar vectorname: the vector.
     """
 
-    # An event is read-only, so its attributes may well be narrower than those of events in general.
+    # An event is read-only, so its attributes may be narrower than those of events in general.
     devicename: str  # type: ignore[mutable-override]
     vectorname: str  # type: ignore[mutable-override]
 
@@ -92,7 +92,7 @@ class VectorEvent(Event):
 class ValuesEvent(VectorEvent, Mapping[str, ValueT_co], Generic[ValueT_co]):
     """A message about one vector, as a mapping from the names of its members to their values.
 
-    A message which only reports a state is an empty mapping.
+    A message that only reports a state is an empty mapping.
     """
 
     _values: Mapping[str, ValueT_co]
@@ -104,9 +104,9 @@ class ValuesEvent(VectorEvent, Mapping[str, ValueT_co], Generic[ValueT_co]):
             raise UnknownMemberError(self.devicename, self.vectorname, name, tuple(self._values)) from None
 
     def __setitem__(self, name: str, value: object) -> None:
-        """Refuse: what has been received cannot be changed.
+        """Refuse: an event that has been received cannot be changed.
 
-        :raises KeyError: always, as drivers know it from the family.
+        :raises KeyError: always; drivers of the family expect that error.
         """
         raise KeyError(f"{name!r} cannot be assigned: an event is what has been received")
 
@@ -121,17 +121,17 @@ class ValuesEvent(VectorEvent, Mapping[str, ValueT_co], Generic[ValueT_co]):
 
 
 def event_table(classes: Iterable[type[EventT]]) -> dict[str, type[EventT]]:
-    """Return the classes of events by the tag of the message that each is a view of."""
+    """Return the event classes by the tag of the message of which each is a view."""
     return {cls.tag: cls for cls in classes}
 
 
 def read_blobs(wanted: Iterable[OneBLOB], limits: Limits) -> tuple[dict[str, bytes], dict[str, SizeFormat]]:
-    """Return the content of BLOBs, inflated, and what was announced of them, both by member.
+    """Return the inflated content of BLOBs, and what was announced about them, both by member.
 
     The descriptors of attached BLOBs are read, not closed. All contents together may have ``limits.blob_bytes``.
 
-    :raises ValueError: content cannot be read: no whole size, a damaged zlib stream, one beyond the limit, or
-        fewer bytes attached than announced.
+    :raises ValueError: content cannot be read: its size is not a whole number or exceeds the limit, a zlib stream
+        is damaged, or fewer bytes are attached than announced.
     """
     contents: dict[str, bytes] = {}
     announced: dict[str, SizeFormat] = {}
@@ -156,7 +156,7 @@ def _read_blob(one: OneBLOB, room: int) -> tuple[bytes, SizeFormat]:
 def _transported(one: OneBLOB, room: int) -> bytes:
     if one.attachment is None:
         return bytes(one.data)
-    # The file behind the descriptor may be larger than the content (docs/protocol.md W38).
+    # The file behind the descriptor may be longer than the content (docs/protocol.md W38).
     length = whole_number(one.size if one.len is None else one.len)
     if length > room:
         raise ValueError(f"BLOB {one.name!r} has {length} bytes, more than the {room} that are left of the limit")

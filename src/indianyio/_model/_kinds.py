@@ -1,17 +1,17 @@
-"""The five kinds of vectors: what they are made of, what they send, what they let clients write."""
+"""The five kinds of vectors: what they consist of, what they send, and what they let clients write."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import TypeVar, cast
+from typing import TypeVar, Unpack, cast
 
-from indianyio._model._attributes import Heading, require_word
+from indianyio._model._attributes import Heading, SendOptions, require_word
 from indianyio._model._blob_members import BLOBMember, BLOBValue, require_blobsize
-from indianyio._model._members import LightMember, NumberMember, SwitchMember, TextMember, WordMember
-from indianyio._model._vectors import Kind, VectorModel
+from indianyio._model._members import Kind, LightMember, SwitchMember, TextMember, WordMember
+from indianyio._model._number_members import NumberMember
+from indianyio._model._vectors import VectorModel
 from indianyio._model._writes import WriteTarget, check_blobs, check_numbers, check_switches
 from indianyio._vocabulary import Permission, Rule, Switch
 from indianyio.protocol._elements import OneBLOB
@@ -43,6 +43,7 @@ __all__ = [
     "WordVectorModel",
 ]
 
+_OFF = str(Switch.OFF)
 
 MemberT_co = TypeVar("MemberT_co", bound=WordMember, covariant=True)
 
@@ -54,37 +55,32 @@ class WordVectorModel(VectorModel[MemberT_co, str]):
         self,
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetVector:
         """Return an update of all members.
 
-        :param timestamp: the time of the send, UTC if it is naive.
-        :param message: a text for people; if empty the one that is waiting in ``message``.
-        :param timeout: a new timeout in seconds, which stays.
-        :param state: a new state, which stays.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :param timestamp: the time of the send; if naive, in UTC.
+        :param options: message, timeout and state, see :class:`SendOptions`.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
-        return self._update(self._heading(timestamp, message, timeout, state), self.members())
+        return self._update(self._heading(timestamp, **options), self.members())
 
     def set_changed(
         self,
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetVector | None:
         """Return an update of what has changed, or ``None`` if there is nothing to say.
 
-        There is something to say if a member has changed, or state or timeout, or a message is given or waiting.
+        There is something to say if a member, the state or the timeout has changed, or if a message is given or
+        waiting.
 
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
-        heading = self._heading(timestamp, message, timeout, state)
+        heading = self._heading(timestamp, **options)
         due = [member for member in self.members() if member.changed]
         if not (due or self.changed or heading["message"]):
             return None
@@ -95,37 +91,36 @@ class WordVectorModel(VectorModel[MemberT_co, str]):
         names: Iterable[str],
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetVector:
-        """Return an update of the named members, each once; without names one that carries only the state.
+        """Return an update of the named members, each once; without names, one that carries only the state.
 
-        :raises UnknownMemberError: a name is no member's; nothing has changed then.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :raises UnknownMemberError: the vector has no member of that name; then nothing has changed.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
         wanted = [self.member(name) for name in dict.fromkeys(names)]
-        return self._update(self._heading(timestamp, message, timeout, state), wanted)
-
-    @abstractmethod
-    def _report(self, heading: Heading, members: Sequence[MemberT_co]) -> SetVector:
-        """Return an update with these members."""
+        return self._update(self._heading(timestamp, **options), wanted)
 
     def _update(self, heading: Heading, members: Sequence[MemberT_co]) -> SetVector:
-        report = self._report(heading, members)
+        report = self._told(heading, members)
         self._sent(members)
         return report
 
     def _answer(self, heading: Heading) -> SetVector:
-        return self._report(heading, self.members())
+        return self._told(heading, self.members())
+
+    def _told(self, heading: Heading, members: Sequence[MemberT_co]) -> SetVector:
+        if self._ordered_by:
+            members = sorted(members, key=attrgetter(self._ordered_by))
+        return self._report(heading, [member.report() for member in members])
 
 
 class SwitchVectorModel(WordVectorModel[SwitchMember]):
     """Switches, and the rule that says how many may be On."""
 
-    kind = Kind("SwitchVector", SwitchMember, NewSwitchVector)
-    # Off first, so that a client which applies one after the other never sees two On.
+    kind = Kind("SwitchVector", SwitchMember, NewSwitchVector, DefSwitchVector, SetSwitchVector)
+    # Off first, so that a client which applies them one after the other never sees two On.
     _ordered_by = "is_on"
 
     def __init__(
@@ -143,9 +138,9 @@ class SwitchVectorModel(WordVectorModel[SwitchMember]):
 
     @property
     def rule(self) -> Rule:
-        """How many switches may be On; as with the permission, clients learn it by a definition only.
+        """How many switches may be On. As with the permission, clients learn it only from a definition.
 
-        :raises ValueError: on assignment of another word than the three rules.
+        :raises ValueError: on assignment of anything but the three rules.
         """
         return self._rule
 
@@ -154,84 +149,57 @@ class SwitchVectorModel(WordVectorModel[SwitchMember]):
         self._rule = require_word(Rule, rule, self._what("rule"))
 
     def __setitem__(self, name: str, value: object) -> None:
-        """Assign a switch; where only one may be On, switching it On switches the others Off.
+        """Assign a switch; if only one may be On, switching it On switches the others Off.
 
-        A client says no more than which one shall be On (libindi's clients send only that member), so a driver that
-        copies what was asked for would otherwise report two.
+        A client only says which one shall be On (libindi's clients send no other member), so a driver that copies
+        the requested values would otherwise report two as On.
         """
         super().__setitem__(name, value)
-        if self._rule is not Rule.ANY_OF_MANY and self[name] == Switch.ON:
-            for member in self.members():
-                if member.name != name:
-                    member.membervalue = Switch.OFF
+        if self._rule is not Rule.ANY_OF_MANY and self._members[name].is_on:
+            for other, member in self._members.items():
+                if member.is_on and other != name:
+                    member.membervalue = _OFF
 
-    def _definition(self, heading: Heading) -> DefSwitchVector:
-        return DefSwitchVector(
-            **heading,
-            label=self._wire_label(),
-            group=self.group,
-            perm=self.perm,
-            rule=self._rule,
-            timeout=self._wire_timeout(),
-            members=tuple(member.definition() for member in self.members()),
-        )
-
-    def _report(self, heading: Heading, members: Sequence[SwitchMember]) -> SetSwitchVector:
-        reports = tuple(member.report() for member in sorted(members, key=attrgetter(self._ordered_by)))
-        return SetSwitchVector(**heading, timeout=self._wire_timeout(), members=reports)
+    def _writing(self) -> dict[str, object]:
+        return super()._writing() | {"rule": self._rule}
 
     def _check_values(self, target: WriteTarget, new: NewVector) -> None:
         check_switches(target, self._rule, cast("NewSwitchVector", new).members)
 
 
 class LightVectorModel(WordVectorModel[LightMember]):
-    """Lights; nobody can write them, so they have neither permission nor timeout on the wire."""
+    """Lights; nobody can write them, so on the wire they have neither a permission nor a timeout."""
 
-    kind = Kind("LightVector", LightMember, None)
+    kind = Kind("LightVector", LightMember, None, DefLightVector, SetLightVector)
 
     def __init__(self, name: str, label: str, group: str, state: str, lightmembers: Iterable[LightMember]) -> None:
         super().__init__(name, label, group, Permission.RO, state, lightmembers)
 
     def _checked_perm(self, perm: str) -> Permission:
-        raise AttributeError(f"{self._what('perm')} is ro and cannot be assigned, for it is made of lights")
+        raise AttributeError(f"{self._what('perm')} is ro and cannot be assigned, as lights cannot be written")
 
-    def _definition(self, heading: Heading) -> DefLightVector:
-        members = tuple(member.definition() for member in self.members())
-        return DefLightVector(**heading, label=self._wire_label(), group=self.group, members=members)
+    def _writing(self) -> dict[str, object]:
+        return {}
 
-    def _report(self, heading: Heading, members: Sequence[LightMember]) -> SetLightVector:
-        return SetLightVector(**heading, members=tuple(member.report() for member in members))
+    def _waiting(self) -> dict[str, object]:
+        return {}
 
 
 class TextVectorModel(WordVectorModel[TextMember]):
     """Texts."""
 
-    kind = Kind("TextVector", TextMember, NewTextVector)
+    kind = Kind("TextVector", TextMember, NewTextVector, DefTextVector, SetTextVector)
 
     def __init__(
         self, name: str, label: str, group: str, perm: str, state: str, textmembers: Iterable[TextMember]
     ) -> None:
         super().__init__(name, label, group, perm, state, textmembers)
 
-    def _definition(self, heading: Heading) -> DefTextVector:
-        return DefTextVector(
-            **heading,
-            label=self._wire_label(),
-            group=self.group,
-            perm=self.perm,
-            timeout=self._wire_timeout(),
-            members=tuple(member.definition() for member in self.members()),
-        )
-
-    def _report(self, heading: Heading, members: Sequence[TextMember]) -> SetTextVector:
-        reports = tuple(member.report() for member in members)
-        return SetTextVector(**heading, timeout=self._wire_timeout(), members=reports)
-
 
 class NumberVectorModel(WordVectorModel[NumberMember]):
     """Numbers, each with limits and a format."""
 
-    kind = Kind("NumberVector", NumberMember, NewNumberVector)
+    kind = Kind("NumberVector", NumberMember, NewNumberVector, DefNumberVector, SetNumberVector)
 
     def __init__(
         self, name: str, label: str, group: str, perm: str, state: str, numbermembers: Iterable[NumberMember]
@@ -252,28 +220,14 @@ class NumberVectorModel(WordVectorModel[NumberMember]):
         """
         return self.member(membername).getformattedvalue()
 
-    def _definition(self, heading: Heading) -> DefNumberVector:
-        return DefNumberVector(
-            **heading,
-            label=self._wire_label(),
-            group=self.group,
-            perm=self.perm,
-            timeout=self._wire_timeout(),
-            members=tuple(member.definition() for member in self.members()),
-        )
-
-    def _report(self, heading: Heading, members: Sequence[NumberMember]) -> SetNumberVector:
-        reports = tuple(member.report() for member in members)
-        return SetNumberVector(**heading, timeout=self._wire_timeout(), members=reports)
-
     def _check_values(self, target: WriteTarget, new: NewVector) -> None:
         check_numbers(target, self.data, cast("NewNumberVector", new).members)
 
 
 class BLOBVectorModel(VectorModel[BLOBMember, BLOBValue]):
-    """BLOBs; each is sent when the driver says so, never as part of "everything"."""
+    """BLOBs; each is sent only when the driver says so, never as part of "all members"."""
 
-    kind = Kind("BLOBVector", BLOBMember, NewBLOBVector)
+    kind = Kind("BLOBVector", BLOBMember, NewBLOBVector, DefBLOBVector, SetBLOBVector)
 
     def __init__(
         self, name: str, label: str, group: str, perm: str, state: str, blobmembers: Iterable[BLOBMember]
@@ -281,10 +235,10 @@ class BLOBVectorModel(VectorModel[BLOBMember, BLOBValue]):
         super().__init__(name, label, group, perm, state, blobmembers)
 
     def set_blobsize(self, membername: str, blobsize: int) -> None:
-        """Declare the size of a member's next send, in bytes, where it is not the number of bytes sent.
+        """Set the size to announce with a member's next send, in bytes, if it is not the number of bytes sent.
 
         :raises UnknownMemberError: there is no such member.
-        :raises TypeError: ``blobsize`` is no int.
+        :raises TypeError: ``blobsize`` is not an int.
         :raises ValueError: ``blobsize`` is negative.
         """
         self.member(membername).blobsize = require_blobsize(blobsize, self._what("blobsize"))
@@ -294,58 +248,41 @@ class BLOBVectorModel(VectorModel[BLOBMember, BLOBValue]):
         names: Iterable[str],
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetBLOBVector:
         """Return an update without members, which carries only the state.
 
         :param names: must be empty; content goes through :meth:`set_content`.
-        :raises UnknownMemberError: a name is no member's.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: there are names, or an argument is not legal; nothing has changed then.
+        :raises UnknownMemberError: the vector has no member of that name.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: there are names, or an argument is illegal; then nothing has changed.
         """
         for name in names:
             raise ValueError(f"BLOB {self.member(name).name!r} needs content to be sent, use set_content")
-        return self.set_content((), timestamp=timestamp, message=message, timeout=timeout, state=state)
+        return self.set_content((), timestamp=timestamp, **options)
 
     def set_content(
         self,
         contents: Sequence[OneBLOB],
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetBLOBVector:
         """Return an update with ``contents``, as made by :meth:`BLOBMember.content`.
 
         :param contents: at most one for each member.
-        :raises UnknownMemberError: a content is no member's; nothing has changed then.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: two contents are of one member, or an argument is not legal; nothing has changed then.
+        :raises UnknownMemberError: the vector has no member for one of them; then nothing has changed.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: a member has two contents, or an argument is illegal; then nothing has changed.
         """
         sent = {content.name: self.member(content.name) for content in contents}
         if len(sent) != len(contents):
             raise ValueError(f"an update of {self.name!r} can carry one BLOB for each member, not two")
-        heading = self._heading(timestamp, message, timeout, state)
+        heading = self._heading(timestamp, **options)
         self._sent(sent.values())
-        return self._report(heading, contents)
+        return cast("SetBLOBVector", self._report(heading, contents))
 
-    def _definition(self, heading: Heading) -> DefBLOBVector:
-        return DefBLOBVector(
-            **heading,
-            label=self._wire_label(),
-            group=self.group,
-            perm=self.perm,
-            timeout=self._wire_timeout(),
-            members=tuple(member.definition() for member in self.members()),
-        )
-
-    def _report(self, heading: Heading, contents: Sequence[OneBLOB]) -> SetBLOBVector:
-        return SetBLOBVector(**heading, timeout=self._wire_timeout(), members=tuple(contents))
-
-    def _answer(self, heading: Heading) -> SetBLOBVector:
+    def _answer(self, heading: Heading) -> SetVector:
         return self._report(heading, ())
 
     def _check_readable(self, target: WriteTarget, new: NewVector) -> None:

@@ -1,48 +1,35 @@
-"""The members of a vector: a name, a label and a value that is right at any time.
+"""The members of a vector: a name, a label and a value that is valid at any time.
 
-Whatever is assigned is checked where it is assigned, so that nothing has to be discovered when it is sent: a
-value that XML or INDI cannot carry raises :class:`ValueError` or :class:`TypeError` with the member's name, the
-value and what would do. ``check`` is that test; the setter of ``membervalue`` stores what it returns.
-
-A number is kept as the text it was given, because that is what drivers read back; it travels as a plain decimal,
-because C++ clients read the sexagesimal ``3:30`` in an update as 3 (docs/protocol.md 1.3).
+Every value is checked when it is assigned, so that nothing is left to be discovered when it is sent: a value that
+XML or INDI cannot carry raises :class:`ValueError` or :class:`TypeError` with the member's name, the value, and
+what would be accepted. ``check`` is that test; the setter of ``membervalue`` stores what it returns.
 """
 
 from __future__ import annotations
 
-from math import inf, isfinite
-from typing import ClassVar, Generic, TypeVar, cast
+from collections.abc import Callable
+from typing import ClassVar, Generic, TypeVar
 
-from indianyio._model._attributes import require_number, require_one_of
+from msgspec import Struct
+
+from indianyio._model._attributes import require_one_of
 from indianyio._vocabulary import Light, Switch
 from indianyio.protocol import _elements as wire
-from indianyio.protocol._numbers import (
-    LARGEST_EXACT_INT,
-    LONGEST_NUMBER_TEXT,
-    format_number,
-    getfloat,
-    is_plain_decimal,
-    number_text,
-    parse_number,
-    require_number_format,
-)
+from indianyio.protocol._messages import DefVector, NewVector, SetVector
 from indianyio.protocol._text import escape_attribute, escape_text, is_simple, require_name, require_xml_text
 
 __all__ = [
-    "DEFAULT_FORMAT",
+    "Kind",
     "LightMember",
     "Member",
-    "NumberMember",
     "SwitchMember",
     "TextMember",
     "WordMember",
 ]
 
 _SWITCH_WORDS = tuple(str(word) for word in Switch)
+_ON = str(Switch.ON)
 _LIGHT_WORDS = tuple(str(word) for word in Light)
-
-DEFAULT_FORMAT = "%g"
-"""What a number member without a format is sent as; readers refuse an empty one."""
 
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
@@ -52,10 +39,10 @@ class Member(Generic[ValueT_co]):
 
     :ivar changed: the value differs from what was last sent; true at first.
     :param name: at most what INDI allows as a name; it cannot be changed.
-    :param label: what people read; the name if it is ``None`` or empty.
+    :param label: the text that people read; the name if it is ``None`` or empty.
     :param membervalue: the first value.
     :raises TypeError: an argument is of the wrong type.
-    :raises ValueError: an argument has a value which INDI cannot carry.
+    :raises ValueError: an argument has a value that INDI cannot carry.
     """
 
     # Whether an assigned value counts as changed even if it equals the last one.
@@ -77,7 +64,7 @@ class Member(Generic[ValueT_co]):
 
     @property
     def label(self) -> str:
-        """What people read instead of the name.
+        """The text that people read instead of the name.
 
         :raises ValueError: on assignment of a text that XML cannot carry.
         """
@@ -93,7 +80,7 @@ class Member(Generic[ValueT_co]):
         """The value as it is stored.
 
         :raises TypeError: on assignment of a value of the wrong type.
-        :raises ValueError: on assignment of a value which this member cannot have.
+        :raises ValueError: on assignment of a value that this member cannot have.
         """
         return self._value
 
@@ -105,30 +92,37 @@ class Member(Generic[ValueT_co]):
         self._value = checked
 
     def check(self, value: object) -> ValueT_co:
-        """Return ``value`` as this member would store it; store nothing.
+        """Return ``value`` in the form in which this member would store it, without storing it.
 
         :raises TypeError: it is of the wrong type.
         :raises ValueError: this member cannot have it.
         """
         raise NotImplementedError
 
+    def store(self, checked: object) -> None:
+        """Store what :meth:`check` has returned."""
+        if self._always_new or checked != self._value:
+            self.changed = True
+        # A cast would cost a call for each value.
+        self._value = checked  # type: ignore[assignment]
+
     def definition(self) -> wire.WireMember:
         """Return the element that defines this member."""
         raise NotImplementedError
 
     def accepts(self, text: str) -> bool:
-        """Return whether a client may surely write this value; if not, the rules of the vector's kind decide.
+        """Return whether a client may certainly write this value; if not, the rules of the vector's kind decide.
 
-        The answer must be ``False`` wherever a rule might refuse.
+        The answer must be ``False`` wherever a rule might refuse it.
         """
         return False
 
     def sent(self) -> None:
-        """Take note that the value has gone out in an update."""
+        """Note that the value has been sent in an update."""
         self.changed = False
 
     def unsent(self) -> None:
-        """Take back that the value has gone out: the last update has told nobody."""
+        """Undo :meth:`sent`: the last update has not reached anybody."""
         self.changed = True
 
     def _what(self, attribute: str) -> str:
@@ -147,7 +141,7 @@ class WordMember(Member[str]):
         self._kept: tuple[str | None, str] = (None, "")  # a value, and the element that carries it
 
     def tell(self) -> str:
-        """Return the element that carries the value as XML, with a newline; the value counts as sent."""
+        """Return the element that carries the value as XML, with a newline; the value then counts as sent."""
         self.changed = False
         value, element = self._kept
         if value is not self._value:
@@ -157,22 +151,24 @@ class WordMember(Member[str]):
             self._kept = (value, element)
         return element
 
+    def report(self) -> wire.WireMember:
+        """Return the element that carries the value."""
+        raise NotImplementedError
+
 
 DefT = TypeVar("DefT", wire.DefSwitch, wire.DefLight, wire.DefText)
 OneT = TypeVar("OneT", wire.OneSwitch, wire.OneLight, wire.OneText)
 
 
 class _PlainMember(WordMember, Generic[DefT, OneT]):
-    """A member whose elements carry nothing but its value: every kind but numbers and BLOBs."""
+    """A member whose elements carry only its value: every kind but numbers and BLOBs."""
 
     _elements: tuple[type[DefT], type[OneT]]
 
     def definition(self) -> DefT:
-        """Return the element that defines this member."""
         return self._elements[0](name=self._name, label=self._label, value=self._value)
 
     def report(self) -> OneT:
-        """Return the element that carries the value."""
         return self._elements[1](name=self._name, value=self._value)
 
 
@@ -188,15 +184,17 @@ class SwitchMember(_PlainMember[wire.DefSwitch, wire.OneSwitch]):
     def check(self, value: object) -> str:
         """Return ``On`` or ``Off``.
 
-        :raises TypeError: it is not a text; True and False are not taken for On and Off.
-        :raises ValueError: it is another word.
+        :raises TypeError: it is not a text; True and False are not accepted for On and Off.
+        :raises ValueError: it is any other word.
         """
+        if type(value) is str and value in _SWITCH_WORDS:
+            return value
         return require_one_of(_SWITCH_WORDS, value, self._what("value"))
 
     @property
     def is_on(self) -> bool:
         """Whether it is On."""
-        return self._value == Switch.ON
+        return self._value == _ON
 
 
 class LightMember(_PlainMember[wire.DefLight, wire.OneLight]):
@@ -212,7 +210,7 @@ class LightMember(_PlainMember[wire.DefLight, wire.OneLight]):
         """Return one of the four words.
 
         :raises TypeError: it is not a text.
-        :raises ValueError: it is another word.
+        :raises ValueError: it is any other word.
         """
         return require_one_of(_LIGHT_WORDS, value, self._what("value"))
 
@@ -239,160 +237,18 @@ class TextMember(_PlainMember[wire.DefText, wire.OneText]):
         return True
 
 
-class _Limit:
-    """One of the attributes ``min``, ``max`` and ``step``: a number like the value, sent when it has changed."""
+class Kind(Struct, frozen=True):
+    """What makes a vector one of the five kinds.
 
-    def __set_name__(self, owner: type[NumberMember], name: str) -> None:
-        self._name = name
-
-    def __get__(self, member: NumberMember, owner: type[NumberMember]) -> str:
-        return member.limits[self._name]
-
-    def __set__(self, member: NumberMember, value: str | float) -> None:
-        member.change_limit(self._name, value)
-
-
-class NumberMember(WordMember):
-    """A member that holds a number, stored as text.
-
-    :ivar limits: the three limits by name; assign the attributes ``min``, ``max`` and ``step`` to change them.
-    :ivar limits_changed: the next update carries the limits too (libindi's "min/max update", docs/protocol.md 1.2).
-    :param format: how clients print the number (docs/protocol.md 1.3); sent as ``%g`` if it is empty.
-    :param min: the least value a client may ask for; there are no limits unless ``min`` is below ``max``.
-    :param max: the greatest value a client may ask for.
-    :param step: the step that clients offer.
-    :param membervalue: decimal or sexagesimal text, or a finite number.
+    :ivar vectortype: its name in drivers, such as ``SwitchVector``.
+    :ivar member: the class of its members.
+    :ivar new: the message with which a client writes it; ``None`` if it cannot be written.
+    :ivar definition: makes the message that defines it.
+    :ivar report: makes the message with its values.
     """
 
-    _tag = wire.OneNumber.tag
-
-    min = _Limit()
-    max = _Limit()
-    step = _Limit()
-
-    def __init__(
-        self,
-        name: str,
-        label: str | None = None,
-        format: str = "",  # noqa: A002 - the attribute's name in INDI and in the family
-        min: str | float = "0",  # noqa: A002
-        max: str | float = "0",  # noqa: A002
-        step: str | float = "0",
-        membervalue: str | float = "0",
-    ) -> None:
-        super().__init__(name, label, membervalue)
-        self.format = format
-        given = {"min": min, "max": max, "step": step}
-        self.limits = {which: self._number(value, which) for which, value in given.items()}
-        self.limits_changed = False
-        self._limits_told = False  # whether the last update carried the limits
-        self._range: tuple[float, float] | None = None  # what accepts() compares with, while the limits stay
-
-    @property
-    def format(self) -> str:
-        """How clients print the number; empty stands for ``%g``.
-
-        :raises ValueError: on assignment of what is no format for one number.
-        """
-        return self._format
-
-    @format.setter  # noqa: A003 - the property above is meant
-    def format(self, fmt: str) -> None:
-        self._format = "" if fmt == "" else require_number_format(fmt, self._what("format"))
-
-    def check(self, value: object) -> str:
-        """Return the number as text: a text as it is, without blanks around it.
-
-        :raises TypeError: it is neither text nor number; a bool is no number.
-        :raises ValueError: it is no number as INDI writes them, or not finite.
-        """
-        # What drivers assign nearly always comes first; it is taken exactly as require_number() takes it.
-        kind = type(value)
-        if kind is float:
-            if isfinite(cast("float", value)):
-                return repr(value)
-        elif kind is int:
-            if -LARGEST_EXACT_INT <= cast("int", value) <= LARGEST_EXACT_INT:
-                return str(value)
-        elif kind is str:
-            text = cast("str", value)
-            if len(text) <= LONGEST_NUMBER_TEXT and is_plain_decimal(text) and isfinite(float(text)):
-                return text
-        return self._number(value, "value")
-
-    def accepts(self, text: str) -> bool:
-        """Return whether a client may surely write this number: a plain decimal within the limits."""
-        if len(text) > LONGEST_NUMBER_TEXT or is_plain_decimal(text) is None:
-            return False
-        if self._range is None:
-            least, most = parse_number(self.min), parse_number(self.max)
-            self._range = (least, most) if least < most else (-inf, inf)
-        number = float(text)
-        return self._range[0] <= number <= self._range[1] and isfinite(number)
-
-    def tell(self) -> str:
-        """Return the element that carries the value, and the limits where they have changed; both count as sent."""
-        self.changed = False
-        self._limits_told = self.limits_changed
-        if self.limits_changed:
-            self.limits_changed = False
-            limits = "".join(f' {which}="{number_text(text)}"' for which, text in self.limits.items())
-            return f"{self._opening}{limits}>{number_text(self._value)}{self._closing}"
-        value, element = self._kept
-        if value is not self._value:
-            value = self._value
-            # A text that is plain decimal was checked when it was assigned, and is written as it is.
-            written = value if is_plain_decimal(value) else number_text(value)
-            element = f"{self._opening}>{written}{self._closing}"
-            self._kept = (value, element)
-        return element
-
-    def change_limit(self, which: str, value: str | float) -> None:
-        """Set ``min``, ``max`` or ``step``, to be sent with the next update of this member.
-
-        :raises TypeError: ``value`` is neither text nor number.
-        :raises ValueError: ``value`` is no finite number.
-        """
-        checked = self._number(value, which)
-        if checked != self.limits[which]:
-            self.limits[which] = checked
-            self._range = None
-            self.limits_changed = self.changed = True
-
-    def sent(self) -> None:
-        """Take note that the value, and the limits if they were due, have gone out in an update."""
-        self._limits_told = self.limits_changed
-        self.changed = self.limits_changed = False
-
-    def unsent(self) -> None:
-        """Take back that the value, and the limits if the last update carried them, have gone out."""
-        self.changed = True
-        self.limits_changed = self.limits_changed or self._limits_told
-
-    def getfloatvalue(self) -> float:
-        """Return the value as a float; degrees or hours where the text is sexagesimal."""
-        return getfloat(self._value)
-
-    def getformattedvalue(self) -> str:
-        """Return the value in the member's format."""
-        return self.format_number(self.getfloatvalue())
-
-    def format_number(self, value: float) -> str:
-        """Return ``value`` in the member's format."""
-        return format_number(value, self._format or DEFAULT_FORMAT)
-
-    def definition(self) -> wire.DefNumber:
-        """Return the element that defines this member."""
-        limits = {which: number_text(text) for which, text in self.limits.items()}
-        fmt = self._format or DEFAULT_FORMAT
-        return wire.DefNumber(
-            name=self._name, label=self._label, format=fmt, value=number_text(self._value), **limits
-        )
-
-    def report(self) -> wire.OneNumber:
-        """Return the element that carries the value, and the limits where they have changed."""
-        limits = {which: number_text(text) for which, text in self.limits.items()} if self.limits_changed else {}
-        return wire.OneNumber(name=self._name, value=number_text(self._value), **limits)
-
-    def _number(self, value: object, attribute: str) -> str:
-        return require_number(value, self._what(attribute))
+    vectortype: str
+    member: type[Member[object]]
+    new: type[NewVector] | None
+    definition: Callable[..., DefVector]
+    report: Callable[..., SetVector]

@@ -1,36 +1,36 @@
 """What is on its way to one peer: messages as bytes, in order, counted.
 
-The bound is the caller's to keep, for only it knows what a full box means: a driver waits, and a message that
-must go out now (an answer to a write) is added all the same. The writer takes everything that is queued at once
-and sends it in few system calls: neighbouring small messages become one part. What has been taken is no longer
-counted, so with one writer at most twice the limit, and one message, is in memory.
+Keeping to the limit is up to the caller, because only the caller knows what a full outbox means: a driver waits,
+while a message that must go out now (an answer to a write) is added in any case. The writer takes everything that
+is queued and sends it in few system calls, with neighbouring small messages joined. What has been taken is no
+longer counted, so with one writer at most twice the limit, and one message, is in memory.
 
-A message with descriptors stays alone, since they have to travel on its own first byte (docs/protocol.md W37).
+A message with descriptors is not joined, because they have to travel on its own first byte (docs/protocol.md W37).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from indianyio.protocol._elements import Attachment
 
 __all__ = ["Outbox", "Outgoing", "joined"]
 
-# A system call costs about as much as copying this many bytes; larger messages are handed on uncopied.
+# A system call costs about as much as copying this many bytes; larger messages are passed on without a copy.
 _SMALL_BYTES = 16 << 10
-# indiserver and libindi read or write no more than this at once (docs/protocol.md 3.1); more in one part saves
+# indiserver and libindi read and write no more than this at once (docs/protocol.md 3.1), so joining more would save
 # nothing.
 _JOINED_BYTES = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One message as bytes, or several joined.
 
     :ivar parts: the bytes, in slices.
-    :ivar attachments: the descriptors that travel with the first byte; whoever holds this has to close them.
-    :ivar attached_bytes: what the attachments hold.
+    :ivar attachments: the descriptors that travel with the first byte; whoever holds this object must close them.
+    :ivar attached_bytes: how many bytes the attachments hold.
     :ivar messages: how many messages these are.
     """
 
@@ -55,24 +55,24 @@ class Outbox:
 
     :param limit_bytes: how many bytes make it full.
     :ivar queued_bytes: how many bytes are queued, attachments included.
-    :ivar discarding: whether the peer has gone and everything is dropped.
+    :ivar discarding: whether everything is dropped because the peer has disconnected.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._queue: list[Outgoing] = []
-        self._run: list[bytes] = []  # what was added last, as far as it is small; behind all that is in the queue
+        self._run: list[bytes] = []  # the small messages that were added last; they follow all that is in the queue
         self._run_bytes = 0
         self.queued_bytes = 0
         self.discarding = False
 
     @property
     def full(self) -> bool:
-        """Whether the limit is reached; one message may have gone far beyond it."""
+        """Whether the limit is reached; a single message may have gone far beyond it."""
         return self.queued_bytes >= self.limit_bytes
 
     def add(self, outgoing: Outgoing) -> None:
-        """Queue a message, full or not; its attachments are the box's from now on."""
+        """Queue a message, full or not; from now on its attachments belong to the outbox."""
         if self.discarding:
             outgoing.close()
             return
@@ -82,7 +82,7 @@ class Outbox:
         self.queued_bytes += outgoing.size
 
     def add_small(self, data: bytes) -> None:
-        """Queue a small message that is one piece, as :meth:`add` does, for less than half the time."""
+        """Queue a small message of one piece, as :meth:`add` does, in less than half the time."""
         if self.discarding:
             return
         self._run.append(data)
@@ -97,7 +97,7 @@ class Outbox:
         self._run_bytes = 0
 
     def take(self) -> list[Outgoing]:
-        """Return everything that is queued, in order, and leave the box empty; attachments are the caller's now."""
+        """Return everything that is queued, in order, and empty the outbox; the caller now owns the attachments."""
         if self._run:
             self._end_run()
         queue, self._queue = self._queue, []
@@ -105,17 +105,17 @@ class Outbox:
         return list(joined(queue))
 
     def take_prompt(self, most_bytes: int) -> bytes | None:
-        """Take everything, if that is little enough to be sent at once and has no descriptors.
+        """Take everything, if it is little enough to be sent at once and has no descriptors.
 
-        :param most_bytes: how much that is.
-        :return: the bytes, or ``None`` if all stays in the box.
+        :param most_bytes: how much may be sent at once.
+        :return: the bytes, or ``None`` if everything stays in the outbox.
         """
         if self.queued_bytes > most_bytes or any(outgoing.attachments for outgoing in self._queue):
             return None
         return b"".join(part for outgoing in self.take() for part in outgoing.parts)
 
     def release(self) -> None:
-        """Take note that all that was taken has been sent; here that means nothing."""
+        """Note that everything taken has been sent; that makes no difference here."""
 
     def clear(self) -> None:
         """Drop everything that is queued, and close its attachments."""
@@ -123,13 +123,13 @@ class Outbox:
             outgoing.close()
 
     def discard(self) -> None:
-        """Drop everything, also what is added from now on: the peer has gone."""
+        """Drop everything, including what is added from now on: the peer has disconnected."""
         self.discarding = True
         self.clear()
 
 
 def joined(queue: Iterable[Outgoing]) -> Iterator[Outgoing]:
-    """Yield messages as they are to be sent: neighbouring small ones as one, as long as none has attachments."""
+    """Yield messages the way they are sent: small neighbours joined, unless they have attachments."""
     run: list[bytes] = []
     run_bytes = 0
     for outgoing in queue:

@@ -1,11 +1,11 @@
-# The events' names are the wire's tags, which drivers written for the family use in isinstance() and match.
+# The events are named after the wire's tags; drivers written for the family use these in isinstance() and match.
 # ruff: noqa: N801
 """What ``snoopevent`` receives: the traffic of other devices.
 
-Other people's drivers leave out what the standard lets them, and some more. Nothing that is missing costs the
-event: ``state``, ``perm`` and ``rule`` are then ``None``, texts are empty, a label is the name, a number's format
-is ``%g`` and its limits are 0. An update without members is an empty mapping with a state. Of two members with
-one name the later counts.
+Other people's drivers leave out whatever the standard lets them leave out, and some more. A missing part never
+costs the event: ``state``, ``perm`` and ``rule`` are then ``None``, texts are empty, the label is the name, a
+number's format is ``%g`` and its limits are 0. An update without members is an empty mapping with a state. If two
+members have the same name, the later one counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar, get_args
 
 from indianyio._model._events import DEFAULT_LIMITS, Event, SizeFormat, ValuesEvent, event_table, read_blobs
-from indianyio._model._members import DEFAULT_FORMAT
+from indianyio._model._number_members import DEFAULT_FORMAT
 from indianyio._vocabulary import Limits
 from indianyio.protocol import _messages as wire
 from indianyio.protocol._elements import DefNumber
@@ -53,14 +53,14 @@ LabelT = TypeVar("LabelT")
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 NumberLabel: TypeAlias = tuple[str, str, str, str, str]
-"""Of a number: label, format, min, max and step."""
+"""For a number: label, format, min, max and step."""
 
 
 # -- messages and deletions ------------------------------------------------------------------------------------
 
 
 class Message(Event):
-    """A device, or with ``devicename`` ``None`` a driver or server, says something to people.
+    """A device says something to people; or a driver or server does, if ``devicename`` is ``None``.
 
     :ivar message: the text.
     :ivar vectorname: always ``None``.
@@ -74,9 +74,9 @@ class Message(Event):
 
 
 class delProperty(Event):
-    """A vector has gone, or with ``vectorname`` ``None`` the whole device.
+    """A vector no longer exists; or a whole device, if ``vectorname`` is ``None``.
 
-    :ivar message: a text for people, mostly empty.
+    :ivar message: a text for people, usually empty.
     """
 
     devicename: str  # type: ignore[mutable-override]  # read-only, as in VectorEvent
@@ -92,13 +92,13 @@ class delProperty(Event):
 
 
 class _Definition(ValuesEvent[str], Generic[DefT, LabelT]):
-    """What the definitions have in common.
+    """What all definitions have in common.
 
-    :ivar label: what people read; the name if there is none.
+    :ivar label: the text that people read; the name if there is none.
     :ivar group: the page on which to show it.
-    :ivar state: ``None`` if it is missing or no state.
-    :ivar message: a text for people, mostly empty.
-    :ivar memberlabels: what people read for each member.
+    :ivar state: ``None`` if it is missing or not a state.
+    :ivar message: a text for people, usually empty.
+    :ivar memberlabels: the text that people read for each member.
     """
 
     def __init__(self, message: DefT, *, data: bytes, now: datetime, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -118,10 +118,10 @@ class _Definition(ValuesEvent[str], Generic[DefT, LabelT]):
 
 
 class _WritableDefinition(_Definition[WritableDefT, LabelT]):
-    """What the definitions of all but lights have in common.
+    """What all definitions except those of lights have in common.
 
-    :ivar perm: ``None`` if it is missing or no permission.
-    :ivar timeout: seconds as text; ``"0"`` if it is missing, which means that nobody knows.
+    :ivar perm: ``None`` if it is missing or not a permission.
+    :ivar timeout: seconds as text; ``"0"``, which means that nobody knows, if it is missing.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class _WritableDefinition(_Definition[WritableDefT, LabelT]):
 class defSwitchVector(_WritableDefinition[wire.DefSwitchVector, str]):
     """A device has these switches.
 
-    :ivar rule: ``None`` if it is missing or no rule.
+    :ivar rule: ``None`` if it is missing or not a rule.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class defTextVector(_WritableDefinition[wire.DefTextVector, str]):
 
 
 class defNumberVector(_WritableDefinition[wire.DefNumberVector, NumberLabel]):
-    """A device has these numbers, given as the texts it sent."""
+    """A device has these numbers; the values are the texts that it sent."""
 
     def _read(self, message: wire.DefNumberVector) -> dict[str, str]:
         return {member.name: member.value.strip() for member in message.members}
@@ -174,7 +174,7 @@ class defNumberVector(_WritableDefinition[wire.DefNumberVector, NumberLabel]):
         """Return a member's number.
 
         :raises UnknownMemberError: the message does not name it.
-        :raises NumberFormatError: it is no number.
+        :raises NumberFormatError: it is not a number.
         """
         return parse_number(self[membername])
 
@@ -190,7 +190,7 @@ class defLightVector(_Definition[wire.DefLightVector, str]):
 
 
 class defBLOBVector(_WritableDefinition[wire.DefBLOBVector, str]):
-    """A device has these BLOBs; as a mapping it is empty, for a definition has no content."""
+    """A device has these BLOBs; as a mapping it is empty, because a definition has no content."""
 
     def _read(self, message: wire.DefBLOBVector) -> dict[str, str]:
         return {}
@@ -203,10 +203,10 @@ class defBLOBVector(_WritableDefinition[wire.DefBLOBVector, str]):
 
 
 class _Update(ValuesEvent[ValueT_co], Generic[SetT, ValueT_co]):
-    """What the updates have in common.
+    """What all updates have in common.
 
-    :ivar state: ``None`` if it is missing or no state.
-    :ivar message: a text for people, mostly empty.
+    :ivar state: ``None`` if it is missing or not a state.
+    :ivar message: a text for people, usually empty.
     """
 
     def __init__(self, message: SetT, *, data: bytes, now: datetime, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -220,9 +220,9 @@ class _Update(ValuesEvent[ValueT_co], Generic[SetT, ValueT_co]):
 
 
 class _WritableUpdate(_Update[WritableSetT, ValueT_co]):
-    """What the updates of all but lights have in common.
+    """What all updates except those of lights have in common.
 
-    :ivar timeout: seconds as text; ``"0"`` if it is missing, which means that nobody knows.
+    :ivar timeout: seconds as text; ``"0"``, which means that nobody knows, if it is missing.
     """
 
     def __init__(
@@ -233,21 +233,21 @@ class _WritableUpdate(_Update[WritableSetT, ValueT_co]):
 
 
 class setSwitchVector(_WritableUpdate[wire.SetSwitchVector, str]):
-    """Switches are ``On`` or ``Off`` now."""
+    """Switches are now ``On`` or ``Off``."""
 
     def _read(self, message: wire.SetSwitchVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value.strip() for one in message.members}
 
 
 class setTextVector(_WritableUpdate[wire.SetTextVector, str]):
-    """Texts have these values now."""
+    """Texts now have these values."""
 
     def _read(self, message: wire.SetTextVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value for one in message.members}
 
 
 class setNumberVector(_WritableUpdate[wire.SetNumberVector, str]):
-    """Numbers have these values now, given as the texts that were sent."""
+    """Numbers now have these values, which are the texts that were sent."""
 
     def _read(self, message: wire.SetNumberVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value.strip() for one in message.members}
@@ -256,13 +256,13 @@ class setNumberVector(_WritableUpdate[wire.SetNumberVector, str]):
         """Return a member's number.
 
         :raises UnknownMemberError: the message does not name it.
-        :raises NumberFormatError: it is no number.
+        :raises NumberFormatError: it is not a number.
         """
         return parse_number(self[membername])
 
 
 class setLightVector(_Update[wire.SetLightVector, str]):
-    """Lights show these states now."""
+    """Lights now show these states."""
 
     def _read(self, message: wire.SetLightVector, limits: Limits) -> dict[str, str]:
         return {one.name: one.value.strip() for one in message.members}
@@ -273,7 +273,7 @@ class setBLOBVector(_WritableUpdate[wire.SetBLOBVector, bytes]):
 
     A BLOB of size 0 only says that there is none (docs/protocol.md 1.5), so it is not in the mapping.
 
-    :ivar sizeformat: for each member the size that was announced and the file suffix.
+    :ivar sizeformat: for each member, the announced size and the file suffix.
     :raises ValueError: the content cannot be read.
     """
 
@@ -308,8 +308,8 @@ def snoop_event(message: SnoopMessage, data: bytes, now: datetime, limits: Limit
     """Return the event for a message of another device.
 
     :param message: the message.
-    :param data: the bytes of the message, parsed again only if somebody asks for ``root``.
-    :param now: the moment of arrival, aware and in UTC.
+    :param data: the bytes of the message, which are parsed again only if somebody asks for ``root``.
+    :param now: the time of arrival, aware and in UTC.
     :param limits: how large a BLOB may become.
     :raises ValueError: the content of a BLOB cannot be read.
     """

@@ -1,51 +1,37 @@
-"""What the five kinds of vectors have in common: names and values, and the messages they give rise to.
+"""What the five kinds of vectors have in common: names and values, and the messages made from them.
 
-A vector is a mapping from a member's name to its value. It makes messages and keeps the books: what has changed
-since it was last sent, and the message text that waits for the next send. It sends nothing and knows no clock,
-so the time is an argument. Every maker checks all its arguments before it changes anything; once it has
+A vector is a mapping from a member's name to its value. It makes messages and keeps account: what has changed since
+it was last sent, and the message text that waits for the next send. It sends nothing and has no clock, so the time
+is an argument. Every method that makes a message checks all its arguments before it changes anything; when it has
 returned, the message counts as sent.
 
-Nothing is sticky but state, timeout and values: a message text travels once, a BLOB's size too. The answer to a
-refused write is no send of the driver's, so it leaves the books as they are.
+Only state, timeout and values last: a message text travels once, and so does a BLOB's size. The answer to a refused
+write is not a send by the driver, so it does not change the account.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
-from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
+from typing import ClassVar, Generic, TypeAlias, TypeVar, Unpack, cast
 
-from indianyio._model._attributes import STATES, Heading, VectorAttributes
-from indianyio._model._members import Member, WordMember
+from indianyio._model._attributes import STATES, Heading, SendOptions, VectorAttributes
+from indianyio._model._members import Kind, Member, WordMember
 from indianyio._model._writes import WriteTarget, check_access, check_form
 from indianyio._vocabulary import Permission, State
 from indianyio.exceptions import LocalProtocolError, UnknownMemberError
+from indianyio.protocol._elements import WireMember
 from indianyio.protocol._frames import Head
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
 from indianyio.protocol._text import brief, escape_attribute, format_timestamp, require_xml_text
 
-__all__ = ["AnyVector", "Kind", "VectorModel"]
+__all__ = ["AnyVector", "VectorModel"]
 
 MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What makes a vector one of the five kinds.
-
-    :ivar vectortype: the name drivers know it by.
-    :ivar member: what it is made of.
-    :ivar new: the message that may write it; ``None`` if none may.
-    """
-
-    vectortype: str
-    member: type[Member[object]]
-    new: type[NewVector] | None
 
 
 class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co, ValueT_co]):
@@ -53,21 +39,21 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
     Two vectors are equal only if they are the same object.
 
-    :ivar kind: what the vector is made of.
+    :ivar kind: what the vector consists of.
     :param name: the vector's name in its device.
-    :param label: what people read.
+    :param label: the text that people read.
     :param group: the page on which clients show it.
     :param perm: ``ro``, ``wo`` or ``rw``.
     :param state: ``Idle``, ``Ok``, ``Busy`` or ``Alert``.
-    :param members: at least one, all of the vector's kind, no two of one name.
+    :param members: at least one, all of the vector's kind, no two with the same name.
     :raises TypeError: an argument or a member is of the wrong type.
-    :raises ValueError: an argument has no legal value, or members are missing or of one name.
+    :raises ValueError: an argument has an illegal value, or members are missing or have the same name.
     """
 
     kind: ClassVar[Kind]
 
-    _head: Head  # of the updates: their tag, the device and the vector
-    _ordered_by: ClassVar[str] = ""  # the attribute of members by whose value an update orders them
+    _head: Head  # the head of its updates: their tag, the device and the vector
+    _ordered_by: ClassVar[str] = ""  # the attribute of members by which an update orders them
     _kept_device: str | None = None
     _start: str
     _end: str
@@ -93,6 +79,15 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             raise ValueError(f"vector {self._name!r} needs at least one member")
         return taken
 
+    def _remake(self, members: Iterable[MemberT_co]) -> None:
+        """Replace the members.
+
+        :raises RuntimeError: peers know the vector with its present members.
+        """
+        if self.enable:
+            raise RuntimeError(f"{self!r} cannot get other members while peers know it; delete it first")
+        self._members = self._taken(members)
+
     @property
     def vectortype(self) -> str:
         """The kind of the vector, such as ``SwitchVector``."""
@@ -107,7 +102,7 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
     # -- members and values ------------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> ValueT_co:
-        # That the members' type and the values' type fit is said where both are given, in the five kinds.
+        # Each of the five kinds declares a member type and a value type that fit each other.
         return cast("ValueT_co", self.member(name).membervalue)
 
     def __setitem__(self, name: str, value: object) -> None:
@@ -129,9 +124,9 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return MappingProxyType(self._members)
 
     def member(self, name: str) -> MemberT_co:
-        """Return the member, not its value.
+        """Return the member rather than its value.
 
-        :raises UnknownMemberError: there is none of that name; it is a :class:`KeyError`.
+        :raises UnknownMemberError: there is none with that name; it is a :class:`KeyError`.
         """
         try:
             return self._members[name]
@@ -143,11 +138,11 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return list(self._members.values())
 
     def update(self, values: Mapping[str, object] | Iterable[tuple[str, object]] = (), /, **more: object) -> None:
-        """Assign several values, as :meth:`dict.update` does, all of them or none.
+        """Assign several values, as :meth:`dict.update` does; either all of them or none.
 
-        :raises UnknownMemberError: a name is no member's.
+        :raises UnknownMemberError: the vector has no member of that name.
         :raises TypeError: a value is of the wrong type.
-        :raises ValueError: a value is one that its member cannot have.
+        :raises ValueError: a member cannot have its value.
         """
         wanted = dict(values, **more)
         for name, value in wanted.items():
@@ -161,23 +156,20 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         self,
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> DefVector:
         """Return the definition; what has changed still counts as changed.
 
-        A client that knows the vector already ignores all of a second definition (docs/protocol.md W25). So this
-        may answer one client's getProperties, and must not cost the others the update that is due.
+        A client that already knows the vector ignores a second definition entirely (docs/protocol.md W25). So this
+        may be the answer to one client's getProperties, and it must not deprive the others of the update that is
+        due.
 
-        :param timestamp: the time of the send, UTC if it is naive.
-        :param message: a text for people; if empty the one that is waiting in ``message``.
-        :param timeout: a new timeout in seconds, which stays.
-        :param state: a new state, which stays.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :param timestamp: the time of the send; if naive, in UTC.
+        :param options: message, timeout and state, see :class:`SendOptions`.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
-        heading = self._heading(timestamp, message, timeout, state)
+        heading = self._heading(timestamp, **options)
         self._message = ""
         return self._definition(heading)
 
@@ -187,15 +179,13 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         names: Iterable[str],
         *,
         timestamp: datetime,
-        message: str = "",
-        timeout: str | float | None = None,
-        state: str | None = None,
+        **options: Unpack[SendOptions],
     ) -> SetVector:
-        """Return an update of the named members; without names one that carries only the state.
+        """Return an update of the named members; without names, one that carries only the state.
 
-        :raises UnknownMemberError: a name is no member's; nothing has changed then.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :raises UnknownMemberError: the vector has no member of that name; then nothing has changed.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
 
     def encode_update(
@@ -208,19 +198,19 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         state: str | None = None,
         if_changed: bool = False,
     ) -> bytes | None:
-        """Return an update of these members as it goes on the wire; what it tells counts as sent.
+        """Return an update of these members as it goes on the wire; what it reports counts as sent.
 
-        The bytes are those of the message that :meth:`set_members` makes, and the books are kept alike. But no
-        message is made: the start tag and the members' elements are kept as text from one update to the next.
+        The bytes are those of the message that :meth:`set_members` makes, and the account is kept in the same way.
+        But no message object is made: the start tag and the members' elements are kept as text between updates.
 
         :param members: members of this vector; without any, the update carries only the state.
         :param stamp: the time of the send, as it goes on the wire.
-        :param message: a text for people; if empty the one that is waiting in ``message``.
+        :param message: a text for people; if it is empty, the one that is waiting in ``message``.
         :param timeout: a new timeout in seconds, which stays.
         :param state: a new state, which stays.
-        :param if_changed: return ``None`` if there is nothing to say, see :meth:`set_changed`.
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :param if_changed: return ``None`` if there is nothing to say, as ``set_changed`` does.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
         if self._kept_device is not self.devicename:
             self._keep_start()
@@ -242,7 +232,7 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return (f"{start}>\n{body}{self._end}" if body else f"{start}/>\n").encode()
 
     def _keep_start(self) -> None:
-        """Write what all updates begin and end with: it changes only with the device."""
+        """Write the beginning and the end of all updates, which change only with the device."""
         device, tag = self._device(), f"set{self.vectortype}"
         self._start = f'<{tag} device="{escape_attribute(device)}" name="{escape_attribute(self._name)}" state="'
         self._end = f"</{tag}>\n"
@@ -252,12 +242,12 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
     def delete(self, *, timestamp: datetime, message: str = "") -> DelProperty:
         """Disable the vector and return the message that deletes it at the clients.
 
-        All of it counts as changed from then on, since nobody knows any of it.
+        From then on all of it counts as changed, because nobody knows any of it.
 
-        :raises LocalProtocolError: the vector belongs to no device.
-        :raises ValueError: an argument is not legal; nothing has changed then.
+        :raises LocalProtocolError: the vector does not belong to a device.
+        :raises ValueError: an argument is illegal; then nothing has changed.
         """
-        heading = self._heading(timestamp, message, None, None)
+        heading = self._heading(timestamp, message)
         self._message = ""
         self.enable = False
         self.changed = True
@@ -273,11 +263,11 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
     # -- clients' writes ---------------------------------------------------------------------------------------
 
     def check_write(self, new: NewVector) -> None:
-        """Refuse a write that breaks a rule of this vector; nothing changes in either case.
+        """Refuse a write that breaks a rule of this vector; in either case nothing changes.
 
-        With ``validate`` false only what cannot be made an event of is refused.
+        If ``validate`` is false, this refuses only a write from which no event could be made.
 
-        :raises WriteRefusedError: the write is refused, as a whole; the text is for the client.
+        :raises WriteRefusedError: the write is refused as a whole; the text is for the client.
         """
         if self.validate and self._is_surely_good(new):
             return
@@ -289,7 +279,7 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             self._check_values(target, new)
 
     def _is_surely_good(self, new: NewVector) -> bool:
-        """Return whether no rule can refuse this write. Nearly all are so, and the rules only explain refusals."""
+        """Return whether no rule can refuse a write. Nearly all are like that; the rules only explain refusals."""
         if type(new) is not self.kind.new or self._perm is Permission.RO or not new.members:
             return False
         known = self._members
@@ -300,26 +290,25 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         return len(new.members) == 1 or len({one.name for one in new.members}) == len(new.members)
 
     def note_refusal(self) -> None:
-        """Take note that a client's write was refused: the vector becomes Alert, except while it is Busy.
+        """Note that a client's write was refused: the vector becomes Alert, unless it is Busy.
 
-        Busy means that an operation of the driver's is running; its end will set the state, and a client's mistake
-        must not make it look failed. The vector counts as changed either way, so that the next update of what has
-        changed goes out and every client sees the true state again.
+        Busy means that an operation of the driver is in progress. Its end will set the state, and a client's
+        mistake must not make it look failed. Either way the vector counts as changed, so that the next update of
+        what has changed is sent and every client sees the true state again.
         """
         if self._state is not State.BUSY:
             self._state = State.ALERT
         self.changed = True
 
     def refusal(self, reason: str, *, timestamp: datetime) -> SetVector:
-        """Return the answer to a refused write: state Alert, ``reason`` as message, the values as they are.
+        """Return the answer to a refused write: state Alert, ``reason`` as message, and the present values.
 
         The client that wrote shows the values it asked for and waits in state Busy, so the answer repeats all
-        values (no BLOBs: those are large, and nobody was shown one). Members that are still to be reported, and a
-        message that is waiting, stay so.
+        values (except BLOBs: they are large, and nobody has seen one). What is still to be reported stays so.
 
-        :param reason: a text for the client; it is cut to what INDI's readers take, and what XML cannot carry in
-            it is replaced, so that an answer is always possible.
-        :raises LocalProtocolError: the vector belongs to no device.
+        :param reason: a text for the client; it is cut to the length that INDI's readers take, and characters that
+            XML cannot carry are replaced, so that an answer is always possible.
+        :raises LocalProtocolError: the vector does not belong to a device.
         """
         answer = Heading(
             device=self._device(),
@@ -328,19 +317,19 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             timestamp=format_timestamp(timestamp),
             message=brief(reason),
         )
-        # The answer says Alert whatever the state is now, so the state is to be told again.
+        # The answer says Alert whatever the state is now, so the state must be reported again.
         self.changed = True
         return self._answer(answer)
 
     def unsent(self, update: SetVector) -> None:
-        """Take back that an update was sent: it was made, but its sending was cancelled.
+        """Undo the sending of an update that was made, but whose sending was cancelled.
 
-        What it told counts as changed again, and a message of it waits for the next send.
+        What it reported counts as changed again, and its message waits for the next send.
         """
         self._untell([self.member(one.name) for one in update.members], update.message or "")
 
     def _untell(self, members: Iterable[Member[object]], message: str) -> None:
-        """Take back that an update of these members, with this message, was sent."""
+        """Undo the sending of an update with these members and this message."""
         for member in members:
             member.unsent()
         self.changed = True
@@ -348,30 +337,45 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
 
     # -- what the kinds provide --------------------------------------------------------------------------------
 
-    @abstractmethod
-    def _definition(self, heading: Heading) -> DefVector:
-        """Return the definition with all members."""
+    def _writing(self) -> dict[str, object]:
+        """Return what a definition says about writes; a kind that says something else overrides this."""
+        return {"perm": self.perm, "timeout": self._wire_timeout()}
+
+    def _waiting(self) -> dict[str, object]:
+        """Return what an update says about writes."""
+        return {"timeout": self._wire_timeout()}
 
     @abstractmethod
     def _answer(self, heading: Heading) -> SetVector:
         """Return an update with what a client is shown after a refused write."""
 
     def _check_readable(self, target: WriteTarget, new: NewVector) -> None:
-        """Refuse members which no event could be made of."""
+        """Refuse members from which no event could be made."""
 
     def _check_values(self, target: WriteTarget, new: NewVector) -> None:
-        """Refuse members which break a rule of the kind."""
+        """Refuse members that break a rule of the kind."""
+
+    def _definition(self, heading: Heading) -> DefVector:
+        """Return the definition with all members."""
+        members = tuple(member.definition() for member in self._members.values())
+        return self.kind.definition(
+            **heading, label=self._wire_label(), group=self.group, **self._writing(), members=members
+        )
+
+    def _report(self, heading: Heading, members: Iterable[WireMember]) -> SetVector:
+        """Return an update with these members' elements."""
+        return self.kind.report(**heading, **self._waiting(), members=tuple(members))
 
     # -- bookkeeping -------------------------------------------------------------------------------------------
 
     def _heading(
         self,
         timestamp: datetime,
-        message: str,
-        timeout: str | float | None,
-        state: str | None,
+        message: str = "",
+        timeout: str | float | None = None,
+        state: str | None = None,
     ) -> Heading:
-        """Check the arguments of a send, then store those that stay and return what the message starts with."""
+        """Check the arguments of a send, then store those that last, and return what the message starts with."""
         device = self._device()
         stamp = format_timestamp(timestamp)
         text = require_xml_text(message, self._what("message")) or self._message

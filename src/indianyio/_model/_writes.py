@@ -1,8 +1,8 @@
-"""What a client's write must fulfil before a driver sees it (docs/protocol.md 3.2).
+"""The conditions that a client's write must meet before a driver sees it (docs/protocol.md 3.2).
 
-A write is taken whole or refused whole: the first rule it breaks raises :class:`WriteRefusedError`, whose text
-tells the client what was wrong, in the spirit of libindi's own answers. The rules of the standard are tables.
-Nothing here changes a vector.
+A write is accepted as a whole or refused as a whole: the first rule it breaks raises :class:`WriteRefusedError`,
+whose text tells the client what was wrong, in the style of libindi's own answers. The rules of the standard are
+tables. Nothing here changes a vector.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from indianyio._model._members import NumberMember
+from indianyio._model._number_members import NumberMember
 from indianyio._vocabulary import Permission, Rule, Switch
 from indianyio.exceptions import WriteRefusedError
 from indianyio.protocol._elements import OneBLOB, OneNumber, OneSwitch
@@ -37,11 +37,11 @@ __all__ = [
     "whole_number",
 ]
 
-# Enough of a client's own text to recognise it by; libindi cuts messages at 254 bytes.
+# Enough to recognise the client's own text; libindi cuts messages at 254 bytes.
 _QUOTED_CHARACTERS = 40
 
-# How many switches a write may turn On: at least, at most. OneOfMany needs its one in the write, because the
-# others go Off with it (as libindi does it, by clearing all of them first); a write without one would leave none.
+# How many switches a write may turn On: the least and the most. With OneOfMany the write must contain that one,
+# because the others go Off with it (libindi first clears all of them), so a write without one would leave none On.
 _SWITCHES_ON: Mapping[Rule, tuple[int, float]] = {
     Rule.ONE_OF_MANY: (1, 1),
     Rule.AT_MOST_ONE: (0, 1),
@@ -59,7 +59,7 @@ _KINDS: Mapping[type[NewVector], str] = {
 class WriteTarget(msgspec.Struct, frozen=True):
     """The vector that a write is aimed at, as far as the rules need it.
 
-    :ivar kind: the one message that may write the vector; ``None`` for lights.
+    :ivar kind: the only message that may write the vector; ``None`` for lights.
     """
 
     device: str
@@ -68,7 +68,7 @@ class WriteTarget(msgspec.Struct, frozen=True):
     kind: type[NewVector] | None
 
     def refusal(self, reason: str, member: str | None = None) -> WriteRefusedError:
-        """Return the error which says ``reason`` of this vector."""
+        """Return the error that gives ``reason`` for this vector."""
         return WriteRefusedError(reason, device=self.device, vector=self.name, member=member)
 
     def __str__(self) -> str:
@@ -76,9 +76,9 @@ class WriteTarget(msgspec.Struct, frozen=True):
 
 
 def check_form(target: WriteTarget, new: NewVector) -> None:
-    """Refuse what no event could be made of: another kind of vector, nothing in it, a member in it twice.
+    """Refuse a write from which no event could be made: for another kind of vector, empty, or with a member twice.
 
-    :raises WriteRefusedError: it is so.
+    :raises WriteRefusedError: that is the case.
     """
     if target.kind is None:
         raise target.refusal(f"{target} shows lights, which nobody can write.")
@@ -93,9 +93,9 @@ def check_form(target: WriteTarget, new: NewVector) -> None:
 
 
 def check_access(target: WriteTarget, perm: Permission, known: Collection[str], new: NewVector) -> None:
-    """Refuse a write to what may only be read, or to a member that is not there.
+    """Refuse a write to a vector that may only be read, or to a member that does not exist.
 
-    :raises WriteRefusedError: it is so.
+    :raises WriteRefusedError: that is the case.
     """
     if perm is Permission.RO:
         raise target.refusal(f"{target} is read-only.")
@@ -105,9 +105,9 @@ def check_access(target: WriteTarget, perm: Permission, known: Collection[str], 
 
 
 def check_switches(target: WriteTarget, rule: Rule, wanted: Sequence[OneSwitch]) -> None:
-    """Refuse other words than On and Off, and more or fewer On than the rule allows.
+    """Refuse words other than On and Off, and more or fewer On than the rule allows.
 
-    :raises WriteRefusedError: it is so.
+    :raises WriteRefusedError: that is the case.
     """
     for one in wanted:
         if one.value.strip() not in (Switch.ON, Switch.OFF):
@@ -122,9 +122,9 @@ def check_switches(target: WriteTarget, rule: Rule, wanted: Sequence[OneSwitch])
 
 
 def check_numbers(target: WriteTarget, members: Mapping[str, NumberMember], wanted: Sequence[OneNumber]) -> None:
-    """Refuse what is no finite number, or outside the limits of its member if there are any (min below max).
+    """Refuse numbers that are not finite, or outside the limits of their member if it has any (min below max).
 
-    :raises WriteRefusedError: it is so.
+    :raises WriteRefusedError: that is the case.
     """
     for one in wanted:
         member = members.get(one.name)
@@ -138,9 +138,9 @@ def check_numbers(target: WriteTarget, members: Mapping[str, NumberMember], want
 
 
 def check_blobs(target: WriteTarget, wanted: Sequence[OneBLOB]) -> None:
-    """Refuse a BLOB that does not say how large it is; nobody could read it (docs/protocol.md 1.5).
+    """Refuse a BLOB that does not say how large it is, because nobody could read it (docs/protocol.md 1.5).
 
-    :raises WriteRefusedError: it is so.
+    :raises WriteRefusedError: that is the case.
     """
     for one in wanted:
         try:
@@ -154,10 +154,10 @@ def check_blobs(target: WriteTarget, wanted: Sequence[OneBLOB]) -> None:
 def whole_number(text: str | None) -> int:
     """Return the number of bytes that an attribute declares.
 
-    :raises ValueError: it is absent or anything but ASCII digits.
+    :raises ValueError: it is absent or has anything but ASCII digits.
     """
     digits = (text or "").strip()
-    # int() would also take signs, underscores and the digits of other scripts.
+    # int() would also accept signs, underscores and the digits of other scripts.
     if not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"a number of bytes must be digits, not {text!r}")
     return int(digits)
@@ -165,8 +165,8 @@ def whole_number(text: str | None) -> int:
 
 def _number(target: WriteTarget, one: OneNumber) -> float:
     try:
-        # Where a control character was, libindi would read on as from degrees to minutes; no instrument shall move
-        # to what a broken line has made of a number.
+        # libindi would take a control character for the separator between degrees and minutes; no instrument may
+        # move to a number that a broken line has made.
         number = math.nan if PARTED in one.value else parse_number(one.value)
     except ValueError:
         number = math.nan
@@ -178,7 +178,7 @@ def _number(target: WriteTarget, one: OneNumber) -> float:
 
 def _within(member: NumberMember, number: float) -> bool:
     least, most = parse_number(member.min), parse_number(member.max)
-    # Equal limits are no limits, as libindi's header says (its code differs, docs/protocol.md 3.2).
+    # Equal limits mean no limits, as libindi's header says (its code differs, docs/protocol.md 3.2).
     return least >= most or least <= number <= most
 
 

@@ -1,23 +1,23 @@
 """Who gets what, without any I/O: the router, ownership, subscriptions, fan-out. Only a server loads it.
 
-Nothing here waits, opens, logs or reads a clock; moments are arguments.
+Nothing here waits, opens files, logs or reads a clock; times are arguments.
 """
 
 from __future__ import annotations
 
 from indianyio._routing._decisions import Delivery, Routed
-from indianyio._routing._driver_outbox import DriverOutbox, Rank, rank_of
-from indianyio._routing._fair_queue import HOLDING_BYTES, SHARE_BYTES, FairQueue, Room
+from indianyio._routing._fair_queue import HOLDING_BYTES, SHARE_BYTES, FairQueue, Rank, Room, rank_of
 from indianyio._routing._fan_out import PlainRelay, Relay, Relayed
-from indianyio._routing._own_frames import refusal
-from indianyio._routing._peer_outbox import (
+from indianyio._routing._outboxes import (
     DROP_STREAM_BYTES,
     OUTBOX_BYTES,
+    DriverOutbox,
     PeerOutbox,
     PeerStatistics,
     Traffic,
     Verdict,
 )
+from indianyio._routing._own_frames import refusal
 from indianyio._routing._router import Router
 from indianyio._routing._routes import PeerKind
 

@@ -1,4 +1,4 @@
-"""What the router decides: which frame goes to whom, what is not done and why."""
+"""What the router decides: which frame goes to whom, and what is not done and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Delivery", "Routed", "answer_ping"]
 
 
 class Delivery(msgspec.Struct, Generic[PeerT], frozen=True):
-    """One frame and the peers that are to get it.
+    """One frame and the peers that get it.
 
     :ivar frame: the frame; its bytes are the same for all of them.
     :ivar targets: the peers, each once, at least one.
@@ -26,10 +26,10 @@ class Delivery(msgspec.Struct, Generic[PeerT], frozen=True):
 
 
 class Routed(msgspec.Struct, Generic[PeerT]):
-    """What is to be done now.
+    """What has to be done now.
 
     :ivar deliveries: what to send, in this order.
-    :ivar dropped: why what the peer sent is not done, or not all of it, in words for a log line.
+    :ivar dropped: why not all that the peer sent is carried out, in words for a log line.
     :ivar refuse: why the peer must be disconnected, in words for a log line; then there are no deliveries.
     """
 
@@ -47,10 +47,10 @@ class Routed(msgspec.Struct, Generic[PeerT]):
     ) -> None:
         """Ask other servers for definitions.
 
-        :param servers: whom to ask; one that was added for a single device is asked for no more than that.
-        :param device: the device; none, or ``"*"``, for all.
-        :param name: the vector, or nothing for all of the device.
-        :param path: the marks of the servers through which the request came; we add ours.
+        :param servers: whom to ask; one that was added for a single device is asked only for that device.
+        :param device: the device; empty or ``"*"`` for all.
+        :param name: the vector; empty for all of the device.
+        :param path: the marks of the servers through which the request came; ours is added.
         """
         if servers and len(path) >= LONGEST_PATH:
             self.dropped = f"a getProperties has come through {len(path)} servers, which looks like a circle"
@@ -63,7 +63,7 @@ class Routed(msgspec.Struct, Generic[PeerT]):
 def answer_ping(
     routes: Routes[PeerT], sender: ClientRecord[PeerT] | DriverRecord[PeerT], frame: Frame
 ) -> Routed[PeerT]:
-    """Answer a ping, whoever sent it: everything before it has been dealt with."""
+    """Answer a ping, whoever sent it, because everything before it has been dealt with."""
     reply = ping_reply(frame)
     if reply is None:
         return Routed(dropped="a broken pingRequest")

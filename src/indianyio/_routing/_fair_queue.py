@@ -1,88 +1,123 @@
-"""What waits for one driver, by sender: nobody's messages crowd out those of another.
+"""What waits for one driver, by sender: nobody's messages can crowd out those of another sender.
 
-Each sender has a lane in which its messages keep their order, and a share of what may wait. Lanes take turns of a
-few messages, in the order in which they were filled. A lane that holds a write has its turns before those that hold
-none, so a write overtakes the waiting messages of all other senders, never those of its own. Between writes the
-turns matter too: somebody who sends thousands delays the Abort of somebody else by one turn and no more, while a
+Each sender has a lane, in which its messages keep their order, and a share of what may wait. Lanes take turns of a
+few messages, in the order in which they were filled. A lane that holds a write has its turns before those without
+one, so a write overtakes the waiting messages of all other senders, but never those of its own. Between writes the
+turns matter too: somebody who sends thousands of them delays somebody else's Abort by one turn and no more, while a
 few writes that wait at the same time are carried out in the order in which they came. Every so often a lane without
-a write has a turn all the same, since a dome that hears nothing of the weather is no safer than one that hears no
-command.
+a write gets a turn nevertheless, because a dome that hears nothing about the weather is no safer than one that
+hears no command.
 
-Updates of other drivers carry a key. When a sender has more than a little waiting, a new message replaces the older
-ones of its key: the newest state of a weather station counts, and its sender never has to wait.
+Updates of other drivers carry a key. When much of a sender's traffic is waiting, a new message replaces the older
+ones with its key: what counts is the newest state of a weather station, and its sender never has to wait.
 
-A message costs its bytes and what it takes to hold them. What was taken still counts for its sender until the next
-is taken, since whoever takes it may need long to send it.
+A message costs its bytes and the memory for the objects that hold it. What was taken still counts for its sender
+until more is taken, because sending it may take long.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-__all__ = ["HOLDING_BYTES", "SHARE_BYTES", "FairQueue", "Room"]
+import msgspec
+from msgspec import field
+
+from indianyio.protocol._frames import Frame
+from indianyio.protocol._messages import EnableBLOB
+
+__all__ = ["HOLDING_BYTES", "ORDINARY", "SHARE_BYTES", "FairQueue", "Rank", "Room", "rank_of"]
 
 ItemT = TypeVar("ItemT")
 
 SHARE_BYTES = 4 << 20
-"""How much of one sender's messages may wait before further ones are refused."""
+"""How much of one sender's messages may wait before more are refused."""
 
 HOLDING_BYTES = 512
 """What a waiting message costs besides its bytes: the objects that hold it, measured at 400 to 500 bytes."""
 
 # A lane's turn: some tens of messages, which a driver handles within a few milliseconds.
 _TURN_BYTES = 16 << 10
-# How much goes to lanes with writes in a row while others wait.
+# How much in a row goes to lanes with writes while others wait.
 _WRITES_IN_A_ROW_BYTES = 4 * _TURN_BYTES
-# How much of one sender waits before the newest message replaces older ones; a burst of some hundreds is kept.
+# How much of one sender waits before the newest message replaces older ones; a burst of a few hundred is kept.
 _NEWEST_WINS_BYTES = 256 << 10
-# What any sender may have waiting, however much of others there is: an Abort and what comes before it. Senders come
-# and go, and what they leave waits on, so beyond some limits' worth of it nobody has a share.
+# How much any sender may have waiting, however much others have: enough for an Abort and what comes before it.
+# Senders come and go, and what they leave behind still waits, so beyond a few times the limit nobody has a share.
 _LEAST_SHARE_BYTES = 64 << 10
 _MOST_LIMITS = 2
-# Longer messages are images and the like, for which their sender waits rather than being refused.
+# Longer messages are images and the like, whose sender waits instead of being refused.
 _LARGE_BYTES = 64 << 10
 
 
+class Rank(msgspec.Struct, frozen=True):
+    """How a message waits for a driver.
+
+    :ivar urgent: whether it is a write, which overtakes the messages of other senders.
+    :ivar key: newer messages with the same key replace it; ``None`` if none do.
+    :ivar by_server: whether it is the server's own message, whoever caused it.
+    """
+
+    urgent: bool = False
+    key: Hashable | None = None
+    by_server: bool = False
+
+
+ORDINARY: Final = Rank()
+"""The rank of a message that is neither a write nor replaced by newer ones."""
+
+_WRITE: Final = Rank(urgent=True)
+
+
+def rank_of(frame: Frame) -> Rank:
+    """Return how a message waits for a driver."""
+    kind = frame.tag[:3]
+    if kind == "new":
+        return _WRITE
+    if kind in ("set", "def"):
+        return Rank(key=frame.head)
+    if frame.tag == EnableBLOB.tag:
+        # What all our clients together want from another server; it must know this before it is written to.
+        return Rank(key=frame.head, by_server=True)
+    return ORDINARY
+
+
 class Room(Enum):
-    """What room there was for the messages of a sender."""
+    """What room there was for a sender's messages."""
 
     ENOUGH = auto()
-    """They were taken."""
+    """They were accepted."""
 
     LITTLE = auto()
-    """They were taken, and the sender has used up its share with large messages; it is to wait a little."""
+    """They were accepted, but large messages have used up the sender's share, so it should wait a little."""
 
     NONE = auto()
-    """The sender had used up its share; they were not taken, or not all of them."""
+    """The sender had used up its share; they were not accepted, or not all of them."""
 
     FULL = auto()
-    """They were not taken, and nothing of the sender waits: it is others who have used up everything."""
+    """They were not accepted although nothing of the sender waits: others have used up everything."""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether something was not taken."""
+        """Whether something was not accepted."""
         return self in (Room.NONE, Room.FULL)
 
 
-@dataclass(slots=True)
-class _Entry(Generic[ItemT]):
+class _Entry(msgspec.Struct, Generic[ItemT]):
     item: ItemT
     cost: int
     urgent: bool
     key: Hashable | None
 
 
-@dataclass(slots=True)
-class _Lane(Generic[ItemT]):
+class _Lane(msgspec.Struct, Generic[ItemT]):
     """The messages of one sender.
 
-    :ivar cost: what they cost, with those that were taken last.
-    :ivar large: what the large ones among these cost.
-    :ivar turn_bytes: what is left of its turn.
+    :ivar cost: what they cost, including those that were taken last.
+    :ivar large: what the large ones among them cost.
+    :ivar turn_bytes: how much of its turn is left.
     """
 
     entries: OrderedDict[int, _Entry[ItemT]] = field(default_factory=OrderedDict)
@@ -99,13 +134,14 @@ _Ring = OrderedDict[Hashable, _Lane[ItemT]]
 class FairQueue(Generic[ItemT]):
     """The messages that wait for one driver.
 
-    A sender is any hashable object. ``None`` is the server itself: what it says, which is little, comes before
-    everything else, and is never refused.
+    A sender is any hashable object. ``None`` is the server itself, which says little: its messages come before all
+    others and are never refused.
 
-    :param drop: lets go of what an item holds, when a newer one replaces it.
-    :param limit_bytes: how much may wait in all; when there is less room than a share, shares are smaller. What is
-        kept for the least of shares comes on top, up to as much again, and so does the message that exceeds this.
+    :param drop: releases what an item holds, when a newer one replaces it.
+    :param limit_bytes: how much may wait in all. When less is left than a share, shares become smaller. The least
+        shares are granted on top of the limit, up to as much again, and so is a message that exceeds it.
     :param share_bytes: how much may wait of one sender.
+    :ivar waiting_bytes: what the waiting messages cost.
     """
 
     def __init__(self, drop: Callable[[ItemT], None], *, limit_bytes: int, share_bytes: int = SHARE_BYTES) -> None:
@@ -120,7 +156,7 @@ class FairQueue(Generic[ItemT]):
         self._writes_in_a_row = 0
         self._in_hand: list[tuple[Hashable, _Lane[ItemT], int]] = []
         self._waiting = 0
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
 
     def __len__(self) -> int:
         """Return how many messages wait."""
@@ -128,30 +164,26 @@ class FairQueue(Generic[ItemT]):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits, and what was taken is with the driver."""
+        """Whether nothing waits, and the driver has received what was taken."""
         return not self._lanes and not self._own.cost
 
-    @property
-    def waiting_bytes(self) -> int:
-        """What the waiting messages cost."""
-        return self._waiting_bytes
-
     def cost_of(self, sender: Hashable) -> int:
-        """Return what the messages of one sender cost, with those that were taken last."""
+        """Return what the messages of one sender cost, including those that were taken last."""
         lane = self._lanes.get(sender)
         return 0 if lane is None else lane.cost
 
     def room_for(self, sender: Hashable, *, taken: bool) -> Room:
         """Return what room there was for messages of a sender.
 
-        :param taken: whether all of them were taken.
+        :param taken: whether all of them were accepted.
         """
+        lane = self._lanes.get(sender)
         if not taken:
-            return Room.NONE if self.cost_of(sender) else Room.FULL
-        return Room.LITTLE if self.is_behind(sender) else Room.ENOUGH
+            return Room.NONE if lane is not None and lane.cost else Room.FULL
+        return Room.LITTLE if lane is not None and lane.large and self.is_behind(sender) else Room.ENOUGH
 
     def is_behind(self, sender: Hashable) -> bool:
-        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        """Return whether a sender has used up its share with large messages, for which it can wait."""
         lane = self._lanes.get(sender)
         return lane is not None and lane.cost - lane.large < self._share() <= lane.cost
 
@@ -160,47 +192,52 @@ class FairQueue(Generic[ItemT]):
     ) -> bool:
         """Queue a message behind those of its sender.
 
-        The share is looked at before: one image may be longer than that.
+        The share is checked beforehand, because one image may be longer than the share.
 
         :param sender: who sends it.
         :param item: the message.
         :param size: its bytes.
         :param urgent: whether it is a write.
-        :param key: what it tells about; the sender's older messages of the same key mean nothing once it is known.
-        :return: ``False`` if the sender has used up its share. Then the message was not taken.
+        :param key: what it is about; the sender's older messages with the same key are obsolete once it is known.
+        :return: ``False`` if the sender has used up its share. Then the message was not accepted.
         """
         if sender is None:
             return self._offer_own(item, size, key)
-        lane = self._lanes.setdefault(sender, _Lane())
+        lane = self._lanes.get(sender)
+        if lane is None:
+            lane = self._lanes[sender] = _Lane()
+        share = self._share()
         has_replaced = False
-        if key is not None and lane.cost >= min(_NEWEST_WINS_BYTES, self._share()):
+        if key is not None and lane.cost >= min(_NEWEST_WINS_BYTES, share):
             has_replaced = self._replace(lane, key)
-        # In place of an older one there is room for a newer: with neither the driver would never know the state.
-        has_room = has_replaced or lane.cost < self._share()
+        # A newer message may always take the place of an older one: without either the driver would not know the
+        # state.
+        has_room = has_replaced or lane.cost < share
         if has_room:
             self._append(lane, _Entry(item, size + HOLDING_BYTES, urgent, key))
         self._line_up(sender, lane)
         return has_room
 
     def take(self) -> ItemT | None:
-        """Return the next message, or ``None`` if none waits; all taken before count no more."""
-        self.release()
+        """Return the next message, or ``None`` if none waits; what was taken before no longer counts."""
+        if self._in_hand:
+            self.release()
         return self._take_next()
 
     def take_some(self, most_bytes: int) -> list[ItemT]:
-        """Return the next messages, one at least if any waits; all taken before count no more.
+        """Return the next messages, at least one if any waits; what was taken before no longer counts.
 
-        :param most_bytes: at what cost no more are added.
+        :param most_bytes: stop adding messages when they cost this much.
         """
         self.release()
         taken: list[ItemT] = []
-        begun = self._waiting_bytes
-        while begun - self._waiting_bytes < most_bytes and (item := self._take_next()) is not None:
+        begun = self.waiting_bytes
+        while begun - self.waiting_bytes < most_bytes and (item := self._take_next()) is not None:
             taken.append(item)
         return taken
 
     def release(self) -> None:
-        """Count what was taken no more: it is with the driver."""
+        """Stop counting what was taken, because the driver has it."""
         for sender, lane, cost in self._in_hand:
             _uncount(lane, cost)
             if lane is not self._own:
@@ -216,9 +253,9 @@ class FairQueue(Generic[ItemT]):
     # -- putting in ------------------------------------------------------------------------------------------------
 
     def _share(self) -> int:
-        if self._waiting_bytes >= _MOST_LIMITS * self._limit_bytes:
+        if self.waiting_bytes >= _MOST_LIMITS * self._limit_bytes:
             return 0
-        free = self._limit_bytes - self._waiting_bytes
+        free = self._limit_bytes - self.waiting_bytes
         return min(self._share_bytes, max(free, min(self._limit_bytes, _LEAST_SHARE_BYTES)))
 
     def _offer_own(self, item: ItemT, size: int, key: Hashable | None) -> bool:
@@ -237,10 +274,10 @@ class FairQueue(Generic[ItemT]):
         if entry.key is not None:
             lane.keyed.setdefault(entry.key, []).append(self._serial)
         self._waiting += 1
-        self._waiting_bytes += entry.cost
+        self.waiting_bytes += entry.cost
 
     def _replace(self, lane: _Lane[ItemT], key: Hashable) -> bool:
-        """Take out the messages of a key, and return whether there were any."""
+        """Take out the messages with a key, and return whether there were any."""
         serials = lane.keyed.pop(key, ())
         for serial in serials:
             entry = lane.entries.pop(serial)
@@ -256,7 +293,9 @@ class FairQueue(Generic[ItemT]):
             entry = self._pop(self._own)
             self._in_hand.append((None, self._own, entry.cost))
             return entry.item
-        ring = self._ring_in_turn()
+        ring = self._with_writes
+        if not ring or (self._without and self._writes_in_a_row >= _WRITES_IN_A_ROW_BYTES):
+            ring = self._without
         if not ring:
             return None
         sender, lane = next(iter(ring.items()))
@@ -265,13 +304,8 @@ class FairQueue(Generic[ItemT]):
         self._spend(ring, sender, lane, entry.cost)
         return entry.item
 
-    def _ring_in_turn(self) -> _Ring[ItemT]:
-        if not self._with_writes or (self._without and self._writes_in_a_row >= _WRITES_IN_A_ROW_BYTES):
-            return self._without
-        return self._with_writes
-
     def _spend(self, ring: _Ring[ItemT], sender: Hashable, lane: _Lane[ItemT], cost: int) -> None:
-        """Count a message of a lane against its turn, and let the next lane have its own when it is used up."""
+        """Charge a message to its lane's turn; when the turn is used up, the next lane has one."""
         lane.turn_bytes -= cost
         if lane.turn_bytes <= 0:
             lane.turn_bytes = _TURN_BYTES
@@ -283,7 +317,7 @@ class FairQueue(Generic[ItemT]):
         self._line_up(sender, lane)
 
     def _line_up(self, sender: Hashable, lane: _Lane[ItemT]) -> None:
-        """Put a lane where it belongs now; what has changed places begins a turn at the end of its new row."""
+        """Put a lane into the ring where it belongs now; a lane that changes rings starts a turn at the end."""
         right = self._with_writes if lane.urgent else self._without
         for ring in (self._with_writes, self._without):
             if ring is not right or not lane.entries:
@@ -307,7 +341,7 @@ class FairQueue(Generic[ItemT]):
     def _count_out(self, lane: _Lane[ItemT], entry: _Entry[ItemT]) -> None:
         lane.urgent -= entry.urgent
         self._waiting -= 1
-        self._waiting_bytes -= entry.cost
+        self.waiting_bytes -= entry.cost
 
 
 def _uncount(lane: _Lane[ItemT], cost: int) -> None:

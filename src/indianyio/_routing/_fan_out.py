@@ -1,16 +1,18 @@
-"""Frames on their way to any number of receivers, each of whom gets them in the form that it can read.
+"""Frames on their way to any number of receivers, each of which gets them in a form that it can read.
 
-A conversion is made when the first receiver needs it, and then shared by all. So are descriptors: every receiver
-holds a part of its own in each, and lets go of it when the message is sent, or is dropped.
+A conversion is made when the first receiver needs it, and all share the result. They share descriptors too: every
+receiver holds a share of each, and releases it when the message has been sent or dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from indianyio._model._outbox import Outgoing
 from indianyio.protocol import Frame
@@ -20,17 +22,17 @@ from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
 
-# Shorter messages are copied to get their newline; longer ones are followed by it, which costs a call to send.
+# Shorter messages are copied to add their newline; after longer ones it is sent separately, which costs a call.
 _COPIED_BYTES = 64 << 10
 
 
 class Relay:
-    """A frame being handed on; it is over with :meth:`close`, the receivers' parts are not.
+    """A frame that is being handed on. :meth:`close` ends the relay, but not the receivers' shares.
 
-    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned. Its attachments belong to the
-        relay now.
-    :param make: where BLOB content goes that came as base64 and is to travel as a descriptor.
-    :param sender: who has sent it, ``None`` for the server itself.
+    :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned. Its attachments now belong to the
+        relay.
+    :param make: makes the memory for BLOB content that came as base64 and will travel as a descriptor.
+    :param sender: who sent it, ``None`` for the server itself.
     :param hands_over: whether the descriptors that came may be handed on; if not, all receivers get base64.
     """
 
@@ -50,12 +52,12 @@ class Relay:
         return is_stream(self._received)
 
     @property
-    def came(self) -> Sequence[Frame]:
-        """What came, to be looked at: its attachments are not the reader's."""
+    def received(self) -> Sequence[Frame]:
+        """The frames that came, to look at only: the reader does not own their attachments."""
         return (self._received,)
 
     def frames(self) -> Sequence[Frame]:
-        """Return what came, for one receiver that reads either form, and who closes its attachments."""
+        """Return the frames that came, for a receiver that reads either form and closes their attachments."""
         frame = self._received
         return (frame.with_attachments(self._parts(frame)) if frame.attachments else frame,)
 
@@ -63,7 +65,7 @@ class Relay:
         """Return the message for one receiver's outbox.
 
         :param attach: whether the receiver takes descriptors.
-        :raises ValueError: an attached BLOB cannot be read, so this form cannot be had.
+        :raises ValueError: an attached BLOB cannot be read, so the message cannot be given this form.
         """
         form = self._form(attach=attach and self._hands_over)
         return replace(form, attachments=self._parts(form)) if form.attachments else form
@@ -73,25 +75,25 @@ class Relay:
         yield self._received, self.outgoing(attach=attach)
 
     def needs_conversion(self, *, attach: bool) -> bool:
-        """Tell whether a form has to be made for such a receiver, which for a large BLOB takes long."""
+        """Return whether a form has to be made for such a receiver, which takes long for a large BLOB."""
         form, attach = self._received, attach and self._hands_over
         return attach not in self._forms and form.tag in CONTENT_TAGS and (attach or form.attached > 0)
 
     def convert(self, *, attach: bool) -> None:
-        """Make the form for such receivers now; may be done in another thread, while nobody else has the relay.
+        """Make the form for such receivers now; may be done in another thread while nobody else uses the relay.
 
-        What fails then fails again where the form is needed.
+        If this fails, it fails again where the form is needed.
         """
         with suppress(ValueError):
             self._form(attach=attach and self._hands_over)
 
     def close(self) -> None:
-        """Let go of the attachments: no more receivers will come. Closing twice does nothing."""
+        """Release the attachments: there will be no more receivers. Closing twice does nothing."""
         for held in self._held:
             held.close()
 
     def _form(self, *, attach: bool) -> Outgoing:
-        """Return the message with attachments that are ours, made when it is needed first."""
+        """Return the message with attachments that are ours; it is made when it is first needed."""
         form = self._forms.get(attach)
         if form is None:
             form = self._forms[attach] = self._made(attach=attach)
@@ -104,12 +106,12 @@ class Relay:
             if frame is not self._received:
                 frame = self._shared(frame)
         elif frame.attached:
-            # In slices from the attachment to the socket: joined, a large BLOB would be held twice.
+            # In slices from the attachment to the socket, because joined a large BLOB would be held twice.
             return Outgoing(_followed_by_newline(inline_parts(frame)))
         return Outgoing(_followed_by_newline([frame.data]), frame.attachments, attached_bytes(frame))
 
     def _shared(self, frame: Frame) -> Frame:
-        """Return the frame with attachments that can be shared, and hold those that are new."""
+        """Return the frame with attachments that can be shared, and keep those that are new."""
         shared: list[SharedAttachment] = []
         for attachment in frame.attachments:
             if isinstance(attachment, SharedAttachment):
@@ -129,45 +131,39 @@ def _followed_by_newline(parts: list[bytes]) -> tuple[bytes, ...]:
     return (*before, last + b"\n") if len(last) < _COPIED_BYTES else (*parts, b"\n")
 
 
-class PlainRelay:
-    """Plain messages that go to the same receivers one after the other, as one.
+class PlainRelay(msgspec.Struct):
+    """Plain messages that go to the same receivers one after the other, treated as one.
 
-    Plain ones look the same to everybody and have no attachments; so this is a :class:`Relay` of many, and simple.
+    Plain messages look the same to everybody and have no attachments, so this is a simple :class:`Relay` of many.
 
-    :param frames: what :func:`~indianyio.protocol._relayable.relayable` would return as it is, or did; none a BLOB
-        vector.
-    :param sender: who has sent them.
+    :ivar received: frames that :func:`~indianyio.protocol._relayable.relayable` returned unchanged or would return
+        unchanged; none of them a BLOB vector.
+    :ivar sender: who sent them.
     """
+
+    received: Sequence[Frame]
+    sender: Hashable = None
+    _outgoing: Outgoing | None = None
 
     is_stream: ClassVar[bool] = False
 
-    def __init__(self, frames: Sequence[Frame], sender: Hashable = None) -> None:
-        self.sender = sender
-        self._frames = frames
-        self._outgoing: Outgoing | None = None
-
-    @property
-    def came(self) -> Sequence[Frame]:
-        """What came."""
-        return self._frames
-
     def frames(self) -> Sequence[Frame]:
-        """Return what came."""
-        return self._frames
+        """Return the frames that came."""
+        return self.received
 
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the messages for one receiver's outbox."""
         if self._outgoing is None:
-            lines = [frame.data for frame in self._frames]
+            lines = [frame.data for frame in self.received]
             lines.append(b"")
-            self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self._frames))
+            self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self.received))
         return self._outgoing
 
     def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
         """Yield each message that came, with its form for one receiver's outbox."""
-        for frame in self._frames:
+        for frame in self.received:
             yield frame, Outgoing((frame.data + b"\n",))
 
 
 Relayed: TypeAlias = Relay | PlainRelay
-"""What is handed on."""
+"""What can be handed on."""

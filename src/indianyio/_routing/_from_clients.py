@@ -1,4 +1,4 @@
-"""What becomes of what a client sends (protocol.md S14 to S23), as a table of tags."""
+"""What happens to messages from a client (protocol.md S14 to S23), as a table of tags."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from indianyio._routing._routes import ClientRecord, PeerT, Routes
 from indianyio._routing._subscriptions import addresses_all
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import (
+    CONTENT_TAGS,
     MESSAGES,
     DelProperty,
     EnableBLOB,
@@ -26,22 +27,22 @@ __all__ = ["MAX_SUBSCRIPTIONS", "from_client"]
 MAX_SUBSCRIPTIONS = 10_000
 """How many vectors and devices a client may name."""
 
-# So many devices are remembered as reported; then all of them are reported anew.
+# This many devices are remembered as reported; after that all of them are reported again.
 _MAX_REPORTED = 1_000
 
 
 class _Rule(Protocol):
-    """What is done with a tag."""
+    """Says what is done with the messages of a tag."""
 
     def __call__(self, routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame, /) -> Routed[PeerT]: ...
 
 
 def from_client(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Decide what becomes of a client's frame.
+    """Decide what happens to a client's frame.
 
-    Whatever it is, it subscribes to what it names (protocol.md S14), as long as it can mean anything at all.
+    Whatever it is, it subscribes the client to what it names (protocol.md S14), provided that it can mean anything.
 
-    :raises RemoteProtocolError: the client broke a limit and is to be disconnected.
+    :raises RemoteProtocolError: the client exceeded a limit and must be disconnected.
     """
     problem = unroutable(frame)
     if problem is not None:
@@ -50,12 +51,13 @@ def from_client(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
         routes.change(frame.device or "")
     routed = _RULES[frame.tag](routes, client, frame)
     if client.subscription.size > MAX_SUBSCRIPTIONS:
+        routes.ways[client.peer].clear()  # so that nothing of the client is handed on any more, and it is told so
         return Routed(refuse=f"it has subscribed to more than {MAX_SUBSCRIPTIONS} vectors and devices")
     return routed
 
 
 def _write(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Give a write to the owner of the device, and show it to the other clients (protocol.md S18, S21)."""
+    """Pass a write to the owner of the device, and show it to the other clients (protocol.md S18, S21)."""
     device, name = frame.device or "", frame.name or ""
     routed: Routed[PeerT] = Routed()
     if not client.may_write:
@@ -64,20 +66,23 @@ def _write(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> 
         routed.send(remark(device, answer), (client.peer,))
         return routed
     owner = routes.owner_for(client, device)
+    others = routes.others_interested(client, device, name)
     if owner is None:
         routed.dropped = f"a {frame.tag} for {device}.{name}: no driver has this device"
     else:
         routed.send(frame, (owner.peer,))
-    routed.send(frame, routes.others_interested(client, device, name))
+        if frame.tag not in CONTENT_TAGS:
+            routes.note_way(client.peer, frame.head, (owner.peer,), others)
+    routed.send(frame, others)
     return routed
 
 
 def _speak(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Give to snooping drivers what a client knows of a device that is not ours (protocol.md S22).
+    """Pass to snooping drivers what a client knows about a device that is not ours (protocol.md S22).
 
-    So it comes in when the client is another server, one of whose devices our drivers snoop. All tags may pass, not
-    only set* as in indiserver: snoopers have to hear of definitions and deletions, too. A device whose driver is
-    being started again is ours as well.
+    This happens when the client is another server and our drivers snoop on one of its devices. All tags may pass,
+    not only set* as in indiserver, because snoopers must hear of definitions and deletions, too. A device also
+    counts as ours while its driver is being restarted.
     """
     device, name = frame.device or "", frame.name or ""
     routed: Routed[PeerT] = Routed()
@@ -97,6 +102,8 @@ def _speak(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> 
     else:
         snoopers = routes.snoopers_of(client, device, name, blob=frame.tag == SetBLOBVector.tag)
         routed.send(frame, snoopers)
+        if frame.tag not in CONTENT_TAGS:
+            routes.note_way(client.peer, frame.head, snoopers)
     return routed
 
 
@@ -112,7 +119,7 @@ def _ask(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Ro
         routed.send(passed_on(frame), routes.local_drivers())
         routed.ask(routes.servers(), device, path=path)
         if device:
-            # A server, which may have what our drivers have been asking for (protocol.md S28).
+            # The client is a server, which may have what our drivers have been asking for (protocol.md S28).
             for wanted, vector in routes.snooped_elsewhere():
                 routed.send(request(wanted, vector), (client.peer,))
     elif owner is not None and owner.host is not None:
@@ -125,9 +132,9 @@ def _ask(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Ro
 def _close_circle(
     routes: Routes[PeerT], client: ClientRecord[PeerT], hosts: set[str], path: tuple[str, ...]
 ) -> Routed[PeerT]:
-    """Remember where a client leads, because a request of ours came back through it.
+    """Remember to which hosts a client leads, because a request of ours came back through it.
 
-    The others in the circle are to learn it too, so the first time it goes round once more with their marks on it.
+    The other servers in the circle must learn this too, so the first time it goes round once more with their marks.
     """
     found = hosts - client.circles
     if not found:
@@ -141,7 +148,7 @@ def _close_circle(
 
 
 def _set_policy(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Take a BLOB policy (protocol.md 2.7); what it means for other servers is found when all is done."""
+    """Take a BLOB policy (protocol.md 2.7); what it means for other servers is worked out at the end."""
     policy = policy_in(frame)
     if policy is None:
         return Routed(dropped="an enableBLOB with an unknown word")
@@ -151,7 +158,7 @@ def _set_policy(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
 
 
 def _pass_reply(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Give it to all drivers, as indiserver does (protocol.md S22); other servers have not asked for it."""
+    """Pass it to all drivers, as indiserver does (protocol.md S22), but not to other servers, which did not ask."""
     routed: Routed[PeerT] = Routed()
     if client.may_write:
         routed.send(frame, routes.local_drivers())

@@ -1,8 +1,9 @@
-"""What becomes of what a driver or another server sends (protocol.md S8, S24 to S28), as a table of tags.
+"""What happens to messages from a driver or another server (protocol.md S8, S24 to S28), as a table of tags.
 
-Drivers speak of devices that are not theirs: they wait for one, tidy up after one, say what they have seen of it.
-So only a definition says whose a device is. A message passes whatever it is about. What would change a device of
-somebody else is dropped, and its sender goes on; for a device that nobody has it passes, and makes nobody an owner.
+Drivers also speak about devices that are not theirs: they wait for one, tidy up after one, or say what they have
+seen of it. So only a definition says whose a device is. A text message passes, whatever device it is about.
+Anything that would change somebody else's device is dropped, and its sender goes on. For a device that nobody has
+it passes, and makes nobody an owner.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Protocol
 
 from indianyio._routing._decisions import Routed, answer_ping
 from indianyio._routing._own_frames import blob_request, passed_on, policy_in, unroutable
-from indianyio._routing._remote_blobs import MAX_BLOB_VECTORS
 from indianyio._routing._routes import DriverRecord, PeerKind, PeerT, Routes
-from indianyio._routing._subscriptions import addresses_all
+from indianyio._routing._subscriptions import MAX_BLOB_VECTORS, addresses_all
 from indianyio._vocabulary import BLOBHandling
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import (
+    CONTENT_TAGS,
     MESSAGES,
     DefBLOBVector,
     DelProperty,
@@ -41,15 +42,15 @@ _BLOB_TAGS = frozenset({DefBLOBVector.tag, SetBLOBVector.tag})
 
 
 class _Rule(Protocol):
-    """What is done with a tag."""
+    """Says what is done with the messages of a tag."""
 
     def __call__(self, routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame, /) -> Routed[PeerT]: ...
 
 
 def from_driver(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Decide what becomes of the frame of a driver or another server.
+    """Decide what happens to the frame of a driver or another server.
 
-    :raises RemoteProtocolError: the peer broke a limit and is to be disconnected.
+    :raises RemoteProtocolError: the peer exceeded a limit and must be disconnected.
     """
     problem = unroutable(frame)
     if problem is not None:
@@ -58,9 +59,9 @@ def from_driver(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
 
 
 def claim(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Routed[PeerT] | None:
-    """Take note that a driver or another server has this device.
+    """Note that a driver or another server has this device.
 
-    :return: what is to be done instead of what it wanted, if it cannot have the device.
+    :return: if it cannot have the device, what must be done instead of what it wanted.
     """
     problem = _conflict(routes, driver, device, claims=True)
     if problem is not None:
@@ -75,10 +76,10 @@ def claim(routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str) -> Ro
 def _conflict(
     routes: Routes[PeerT], driver: DriverRecord[PeerT], device: str, *, claims: bool = False
 ) -> Routed[PeerT] | None:
-    """Return what is to be done because the device is another's, or ``None`` if it is not.
+    """Return what must be done because the device belongs to somebody else, or ``None`` if it does not.
 
-    The newcomer is at fault, and what it says of the device is dropped. Of a driver that claims the device, more
-    would follow and all of it be dropped, so it is refused; another server keeps its other devices.
+    The newcomer is at fault, and what it says about the device is dropped. A driver that claims the device would go
+    on to send more, all of which would be dropped, so it is refused; another server keeps its other devices.
 
     :param claims: whether the driver says that it has the device itself.
     """
@@ -100,16 +101,16 @@ def _conflict(
     if len(driver.reported) >= MAX_DEVICES:
         driver.reported.clear()
     driver.reported.add(device)
-    return Routed(dropped=f"{problem}: what it sends of it is dropped")
+    return Routed(dropped=f"{problem}: what it sends about it is dropped")
 
 
 def _too_many(driver: DriverRecord[PeerT], problem: str) -> Routed[PeerT]:
-    """Return what is to be done about a driver that goes on and on; another server stands for many others."""
+    """Return what must be done about a driver that exceeds a limit; another server stands for many, and stays."""
     return Routed(refuse=problem) if driver.kind is PeerKind.DRIVER else Routed(dropped=problem)
 
 
 def _define(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Take note of whose the device is, and pass the definition on (protocol.md S8, S24, S26)."""
+    """Note whose the device is, and pass the definition on (protocol.md S8, S24, S26)."""
     device = frame.device or ""
     if routes.owners.holder(device) is not driver:
         problem = claim(routes, driver, device)
@@ -129,7 +130,7 @@ def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
     if device in driver.reported:
         driver.reported.discard(device)
         if driver.host is not None:
-            # Its definitions were dropped as long as the device was another's.
+            # Its definitions were dropped while the device was somebody else's.
             routed.ask([driver], device)
     if driver.host is not None and frame.tag in _BLOB_TAGS and not driver.blobs.has(device, name):
         if driver.blobs.is_full:
@@ -140,7 +141,7 @@ def _report(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
 
 
 def _remark(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Pass on a line for people, whosever the device is that it is about."""
+    """Pass on a line for people, whoever owns the device that it is about."""
     return _pass_on(routes, driver, frame, Routed())
 
 
@@ -151,13 +152,13 @@ def _pass_on(
     blob = frame.tag == SetBLOBVector.tag
     targets = routes.targets(driver, frame.device or "", frame.name or "", blob=blob)
     if frame.tag not in _BLOB_TAGS:
-        routes.note_way(driver, frame.head, targets)
+        routes.note_way(driver.peer, frame.head, targets)
     routed.send(frame, targets)
     return routed
 
 
 def _delete(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Pass on that a vector or a whole device exists no more; then the device's name is free."""
+    """Pass on that a vector or a whole device no longer exists; in the latter case the device's name is free."""
     device, name = frame.device or "", frame.name or ""
     problem = _conflict(routes, driver, device)
     if problem is not None:
@@ -177,20 +178,23 @@ def _delete(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) ->
 def _show_write(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
     """Show clients what another server's clients write to its devices (protocol.md 2.9); no snooper gets it.
 
-    Nobody becomes an owner by it: over there too, writes to devices that do not exist are shown (S21).
+    It makes nobody an owner: over there, too, writes to devices that do not exist are shown (S21).
     """
     device, name = frame.device or "", frame.name or ""
     routed: Routed[PeerT] = Routed()
     rival = routes.rival(driver, device)
     if rival is None:
-        routed.send(frame, routes.listeners(driver, device, name))
+        listeners = routes.listeners(driver, device, name)
+        routed.send(frame, listeners)
+        if frame.tag not in CONTENT_TAGS:
+            routes.note_way(driver.peer, frame.head, listeners)
     elif driver.kind is PeerKind.DRIVER:
         routed.dropped = f"a {frame.tag} for {device}.{name} of {rival.title}: drivers do not write to each other"
     return routed
 
 
 def _snoop(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Note what a driver snoops, and have it defined (protocol.md S25, S28)."""
+    """Note what a driver snoops on, and have it defined (protocol.md S25, S28)."""
     device, name = frame.device or "", frame.name or ""
     everything = addresses_all(device)
     if everything and driver.kind is PeerKind.REMOTE:
@@ -215,7 +219,7 @@ def _snoop(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> 
 
 
 def _set_policy(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Set the BLOB policy of what a driver snoops (protocol.md S27)."""
+    """Set the BLOB policy for what a driver snoops on (protocol.md S27)."""
     policy = policy_in(frame)
     if policy is None:
         return Routed(dropped="an enableBLOB with an unknown word")
@@ -226,7 +230,7 @@ def _set_policy(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
 
 
 def _pass_reply(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame) -> Routed[PeerT]:
-    """Give a driver's answer to all clients, whatever they want (protocol.md S22, 2.7); a server's is for us."""
+    """Pass a driver's answer to all clients, whatever they want (protocol.md S22, 2.7); a server's is for us."""
     routed: Routed[PeerT] = Routed()
     if driver.kind is PeerKind.DRIVER:
         routed.send(frame, tuple(routes.clients))

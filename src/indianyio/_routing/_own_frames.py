@@ -1,8 +1,8 @@
 """The few frames that a server writes itself, and the path that a request takes through several servers.
 
-Requests to other servers carry an attribute that is ours, ``via``: the marks of the servers that have passed them
-on, as in ``via="5f0c91.1 d3a7e4.2"``. A server that finds its own mark has been asked by itself: through the peer
-which sent this, what it asks of that other server comes back. indiserver passes on the attributes it does not know
+Requests to other servers carry an attribute of ours, ``via``: the marks of the servers that have passed them on, as
+in ``via="5f0c91.1 d3a7e4.2"``. A server that finds its own mark has been asked by itself: what it asks of that
+other server comes back through the peer that sent this request. indiserver passes on attributes it does not know
 (protocol.md W16), and everybody else ignores them, so a circle is found through servers of any make.
 """
 
@@ -57,17 +57,17 @@ LONGEST_PATH = 16
 """More servers in a row than this are taken for a circle, like the 15 hops that routing protocols allow."""
 
 LONGEST_NAME = 255
-"""Names are kept in tables, so they are bounded; libindi's have 63 bytes at most (protocol.md W15)."""
+"""Names are kept in tables, so their length is limited; libindi's have at most 63 bytes (protocol.md W15)."""
 
 _POLICIES = {str(policy): policy for policy in BLOBHandling}
-# With which tag a write is answered.
+# The tag with which each kind of write is answered.
 _ANSWERS: Mapping[str, type[SetVector]] = {
     NewTextVector.tag: SetTextVector,
     NewNumberVector.tag: SetNumberVector,
     NewSwitchVector.tag: SetSwitchVector,
     NewBLOBVector.tag: SetBLOBVector,
 }
-# For each tag whether it must name a device and a vector: whether these fields have no default.
+# For each tag, whether it must name a device and a vector: whether these fields have no default.
 _ADDRESSES = {
     tag: ("device" in required, "name" in required)
     for tag, required in ((tag, required_of(cls)) for tag, cls in MESSAGES.items())
@@ -82,22 +82,22 @@ def framed(message: WireMessage) -> Frame:
 
 
 def deletion(device: str) -> Frame:
-    """Return the end of a device."""
+    """Return the deletion of a whole device."""
     return framed(DelProperty(device=replace_uncarried(device)))
 
 
 def remark(device: str, text: str) -> Frame:
-    """Return a line for people to read, about a device."""
+    """Return a line about a device, for people to read."""
     return framed(Message(device=replace_uncarried(device), message=brief(text)))
 
 
 def refusal(frame: Frame, reason: str, now: datetime) -> Frame | None:
-    """Return what tells a client that its write came to nothing: the state Alert and no values.
+    """Return the frame that tells a client that its write came to nothing: the state Alert and no values.
 
     :param frame: what the client sent.
-    :param reason: why, for people; cut to what INDI's readers take.
+    :param reason: why, for people; cut to the length that INDI's readers take.
     :param now: the time.
-    :return: ``None`` if it is no write, or does not say of what.
+    :return: ``None`` if it is not a write, or does not say to what.
     """
     answer = _ANSWERS.get(frame.tag)
     if answer is None or unroutable(frame) is not None:
@@ -115,9 +115,9 @@ def blob_request(device: str, name: str, policy: BLOBHandling) -> Frame:
 def request(device: str = "", name: str = "", path: tuple[str, ...] = ()) -> Frame:
     """Return a request for definitions.
 
-    :param device: the device, ``"*"`` for all as servers ask each other, or nothing for all.
-    :param name: the vector, or nothing for all of the device.
-    :param path: the marks of the servers that have passed it on, ourselves last.
+    :param device: the device; ``"*"`` for all, as servers ask each other; empty for all.
+    :param name: the vector; empty for all of the device.
+    :param path: the marks of the servers that have passed it on, ours last.
     """
     message = GetProperties(device=_or_absent(device), name=_or_absent(name if device else ""))
     frame = framed(message)
@@ -127,10 +127,11 @@ def request(device: str = "", name: str = "", path: tuple[str, ...] = ()) -> Fra
 
 
 def passed_on(frame: Frame) -> Frame:
-    """Return a request as drivers get it: as it is, if that is safe for them.
+    """Return a request in the form that drivers get: unchanged, if that is safe for them.
 
-    libindi's drivers exit on a request without a version and on versions they do not know (protocol.md S20), so all
-    others become the one that everybody speaks. ``*`` is a word between servers; a driver need not know it.
+    libindi's drivers exit on a request without a version and on versions they do not know (protocol.md S20), so any
+    other version is replaced by the one that everybody speaks. ``*`` is used between servers; a driver need not
+    know it.
     """
     version, via = (attribute(frame.data, len(frame.tag) + 1, word) for word in (b"version", b"via"))
     device = frame.device or ""
@@ -147,27 +148,27 @@ def path_of(frame: Frame) -> tuple[str, ...]:
 
 
 def ping_reply(frame: Frame) -> Frame | None:
-    """Return the answer to a pingRequest, with all of its attributes (protocol.md 2.10), ``None`` if it is broken.
+    """Return the answer to a pingRequest, with all its attributes (protocol.md 2.10); ``None`` if it is broken.
 
-    :raises RemoteProtocolError: the frame is beyond a limit.
+    :raises RemoteProtocolError: the frame exceeds a limit.
     """
     if isinstance(decode(frame), Unusable):
         return None
     attributes = parse_element(frame.data).attrib.items()
-    # Others cannot be read by libindi (protocol.md W3).
+    # libindi cannot read attributes with other names (protocol.md W3).
     carried = ((name, value) for name, value in attributes if _NAME.fullmatch(name))
     written = "".join(f' {name}="{escape_attribute(value)}"' for name, value in carried)
     return Frame(PingReply.tag, f"<{PingReply.tag}{written}/>".encode())
 
 
 def unroutable(frame: Frame) -> str | None:
-    """Tell what keeps a frame from having a destination: no device or no vector where there must be one.
+    """Return why a frame cannot have a destination: it must name a device or a vector, and does not.
 
-    :return: that in words for a log line, ``None`` if all is well.
+    :return: the reason in words for a log line, or ``None`` if all is well.
     """
     needed = _ADDRESSES.get(frame.tag)
     if needed is None:
-        return f"a {frame.tag} is no INDI message"
+        return f"a {frame.tag} is not an INDI message"
     device, name = frame.device or "", frame.name or ""
     if needed[0] and addresses_all(device):
         return f"a {frame.tag} names no device"
@@ -179,9 +180,9 @@ def unroutable(frame: Frame) -> str | None:
 
 
 def policy_in(frame: Frame) -> BLOBHandling | None:
-    """Return what an enableBLOB says, ``None`` if it is no word of the standard (protocol.md 1.2).
+    """Return what an enableBLOB says, or ``None`` if that is not a word of the standard (protocol.md 1.2).
 
-    :raises RemoteProtocolError: the frame is beyond a limit.
+    :raises RemoteProtocolError: the frame exceeds a limit.
     """
     message = decode(frame)
     return _POLICIES.get(message.value) if isinstance(message, EnableBLOB) else None

@@ -1,38 +1,118 @@
-"""All peers of a server, and who is to get what of whom.
+"""All peers of a server, whose the devices are, and who gets what from whom.
 
-Who gets the messages about a vector is found once and kept until anything changes that has a part in it, so that a
-driver which reports ten times a second costs a look-up each time, however many clients there are.
+The receivers of a message are worked out once and remembered until anything changes that concerns them. So a driver
+that reports ten times a second costs one look-up each time, however many clients there are, and so does a client's
+write.
 
-What came from another server never goes back there. A connection to it is known by its host; that a client is the
-same server, or one that leads there, is what ``ClientRecord.circles`` remembers (see ``_router_frames``). The same
-holds the other way round, for what such a client sends.
+What came from another server never goes back there. A connection to a server is known by its host. That a client is
+the same server, or one that leads there, is remembered in ``ClientRecord.circles`` (see ``_own_frames``). The same
+holds in the other direction, for what such a client sends.
+
+A device has one owner, learnt from what drivers and other servers define (protocol.md S8). Under indiserver several
+drivers may claim a device, and all of them are commanded. Here the first one that defines it has it, and what a
+second one says about it is a conflict. An owner that has deleted the device still gets what is meant for it,
+because that may be the request to define it again; but anybody else may then take it over. While a driver is being
+restarted, its devices are kept for it: nobody has them, and nobody else may speak for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from indianyio._routing._ownership import Ownership
-from indianyio._routing._remote_blobs import RemoteBLOBs
-from indianyio._routing._subscriptions import Breadth, Snoops, Subscription, addresses_all
+from indianyio._routing._subscriptions import Breadth, RemoteBLOBs, Snoops, Subscription, addresses_all
 from indianyio.protocol._frames import Head
 
-__all__ = ["ClientRecord", "DriverRecord", "PeerKind", "PeerT", "Routes"]
+__all__ = ["ClientRecord", "DriverRecord", "Ownership", "PeerKind", "PeerT", "Routes", "Way"]
+
+# -- whose the devices are -------------------------------------------------------------------------------------
+
+
+_OwnerT = TypeVar("_OwnerT")
+
+
+class Ownership(Generic[_OwnerT]):
+    """The devices of all drivers and remote servers."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, _OwnerT] = {}
+        self._given_up: set[str] = set()
+        self._kept: dict[str, _OwnerT] = {}
+
+    def owner(self, device: str) -> _OwnerT | None:
+        """Return who gets what is sent for the device: its holder, or the last one, which has deleted it."""
+        return self._owners.get(device)
+
+    def holder(self, device: str) -> _OwnerT | None:
+        """Return who has the device and has not given it up, if anybody."""
+        return None if device in self._given_up else self._owners.get(device)
+
+    def kept_for(self, device: str) -> _OwnerT | None:
+        """Return who had the device until it ended, if the device is kept for its next life."""
+        return self._kept.get(device)
+
+    def take(self, owner: _OwnerT, device: str) -> None:
+        """Give the device to this owner; the caller has made sure that nobody else may have it."""
+        self._owners[device] = owner
+        self._given_up.discard(device)
+        self._kept.pop(device, None)
+
+    def give_up(self, device: str) -> None:
+        """Let others take the device; until one does, its owner gets what is meant for it."""
+        self._kept.pop(device, None)
+        if device in self._owners:
+            self._given_up.add(device)
+
+    def devices(self, owner: _OwnerT) -> tuple[str, ...]:
+        """Return the devices of an owner, in the order in which they became known."""
+        return tuple(device for device, other in self._owners.items() if other is owner)
+
+    def release(self, owner: _OwnerT, *, keep: bool = False) -> tuple[str, ...]:
+        """Forget an owner, and return the devices that it had.
+
+        :param keep: whether to keep for it those that it has not given up, because it will soon be back.
+        """
+        devices = self.devices(owner)
+        for device in devices:
+            del self._owners[device]
+            if keep and device not in self._given_up:
+                self._kept[device] = owner
+        self._given_up.difference_update(devices)
+        return devices
+
+    def keep_no_more(self, is_meant: Callable[[_OwnerT], bool]) -> None:
+        """Let others have what is kept.
+
+        :param is_meant: returns for a former owner whether it will not be back.
+        """
+        self._kept = {device: owner for device, owner in self._kept.items() if not is_meant(owner)}
+
+
+# -- the peers, and the ways between them ----------------------------------------------------------------------
+
 
 PeerT = TypeVar("PeerT", bound=Hashable)
 
-# A driver may make up names for ever; this many are more than all that an observatory has.
+Way: TypeAlias = tuple[tuple[PeerT, ...], ...]
+"""Who gets a message: the targets of each of its deliveries, in order.
+
+A client's write has two: to the owner of the device, and to whoever sees what clients write. If the owner refuses
+it, the others do not see it.
+"""
+
+# A driver may invent new names for ever; this is more than all the names in an observatory.
 _KEPT_TARGETS = 20_000
+# So may a client, and there are many clients; this is more than anybody writes to again and again.
+_KEPT_WAYS_OF_CLIENT = 1_000
 
 
 class PeerKind(Enum):
     """What a peer is to a server."""
 
     CLIENT = "client"
-    """Connected to us; may be another server, which then asks for device ``*``."""
+    """A client of ours; it may be another server, which then asks for device ``*``."""
 
     DRIVER = "driver"
     """Local: a Python driver, or a process of ours."""
@@ -41,7 +121,7 @@ class PeerKind(Enum):
     """Another server of which we are a client; its devices are served to our clients."""
 
     def title(self, name: str) -> str:
-        """Return what a peer of this kind is called in a log line; a name that says the kind itself is enough."""
+        """Return what log lines call a peer of this kind; a name that says the kind itself is enough."""
         return name if name.lower().startswith(self.value) else f"{self.value} {name}"
 
 
@@ -50,7 +130,7 @@ class ClientRecord(Generic[PeerT]):
     """A client.
 
     :ivar circles: hosts of other servers to which this client leads.
-    :ivar reported: devices of which it was reported already that it must not speak for them.
+    :ivar reported: devices that it must not speak for, and for which this has been logged.
     """
 
     peer: PeerT
@@ -65,14 +145,13 @@ class ClientRecord(Generic[PeerT]):
 class DriverRecord(Generic[PeerT]):
     """A driver or another server.
 
-    :ivar lineage: by what a driver is known again in its next life.
-    :ivar host: where the other server is, ``None`` for a driver.
-    :ivar asked: the only device asked of the other server, or ``"*"``.
+    :ivar lineage: what identifies a driver after a restart.
+    :ivar host: where the other server is; ``None`` for a driver.
+    :ivar asked: the only device requested from the other server, or ``"*"``.
     :ivar mark: what we write into the path of requests to it.
     :ivar blobs: the BLOB vectors of the other server, and what it was told about them.
-    :ivar reported: devices of which it was reported already that they are another's.
-    :ivar ways: who gets what of it, for messages that are handed on and change nothing.
-    :ivar is_duplicate: whether it was refused because a device of it is another's, who is there now.
+    :ivar reported: devices that are somebody else's, and for which this has been logged.
+    :ivar is_duplicate: whether it was refused because one of its devices belongs to somebody who is connected.
     """
 
     peer: PeerT
@@ -84,7 +163,6 @@ class DriverRecord(Generic[PeerT]):
     snoops: Snoops = field(default_factory=Snoops)
     blobs: RemoteBLOBs = field(default_factory=RemoteBLOBs)
     reported: set[str] = field(default_factory=set)
-    ways: dict[Head, tuple[PeerT, ...]] = field(default_factory=dict)
     is_duplicate: bool = False
 
     @property
@@ -102,6 +180,7 @@ class Routes(Generic[PeerT]):
     """Everybody who is connected, and the ways between them.
 
     :ivar stale: the devices about which something has changed since this was last emptied; ``""`` for any.
+    :ivar ways: for each peer, by their heads, where those of its messages go that are handed on and change nothing.
     """
 
     def __init__(self, identity: str) -> None:
@@ -109,9 +188,11 @@ class Routes(Generic[PeerT]):
         self.drivers: dict[PeerT, DriverRecord[PeerT]] = {}
         self.owners: Ownership[DriverRecord[PeerT]] = Ownership()
         self.stale: set[str] = set()
+        self.ways: dict[PeerT, dict[Head, Way[PeerT]]] = {}
+        self._used_ways: list[dict[Head, Way[PeerT]]] = []  # those that are not empty
         self._targets: dict[tuple[DriverRecord[PeerT], str, str, bool], tuple[PeerT, ...]] = {}
-        # Equal targets are one object, so that a row of messages for the same peers is known by a look.
-        self._same: dict[tuple[PeerT, ...], tuple[PeerT, ...]] = {}
+        # Equal ways are one object, so that a row of messages for the same peers is recognised at a glance.
+        self._same: dict[Way[PeerT], Way[PeerT]] = {}
         self._identity = identity
         self._marks: dict[str, str] = {}
 
@@ -124,15 +205,29 @@ class Routes(Generic[PeerT]):
         return {host for host, mark in self._marks.items() if mark in path} if path else set()
 
     def change(self, device: str = "") -> None:
-        """Forget what was found: a peer has come or gone, or wants something else now.
+        """Forget what was worked out: a peer has connected or disconnected, or now wants something else.
 
-        :param device: the only device that it is about; nothing if there may be others.
+        :param device: the only device that is concerned; empty if there may be others.
         """
         self._targets.clear()
         self._same.clear()
-        for driver in self.drivers.values():
-            driver.ways.clear()
+        for ways in self._used_ways:
+            ways.clear()
+        self._used_ways.clear()
         self.stale.add("" if addresses_all(device) else device)
+
+    def note_way(self, peer: PeerT, head: Head, *way: tuple[PeerT, ...]) -> None:
+        """Remember that such messages of a peer are handed on to these targets, and that this is all.
+
+        :param way: the targets of each delivery; deliveries without targets are left out.
+        """
+        ways = self.ways[peer]
+        if not ways:
+            self._used_ways.append(ways)
+        elif len(ways) >= (_KEPT_WAYS_OF_CLIENT if peer in self.clients else _KEPT_TARGETS):
+            ways.clear()
+        found = tuple(targets for targets in way if targets)
+        ways[head] = self._same.setdefault(found, found)
 
     # -- from drivers ------------------------------------------------------------------------------------------
 
@@ -144,15 +239,8 @@ class Routes(Generic[PeerT]):
             if len(self._targets) >= _KEPT_TARGETS:
                 self._targets.clear()
             found = (*self.listeners(source, device, name, blob=blob), *self._snoopers(source, device, name, blob))
-            found = self._same.setdefault(found, found)
             self._targets[key] = found
         return found
-
-    def note_way(self, source: DriverRecord[PeerT], head: Head, targets: tuple[PeerT, ...]) -> None:
-        """Remember that such messages are handed on to these, and that nothing else is to be done about them."""
-        if len(source.ways) >= _KEPT_TARGETS:
-            source.ways.clear()
-        source.ways[head] = targets
 
     def listeners(
         self, source: DriverRecord[PeerT], device: str, name: str, *, blob: bool = False
@@ -163,11 +251,11 @@ class Routes(Generic[PeerT]):
         )
 
     def wants_blob(self, server: DriverRecord[PeerT], device: str, name: str) -> bool:
-        """Tell whether anybody is to get a BLOB of another server: not if the device is somebody else's by now."""
+        """Return whether anybody gets a BLOB of another server; nobody does if the device is now another's."""
         return self.owners.holder(device) in {None, server} and bool(self.targets(server, device, name, blob=True))
 
     def servers_above(self, source: DriverRecord[PeerT]) -> tuple[PeerT, ...]:
-        """Return the clients that are servers; only they are asked for devices."""
+        """Return the clients that are servers; no other clients are asked for devices."""
         servers = (client for client in self._reachable(source) if client.subscription.breadth is Breadth.SERVER)
         return tuple(client.peer for client in servers)
 
@@ -196,12 +284,12 @@ class Routes(Generic[PeerT]):
         return None if owner is None or owner.host in client.circles else owner
 
     def others_interested(self, client: ClientRecord[PeerT], device: str, name: str) -> tuple[PeerT, ...]:
-        """Return the other clients that get to see what a client writes."""
+        """Return the other clients that see what a client writes."""
         others = (other for other in self.clients.values() if other is not client)
         return tuple(other.peer for other in others if other.subscription.wants(device, name, blob=False))
 
     def snoopers_of(self, client: ClientRecord[PeerT], device: str, name: str, *, blob: bool) -> tuple[PeerT, ...]:
-        """Return the drivers that snoop a device which only the client knows: it is a server, or speaks for one."""
+        """Return the drivers that snoop on a device known only to the client, which is a server or leads to one."""
         return tuple(
             driver.peer
             for driver in self.drivers.values()
@@ -211,11 +299,11 @@ class Routes(Generic[PeerT]):
     # -- everybody ---------------------------------------------------------------------------------------------
 
     def local_drivers(self) -> tuple[PeerT, ...]:
-        """Return the drivers that are no servers."""
+        """Return the drivers that are not servers."""
         return tuple(driver.peer for driver in self.drivers.values() if driver.host is None)
 
     def snooped_elsewhere(self) -> list[tuple[str, str]]:
-        """Return the devices and vectors that drivers of ours snoop and nobody here has, each once."""
+        """Return the devices and vectors that drivers of ours snoop on and nobody here has, each once."""
         entries = dict.fromkeys(
             entry for driver in self.drivers.values() if driver.host is None for entry in driver.snoops
         )
@@ -224,15 +312,15 @@ class Routes(Generic[PeerT]):
     def servers(self) -> list[DriverRecord[PeerT]]:
         """Return the other servers, each once (protocol.md S18).
 
-        Requests are kept from running in a circle by their path, so they may go to all of them.
+        Their path keeps requests from running in a circle, so they may go to all of them.
         """
         return _each_once(iter(self.drivers.values()))
 
     def rival(self, driver: DriverRecord[PeerT], device: str) -> DriverRecord[PeerT] | None:
         """Return whose a device is, or for whom it is kept, if that is not this driver or server.
 
-        A server in a circle with us may have it from us, and have sent back what we said of it just after our
-        driver had gone. So our driver takes the device over when it is there again.
+        A server in a circle with us may have the device from us, and may have returned what we said about it just
+        after our driver ended. So our driver takes the device over when it is back.
         """
         kept_for = self.owners.kept_for(device)
         if kept_for is not None:

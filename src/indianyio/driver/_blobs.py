@@ -1,9 +1,7 @@
 """Sending BLOBs: from a member's value to what travels, one vector at a time, never far ahead of the server.
 
 A value is a buffer, a path, or a file object, plain or asynchronous. It becomes base64, or shared memory beside the
-XML. It is read slice by slice into one of these two sinks, so a file is never held whole, and a buffer only as the
-base64 that is sent. What may take long (files, and buffers of more than a few slices) happens in a worker thread:
-the event loop goes on.
+XML (see ``streams/_contents.py``).
 
 After each BLOB vector a ping is sent, and the next BLOB waits for the reply (docs/protocol.md 3.6). A server that
 never answers pings costs one time-out and no more; one that has answered before is waited for each time, though
@@ -14,82 +12,31 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from inspect import isawaitable, iscoroutinefunction
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from typing import BinaryIO, cast
 
 import anyio
 import anyio.to_thread
+from msgspec import Struct
 
 from indianyio._model import BLOBMember
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.driver._link import DriverLink
 from indianyio.protocol import OneBLOB, PingRequest, SetBLOBVector
-from indianyio.protocol._blobs import Base64Encoder
-from indianyio.streams import SharedMemory
+from indianyio.streams._contents import SLICE_BYTES, Buffer, OutgoingContent
 
 __all__ = ["BLOBSender", "Content", "load"]
 
 logger = logging.getLogger(__name__)
 
-# Large enough that a 50 MB image takes few turns, small enough that a slice and its base64 fit a processor's cache.
-_SLICE_BYTES = 768 * 1024
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """A BLOB ready to travel: its element and, unless it has an attachment, its base64."""
 
     element: OneBLOB
     base64: tuple[bytes, ...] = ()
-
-
-class _Sink(Protocol):
-    """Where a value is read into."""
-
-    length: int
-
-    def write(self, piece: Buffer) -> None: ...
-
-    def finish(self, member: BLOBMember) -> Content: ...
-
-
-class _Base64:
-    """A value as base64 text."""
-
-    def __init__(self) -> None:
-        self._encoder = Base64Encoder()
-        self._pieces: list[bytes] = []
-        self.length = 0
-
-    def write(self, piece: Buffer) -> None:
-        self.length += len(piece)
-        self._pieces.append(self._encoder.feed(piece))
-
-    def finish(self, member: BLOBMember) -> Content:
-        self._pieces.append(self._encoder.finish())
-        return Content(member.content(self.length), tuple(self._pieces))
-
-
-class _Shared:
-    """A value as shared memory, whose descriptor travels beside the XML (docs/protocol.md 1.6)."""
-
-    def __init__(self, memory: SharedMemory) -> None:
-        self._memory = memory
-        self.length = 0
-
-    def write(self, piece: Buffer) -> None:
-        self.length += len(piece)
-        self._memory.write(piece)
-
-    def finish(self, member: BLOBMember) -> Content:
-        self._memory.seal()
-        return Content(member.content(self.length, attachment=self._memory))
 
 
 async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Content:
@@ -102,43 +49,23 @@ async def load(member: BLOBMember, *, attach: bool, cleanup: ExitStack) -> Conte
     :raises ValueError: the member has no value, or its file is empty or was opened for text.
     :raises OSError: the file cannot be read.
     """
-    sink: _Sink = _Base64()
-    with suppress(OSError):  # no descriptor is left, or no memory; base64 is understood as well
-        if attach:
-            memory = SharedMemory.create(member.name)
-            cleanup.callback(memory.close)
-            sink = _Shared(memory)
+    content = OutgoingContent.make(member.name, attach=attach, cleanup=cleanup)
     value = member.membervalue
     if isinstance(value, bytes | bytearray | memoryview):
-        view = memoryview(value)
-        await _pour_buffer(view.cast("B") if view.c_contiguous else memoryview(view.tobytes()), sink)
+        await content.write_buffer(value)
     elif isinstance(value, str | os.PathLike):
-        await anyio.to_thread.run_sync(_pour_path, value, sink)
+        await content.write_path(value)
     elif value is None:
         raise ValueError(f"BLOB member {member.name!r} has no value to send; assign one first")
     else:
-        await _pour_file(value, sink)
-    if not sink.length:
+        await _write_file(value, content)
+    if not content.length:
         raise ValueError(f"BLOB member {member.name!r} has nothing to send: its file is empty")
-    return sink.finish(member)
+    content.finish()
+    return Content(member.content(content.length, attachment=content.memory), tuple(content.base64))
 
 
-async def _pour_buffer(view: memoryview, sink: _Sink) -> None:
-    pieces = (view[start : start + _SLICE_BYTES] for start in range(0, len(view), _SLICE_BYTES))
-    if len(view) > 4 * _SLICE_BYTES:
-        await anyio.to_thread.run_sync(_pour, pieces, sink)
-    else:
-        _pour(pieces, sink)
-
-
-def _pour_path(path: str | os.PathLike[str], sink: _Sink) -> None:
-    with open(path, "rb") as file:
-        # No further than it reaches now: somebody may be writing it as fast as it is read.
-        status = os.fstat(file.fileno())
-        _pour(_slices(file, status.st_size if stat.S_ISREG(status.st_mode) else None), sink)
-
-
-async def _pour_file(file: object, sink: _Sink) -> None:
+async def _write_file(file: object, content: OutgoingContent) -> None:
     """Read a file object, from its beginning if it can be rewound; asynchronous ones return awaitables."""
     readable = cast("BinaryIO", file)
     is_async = iscoroutinefunction(readable.read)
@@ -148,22 +75,15 @@ async def _pour_file(file: object, sink: _Sink) -> None:
             is_async = True
             await rewound
     if not is_async:
-        await anyio.to_thread.run_sync(_pour, _slices(readable), sink)
+        await anyio.to_thread.run_sync(content.write_all, _slices(readable))
         return
-    while piece := _require_bytes(await readable.read(_SLICE_BYTES)):  # type: ignore[misc]
-        sink.write(piece)
+    while piece := _require_bytes(await readable.read(SLICE_BYTES)):  # type: ignore[misc]
+        content.write(piece)
 
 
-def _slices(file: BinaryIO, size: int | None = None) -> Iterator[Buffer]:
-    left = float("inf") if size is None else size
-    while piece := _require_bytes(file.read(int(min(_SLICE_BYTES, left)))):
-        left -= len(piece)
+def _slices(file: BinaryIO) -> Iterator[Buffer]:
+    while piece := _require_bytes(file.read(SLICE_BYTES)):
         yield piece
-
-
-def _pour(pieces: Iterator[Buffer], sink: _Sink) -> None:
-    for piece in pieces:
-        sink.write(piece)
 
 
 def _require_bytes(piece: object) -> Buffer:
@@ -173,7 +93,7 @@ def _require_bytes(piece: object) -> Buffer:
 
 
 class BLOBSender:
-    """The way of a driver's BLOBs to one peer.
+    """Sends a driver's BLOBs to one peer.
 
     :param link: the peer.
     :param reply_seconds: how long to wait for the answer to a ping.
@@ -186,12 +106,12 @@ class BLOBSender:
         self._count = 0
         self._reply: anyio.Event | None = None
         self._peer_answers: bool | None = None
-        self._hurried = False
+        self._waits_no_more = False
 
     async def send(
         self, members: Sequence[BLOBMember], update: Callable[[Sequence[OneBLOB]], SetBLOBVector | None]
     ) -> None:
-        """Send the members' contents; see :meth:`BLOBVector.send_setVectorMembers`.
+        """Send the members' contents; see :class:`BLOBVector`.
 
         :param members: the members, all of one vector.
         :param update: makes the message once the contents are read and it is their turn; ``None`` is not sent.
@@ -215,9 +135,9 @@ class BLOBSender:
                     raise
                 cleanup.pop_all()
 
-    def hurry(self) -> None:
-        """Wait for no answer any more: the time that is left belongs to the instrument."""
-        self._hurried = True
+    def stop_waiting(self) -> None:
+        """Stop waiting for answers: the time that is left belongs to the instrument."""
+        self._waits_no_more = True
         if self._reply is not None:
             self._reply.set()
 
@@ -241,7 +161,7 @@ class BLOBSender:
 
     async def _taken(self) -> None:
         """Wait until the server has taken the BLOB before."""
-        if self._reply is None or self._peer_answers is False or self._hurried:
+        if self._reply is None or self._peer_answers is False or self._waits_no_more:
             return
         with anyio.move_on_after(self._reply_seconds):
             await self._reply.wait()

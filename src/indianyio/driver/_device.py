@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class Directory(Mapping[str, T]):
-    """A mapping that nobody can add to later.
+    """A mapping whose entries are fixed when it is made.
 
-    Two of them are the same only if they are one object, where a mapping would compare what is in them.
+    Two of them are equal only if they are the same object; other mappings compare their contents.
 
     :ivar data: the entries by name.
     """

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import ClassVar
+from functools import partial, wraps
+from typing import Any, ClassVar, TypeAlias
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskStatus
 
+from indianyio._failures import described, text_of
 from indianyio._model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
@@ -19,18 +21,22 @@ from indianyio.driver._device import Device, Directory
 from indianyio.driver._events import NewEvent
 from indianyio.driver._link import DriverLink, StreamLink
 from indianyio.driver._owners import send, timestamp_or_now
+from indianyio.driver._readers import SnoopHandler
 from indianyio.driver._run import DriverRun
 from indianyio.driver._state import Flag, RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector
-from indianyio.exceptions import LocalProtocolError, UnknownDeviceError
+from indianyio.exceptions import LocalProtocolError, UnknownDeviceError, WriteRefusedError
 from indianyio.protocol import GetProperties, Message, format_timestamp
 from indianyio.protocol._numbers import getfloat
 from indianyio.protocol._text import brief, require_xml_text
 from indianyio.streams import ByteStream, open_stdio
 
-__all__ = ["IPyDriver"]
+__all__ = ["IPyDriver", "Through"]
 
 logger = logging.getLogger(__name__)
+
+Through: TypeAlias = Callable[[str, Callable[[], Awaitable[object]]], Coroutine[Any, Any, None]]
+"""Calls a function that carries out what a client writes, and awaits what it returns; gets a name for it first."""
 
 # What may wait for a peer that does not read: a few hundred messages, then hardware() waits too.
 _OUTBOX_BYTES = 1 << 20
@@ -73,6 +79,7 @@ class IPyDriver(Directory[Device]):
         self._snoops = SnoopTable()
         self._background = Background()
         self._run_state = RunState()
+        self._on_snooped: dict[tuple[str | None, str | None], SnoopHandler] = {}
         for device in devices:
             self._check(device)
             self.data[device.devicename] = device
@@ -112,10 +119,16 @@ class IPyDriver(Directory[Device]):
     async def rxerror(self, event: NewEvent, exc: Exception) -> None:
         """Deal with an error that left :meth:`rxevent`: log it, and answer Alert with its text.
 
-        The driver goes on. Override it to do something else.
+        A :exc:`WriteRefusedError` is no fault of the driver's but its answer, and logged as a warning. The driver
+        goes on. Override it to do something else.
         """
-        logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
-        text = brief(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+        if isinstance(exc, WriteRefusedError):
+            reason = text_of(exc)
+            logger.warning("%s.%s: refused: %s", event.devicename, event.vectorname, reason)
+            text = brief(reason)
+        else:
+            logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
+            text = brief(described(exc))
         vector = self[event.devicename][event.vectorname]
         # A BLOB's content is not what the client waits for.
         names = () if isinstance(vector, BLOBVector) else list(vector)
@@ -225,6 +238,14 @@ class IPyDriver(Directory[Device]):
         run = self._run_state.present
         return 0 if run is None else run.refuse_waiting(vector, reason)
 
+    def _handle_through(self, through: Through) -> None:
+        """Have whatever carries out clients' writes awaited through a function from now on: for who looks at it."""
+        self.rxevent = _through(through, "rxevent", self.rxevent)  # type: ignore[assignment, method-assign]
+        for device in self.data.values():
+            for vector in device.properties():
+                if vector._on_write is not None:
+                    vector._on_write = _through(through, "the write", vector._on_write)
+
     # -- sending -----------------------------------------------------------------------------------------------
 
     async def send_message(self, message: str = "", timestamp: datetime | None = None) -> None:
@@ -302,6 +323,17 @@ class IPyDriver(Directory[Device]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {', '.join(map(repr, self.data)) or 'no device'}>"
+
+
+def _through(
+    through: Through, what: str, handle: Callable[[NewEvent], Awaitable[None]]
+) -> Callable[[NewEvent], Coroutine[Any, Any, None]]:
+    @wraps(handle)
+    async def handled(event: NewEvent) -> None:
+        name = f"{what}({type(event).__name__} for {event.devicename}.{event.vectorname})"
+        await through(name, partial(handle, event))
+
+    return handled
 
 
 @asynccontextmanager

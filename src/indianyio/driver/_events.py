@@ -5,9 +5,9 @@
 The values of a write have been checked by the vector before an event is made of it, unless its ``validate`` is
 false; then they are what the client sent.
 
-An event is made when its turn has come, not when its message arrives. To inflate a BLOB or to read it from its
-descriptor takes time, which must be neither the reader's nor the event loop's, and what waits stays as small as it
-travelled.
+An event is made when its turn has come, not when its message arrives. Inflating a BLOB, or reading it from its
+descriptor, takes time, and must hold up neither the reader nor the event loop. And what waits stays as small as it
+was on the wire.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class newNumberVector(_Write[NewNumberVector, NumberVector, str]):
         """Return the number wanted for a member.
 
         :raises UnknownMemberError: the write does not name it.
-        :raises NumberFormatError: it is no number, which happens only with ``validate`` false.
+        :raises NumberFormatError: it is not a number, which happens only with ``validate`` false.
         """
         return parse_number(self[membername])
 
@@ -138,7 +138,7 @@ class newNumberVector(_Write[NewNumberVector, NumberVector, str]):
         """Return the number wanted for a member, in that member's format.
 
         :raises UnknownMemberError: the write does not name it, or the vector does not have it.
-        :raises NumberFormatError: it is no number, which happens only with ``validate`` false.
+        :raises NumberFormatError: it is not a number, which happens only with ``validate`` false.
         """
         return self.vector.member(membername).format_number(self.getfloatvalue(membername))
 

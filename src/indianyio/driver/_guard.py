@@ -5,9 +5,9 @@ Whatever leaves the author's code arrives here as a value, because of where an e
 of any driver. And a failure beside a cancellation makes a group that ``except Exception`` does not catch.
 
 Code that blocks (``time.sleep``, a slow serial port) or computes for long stops everything in its event loop: no
-Abort is read, no other driver of the process does anything. Nobody in the loop can say so, hence a thread. It must
-cost nothing while nothing happens. So the loop is not asked regularly whether it lives. Instead each step of the
-author's code, from one ``await`` that waits to the next, is counted. :func:`until_it_waits` does that; all of the
+Abort is read, and no other driver of the process does anything. Nothing in the loop can report that, so a thread
+does. It must cost nothing while nothing happens, so it does not poll the loop. Instead each step of the author's
+code, from one ``await`` that waits to the next, is counted. :func:`until_it_waits` does that; all of the
 author's code is stepped by it, because a reader needs it anyway, to learn whether a handler waits (see
 ``_readers``). While there are steps, the thread looks once a second whether the step of a second ago still goes on.
 When there was none for a second it waits until the next one calls it, so an idle driver never wakes it.
@@ -25,11 +25,12 @@ import time
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar, cast
+
+from msgspec import Struct
 
 from indianyio._failures import uncancelled
 
@@ -45,8 +46,7 @@ LOOK_SECONDS = 1.0
 REPEAT_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """Whose code is at work.
 
     :ivar name: of the driver, for log lines.
@@ -58,9 +58,9 @@ class Step:
 
 
 class Watch:
-    """What the code of drivers does in the event loop of one thread.
+    """Knows which driver's code is running in the event loop of one thread.
 
-    :ivar step: what is being executed in this moment.
+    :ivar step: what is running right now.
     :ivar entered: how many steps have begun.
     :ivar leaving: how many drivers are in their ``leave()``.
     """
@@ -104,7 +104,7 @@ class Watch:
             self._calls.put(False)
 
     def enter(self, step: Step) -> None:
-        """Take note of the beginning of a step; who calls this sets :attr:`step` back at its end."""
+        """Note that a step begins; the caller resets :attr:`step` when it ends."""
         self.step = step
         self.entered += 1
         if self.parked:
@@ -126,7 +126,7 @@ class Watch:
                 seen = entered
             elif step is None:
                 self.parked = True
-                # A step that has begun in this moment may not have seen that.
+                # A step that has just begun may not have seen that.
                 if self.entered == seen:
                     return
                 self.parked = False
@@ -228,7 +228,7 @@ def until_it_waits(
 
 
 def _close(close: Callable[[], None], watch: Watch) -> None:
-    """Close a coroutine, in whoever's step that happens: its loop has gone."""
+    """Close a coroutine whose loop is closed; this may happen in the middle of another step."""
     step = watch.step
     try:
         close()
@@ -243,7 +243,7 @@ class Guard:
     :param is_cancelled: says whether what the guard calls is to end; a cancellation that leaves it at any other
         time is an error.
     :ivar is_cancelled: the same.
-    :ivar watch: sees the steps of what is called; :func:`~indianyio.driver._watch.until_it_waits` shows them to it.
+    :ivar watch: sees the steps of what is called; :func:`~indianyio.driver._guard.until_it_waits` shows them to it.
     """
 
     def __init__(self, name: str, is_cancelled: Callable[[], bool]) -> None:
@@ -263,7 +263,7 @@ class Guard:
         cancelled, or what had entered a cancel scope and never left it. That is an error of the code like any
         other; taken for a cancellation of this task it would end the driver without a word.
 
-        To be stepped by :func:`~indianyio.driver._watch.until_it_waits`, or the watch sees wrong steps.
+        To be stepped by :func:`~indianyio.driver._guard.until_it_waits`, or the watch sees wrong steps.
 
         :return: an :class:`Exception`, or what is graver: ``SystemExit``, ``KeyboardInterrupt``, a group with one
             of these in it, or anything else. No cancellation is in it.

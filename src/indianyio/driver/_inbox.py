@@ -146,6 +146,10 @@ class Inbox:
             self._replies.refuse(vector, reason)
         return refused
 
+    def count_waiting(self, vector: AnyVector) -> int:
+        """Return how many writes to a vector wait behind the one being handled."""
+        return self._writes.count_waiting(vector)
+
     def close(self) -> None:
         """Let go of everything that waits to be handled: the run is over."""
         self._writes.close()
@@ -161,12 +165,12 @@ class Inbox:
             if self._driver.auto_send_def:
                 self._replies.answer(("define", vector), self._definition(vector))
             else:
-                self._hand_on_request(vector, request, frame)
+                self._queue_request(vector, request, frame)
 
-    def _hand_on_request(self, vector: AnyVector, request: GetProperties, frame: Frame) -> None:
+    def _queue_request(self, vector: AnyVector, request: GetProperties, frame: Frame) -> None:
         # A lane of their own: a write that is being handled delays no definition. One that waits answers for all.
         key = (vector, "define")
-        if not self._writes.is_waiting(key):
+        if not self._writes.count_waiting(key):
             make = partial(getProperties, request, vector=vector, data=frame.data, now=datetime.now(UTC))
             self._writes.put(key, Write(vector, frame, request, make))
 
@@ -205,7 +209,9 @@ class Inbox:
     # -- writes ------------------------------------------------------------------------------------------------
 
     def _write(self, frame: Frame) -> None:
-        write = cast("NewVector | None", self._link.decode(frame))
+        # Most frames of a driver on a stream are decoded already.
+        known = frame.decoded if isinstance(frame.decoded, WireMessage) else self._link.decode(frame)
+        write = cast("NewVector | None", known)
         # What cannot be read has a start tag that says whom it was for, or nobody can answer.
         addressed = frame if write is None else write
         vector = self._vector_of(addressed.device or "", addressed.name or "")
@@ -219,7 +225,7 @@ class Inbox:
         except WriteRefusedError as error:
             self._replies.refuse(vector, str(error))
         else:
-            self._hand_on(vector, write, frame)
+            self._queue_write(vector, write, frame)
 
     def _flaw_of(self, frame: Frame) -> str:
         """Return why a frame cannot be read; one that others share does not remember it."""
@@ -229,7 +235,7 @@ class Inbox:
             return str(error)
         return found.reason if isinstance(found, Unusable) else "it exceeds the driver's limits"
 
-    def _hand_on(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
+    def _queue_write(self, vector: AnyVector, write: NewVector, frame: Frame) -> None:
         limits = self._link.limits
         make = partial(new_event, write, vector, frame.data, datetime.now(UTC), limits)
         arrival = Write(vector, frame, write, make)

@@ -11,16 +11,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import perf_counter
 from typing import Protocol
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from indianyio._link import MOST_UNCLAIMED, PROMPT_BYTES, close_all
-from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, shown, wire_logger, with_attachments
+from indianyio import _turns
+from indianyio._link import MOST_UNCLAIMED, TURN_SECONDS, close_all
+from indianyio._link_waiting import SENDING_TURN_BYTES, WaitingLink, with_attachments
 from indianyio._model import Outbox, Outgoing
+from indianyio._rated_log import shown, wire_logger
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
@@ -30,7 +31,7 @@ from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._relayable import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
 from indianyio.streams import ByteStream
 
-__all__ = ["TURN_SECONDS", "DriverLink", "StreamLink"]
+__all__ = ["DriverLink", "StreamLink"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,9 @@ _TURN_BYTES = 16 << 10
 # From this size on decoding a BLOB would hold up the event loop for milliseconds.
 _LONG_BYTES = 1 << 20
 
-TURN_SECONDS = 0.002
-"""How long handlers that never wait may go on before the other tasks have their turn."""
-
 
 class DriverLink(Protocol):
-    """What a driver needs of the way to its peer: a stream of bytes has it, and so has a server's own driver."""
+    """What a driver needs of the link to its peer, be that a byte stream or the server in the same process."""
 
     @property
     def name(self) -> str:
@@ -78,7 +76,7 @@ class DriverLink(Protocol):
         """Let go of whatever has arrived and was not taken; :meth:`take` returns nothing more."""
 
     def decode(self, frame: Frame) -> WireMessage | None:
-        """Return what a frame says, or ``None`` after logging why not; then the frame knows that, too."""
+        """Return what a frame says; if it cannot be read, log why, note that in the frame and return ``None``."""
 
     async def send(self, message: WireMessage) -> None:
         """Send a message, waiting while there is no room for it."""
@@ -99,10 +97,10 @@ class DriverLink(Protocol):
         """Send a BLOB vector and the ping behind it."""
 
     def offer(self, message: WireMessage) -> bool:
-        """Send a message if that takes no waiting, and return whether it did not."""
+        """Send a message if there is room for it now, and return whether there was."""
 
-    def hurry(self) -> None:
-        """Let no send wait any more."""
+    def stop_waiting(self) -> None:
+        """Let no send wait from now on."""
 
     def close(self) -> None:
         """Accept nothing more."""
@@ -132,7 +130,7 @@ class StreamLink(WaitingLink):
         while not self.end_reason:
             if not items:
                 await self._receive()
-            elif self._taken_bytes >= _TURN_BYTES or perf_counter() >= self._turn_ends:
+            elif self._taken_bytes >= _TURN_BYTES or _turns.clock() >= self._turn_ends:
                 await anyio.lowlevel.checkpoint()
                 self._begin_turn()
             else:
@@ -190,7 +188,7 @@ class StreamLink(WaitingLink):
         except ConnectionLostError as error:
             self.stop_reading(f"the connection was lost: {error}")
             return
-        self._asked = True
+        self.asked = True
         self._begin_turn()
         if received.attachments:
             self._arrived.extend(received.attachments)
@@ -202,7 +200,7 @@ class StreamLink(WaitingLink):
 
     def _begin_turn(self) -> None:
         self._taken_bytes = self._unyielded_bytes = 0
-        self._turn_ends = perf_counter() + TURN_SECONDS
+        self._turn_ends = _turns.clock() + TURN_SECONDS
 
     # -- what is sent ------------------------------------------------------------------------------------------
 
@@ -220,18 +218,8 @@ class StreamLink(WaitingLink):
             require_encoded_size(data, head)
             await self._send(Outgoing((data,)))
             return
-        size = len(data)
-        self._unyielded_bytes += size
-        if self._asked and self._writer_waits and size <= PROMPT_BYTES and not outbox.queued_bytes:
-            # As in push(), without a detour through the outbox: this is the way of most answers.
-            self._asked = False
-            sent = self._stream.send_now(data)
-            if sent == size:
-                self._sent_parts += 1
-            else:
-                self._begun = data[sent:]
-                self._wake_writer()
-        else:
+        self._unyielded_bytes += len(data)
+        if not (self.asked and self.answer(data)):  # which is the way of most answers
             outbox.add_small(data)
             if self._writer_waits:
                 self._wake_writer()
@@ -248,7 +236,7 @@ class StreamLink(WaitingLink):
         async with self._turn:
             await self._room()
             for message in make():
-                self._put_answer(message)
+                self.put(message)
 
     async def send_blobs(
         self, update: SetBLOBVector, base64: Mapping[str, Sequence[bytes]], ping: PingRequest

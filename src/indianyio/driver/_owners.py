@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Protocol
 
 import anyio.lowlevel
 
 from indianyio._model import AnyVector, BLOBMember
 from indianyio.driver._background import BackgroundWork
-from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage, format_timestamp
+from indianyio.protocol import OneBLOB, SetBLOBVector, WireMessage
 from indianyio.protocol._frames import Head
 
-__all__ = ["DeviceOwner", "Running", "Sender", "VectorOwner", "send", "stamp_of", "timestamp_or_now"]
+__all__ = ["DeviceOwner", "Running", "Sender", "VectorOwner", "send", "timestamp_or_now"]
 
 
 class Sender(Protocol):
@@ -57,12 +56,6 @@ async def send(sender: Sender | None, message: WireMessage | None) -> None:
 def timestamp_or_now(timestamp: datetime | None) -> datetime:
     """Return what a message shall be stamped with: the given moment, else this one."""
     return datetime.now(UTC) if timestamp is None else timestamp
-
-
-@lru_cache(maxsize=1)
-def stamp_of(second: int) -> str:
-    """Return a second since 1970 as it goes on the wire; a burst of updates asks for the same one many times."""
-    return format_timestamp(datetime.fromtimestamp(second, UTC))
 
 
 class Running(Protocol):

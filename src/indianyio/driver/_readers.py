@@ -12,40 +12,48 @@ knows, passes it on too.
 A task that has waited for a handler is not kept for another one. Code that noted :func:`asyncio.current_task` in a
 handler and cancels it later may only hit that handler, or nothing, but not the Abort that would be handled by then.
 
-Lanes keep the order: a lane is a queue for one vector, and whoever handles what is in it until it is empty. So a
+Lanes keep the order: a lane is a queue for one vector, emptied by one task at a time. So a
 slew that is being handled never delays an Abort on another vector, and two writes to one vector are never handled
-at the same time or in the wrong order. What a lane
-calls in the end is a method of :class:`Handlers`: the author's ``rxevent`` or ``snoopevent``, and what its failure
-comes to.
+at the same time or in the wrong order. A lane calls a method of :class:`Handlers`, which calls the author's
+``rxevent`` or ``snoopevent`` and deals with its failure.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
-from time import perf_counter
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from indianyio import _turns
+from indianyio._link import TURN_SECONDS
 from indianyio._model import SnoopEvent, SnoopTable
 from indianyio.driver._background import Background, Job
 from indianyio.driver._device import Device
-from indianyio.driver._events import Arrival, NewEvent, Write
+from indianyio.driver._events import Arrival, NewEvent, Write, getProperties
 from indianyio.driver._guard import Guard, until_it_waits
-from indianyio.driver._link import TURN_SECONDS, DriverLink
+from indianyio.driver._link import DriverLink
 from indianyio.driver._vectors import AnyVector
 from indianyio.protocol import Frame
 
-__all__ = ["Begun", "DriverHooks", "Handlers", "Lanes", "Readers"]
+__all__ = ["Begun", "DriverHooks", "Handlers", "Lanes", "Readers", "SnoopHandler"]
 
 logger = logging.getLogger(__name__)
 
+# Handlers that wait for a lock or the like need turns of the event loop to get on. A lane that has not had any is
+# not called full yet. But they are few, and come once: the next message may be an Abort.
+_TURNS_FOR_ROOM = 40
+
 # How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
 _UNREADABLE = (ValueError, MemoryError, OSError)
+
+
+SnoopHandler: TypeAlias = Callable[[SnoopEvent], Awaitable[None]]
+"""Gets what one vector of another driver says, in the place of ``snoopevent``."""
 
 
 class DriverHooks(Protocol):
@@ -57,6 +65,7 @@ class DriverHooks(Protocol):
     data: dict[str, Device]
     _snoops: SnoopTable
     _background: Background
+    _on_snooped: dict[tuple[str | None, str | None], SnoopHandler]
 
     async def hardware(self) -> None:
         """Operate the instrument."""
@@ -109,7 +118,8 @@ class Handlers:
         except _UNREADABLE as error:
             self._refuse(write.vector, f"{type(error).__name__}: {error}")
             return
-        failure = await self._guard.failure_of(self._driver.rxevent, event)
+        own = None if isinstance(event, getProperties) else write.vector._on_write
+        failure = await self._guard.failure_of(own or self._driver.rxevent, event)
         if failure is None:
             return
         if not isinstance(failure, Exception):
@@ -126,9 +136,18 @@ class Handlers:
         except _UNREADABLE as error:
             logger.warning("%s: a snooped BLOB cannot be read: %s", self._name, error)
             return
-        failure = await self._guard.failure_of(self._driver.snoopevent, event)
-        if failure is not None:
-            self._note(failure, "snoopevent failed for %s.%s", event)
+        for handler in self._snoop_handlers(event):
+            failure = await self._guard.failure_of(handler, event)
+            if failure is not None:
+                self._note(failure, "snoopevent failed for %s.%s", event)
+
+    def _snoop_handlers(self, event: SnoopEvent) -> list[SnoopHandler]:
+        """Return what hears an event; that a device has gone is the end of each of its vectors."""
+        handlers = self._driver._on_snooped
+        if event.vectorname is not None:
+            return [handlers.get((event.devicename, event.vectorname), self._driver.snoopevent)]
+        of_device = [handler for (device, _), handler in handlers.items() if device == event.devicename]
+        return [*of_device, self._driver.snoopevent]
 
     def _note(self, failure: BaseException, text: str, event: NewEvent | SnoopEvent) -> None:
         """Log an error of a handler; what is graver than that ends the run."""
@@ -161,6 +180,7 @@ class Lanes(Generic[WaitingT]):
     :param begun: gets each lane that has its first event, with its key. Whoever reads empties this queue, by
         :meth:`drain`, before reading on: so lanes begin in the order of their first events, and an Abort does not
         overtake the slew before it in the same packet.
+    :param crowded: gets each lane that has become full, until it ends.
     :param handle: what is done with an event; what leaves it ends the run.
     :param guard: what ``handle`` calls the author's code through.
     :param limit_events: how many events may wait in a lane, besides the one being handled.
@@ -171,6 +191,7 @@ class Lanes(Generic[WaitingT]):
     def __init__(
         self,
         begun: Begun,
+        crowded: Crowded,
         handle: Callable[[WaitingT], Coroutine[Any, Any, None]],
         guard: Guard,
         *,
@@ -179,6 +200,7 @@ class Lanes(Generic[WaitingT]):
         limit_lanes: int,
     ) -> None:
         self._begun = begun
+        self._crowded = crowded
         self._handle = handle
         self._guard = guard
         self._limit_events = limit_events
@@ -203,14 +225,20 @@ class Lanes(Generic[WaitingT]):
             self._begun.append((self, key))
         elif len(lane) < self._limit_events:
             lane.append(event)
+            if len(lane) == self._limit_events:
+                self._crowded.setdefault((self, key), _TURNS_FOR_ROOM)
         else:
             return False
         self._held_bytes += size
         return True
 
-    def is_waiting(self, key: Hashable) -> bool:
-        """Return whether an event of a lane waits, besides the one being handled."""
-        return bool(self._lanes.get(key))
+    def count_waiting(self, key: Hashable) -> int:
+        """Return how many events of a lane wait, besides the one being handled."""
+        return len(self._lanes.get(key, ()))
+
+    def is_full(self, key: Hashable) -> bool:
+        """Return whether a lane takes no more events."""
+        return len(self._lanes.get(key, ())) >= self._limit_events
 
     def drop_oldest(self, key: Hashable) -> bool:
         """Forget the event that has waited longest in a lane; return whether there was one."""
@@ -244,21 +272,26 @@ class Lanes(Generic[WaitingT]):
         try:
             while lane:
                 event = lane.popleft()
-                began = perf_counter()
+                began = _turns.clock()
                 try:
                     await until_it_waits(self._handle(event), self._guard.watch, hand_over)
                 finally:
                     self._held_bytes -= event.size
-                if lane and perf_counter() - began > TURN_SECONDS:
+                if lane and _turns.clock() - began > TURN_SECONDS:
                     await _give_way(self._guard.is_cancelled)
         finally:
             if lane:
                 self.drop_waiting(key)  # this task was cancelled
             del self._lanes[key]
+            if self._crowded:
+                self._crowded.pop((self, key), None)
 
 
 Begun: TypeAlias = deque[tuple[Lanes[Any], Hashable]]
 """Lanes that have their first event and that nobody handles yet."""
+
+Crowded: TypeAlias = dict[tuple[Lanes[Any], Hashable], int]
+"""Lanes that have been full, with how many turns reading may still wait for room in them."""
 
 
 class Readers:
@@ -269,12 +302,14 @@ class Readers:
     :param spawn: starts a task in the run's task group; when that ends, so does all reading.
     :param end: ends the run; called with the reason, in words for a log line, when the peer sends nothing more.
     :ivar begun: lanes that nobody handles yet; see :class:`Lanes`.
+    :ivar crowded: lanes that have been full.
     """
 
     def __init__(
         self, link: DriverLink, guard: Guard, spawn: Callable[[Job], None], end: Callable[[str], None]
     ) -> None:
         self.begun: Begun = deque()
+        self.crowded: Crowded = {}
         self._link = link
         self._is_ending = guard.is_cancelled
         self._spawn = spawn
@@ -302,11 +337,18 @@ class Readers:
             if self._holder == number:
                 self._appoint()
 
+        turn_ends = 0.0
         try:
             while self._holder == number:
                 if self.begun:
                     lanes, key = self.begun.popleft()
                     await lanes.drain(key, hand_over)
+                    # A message can begin many lanes: a request for all definitions, where the driver answers it.
+                    if self.begun and self._holder == number and _turns.clock() >= turn_ends:
+                        await _give_way(self._is_ending)
+                        turn_ends = _turns.clock() + TURN_SECONDS
+                elif self.crowded and self._may_wait_for_room():
+                    await _give_way(self._is_ending)
                 elif (frame := await self._link.take()) is not None:
                     self._deal(frame)
                 else:
@@ -319,6 +361,14 @@ class Readers:
             # has left a cancel scope open in it.
             logger.warning("%s: a task that was reading has been cancelled; another one goes on", self._link.name)
             hand_over()  # noqa: ASYNC104 - nobody cancelled the run
+
+    def _may_wait_for_room(self) -> bool:
+        """Return whether the others are to have a turn before the next message, and count it."""
+        for (lanes, key), turns in self.crowded.items():
+            if turns and lanes.is_full(key):
+                self.crowded[lanes, key] = turns - 1
+                return True
+        return False
 
     def _deal(self, frame: Frame) -> None:
         try:

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 _LANE_EVENTS = 32
 
 # What may wait in all lanes together (an event alone may be larger), and how many lanes there may be: far beyond
-# what any driver has vectors, so that only a snooped device which goes mad meets it.
+# what any driver has vectors, so that only a snooped device gone mad reaches it.
 _LANES_BYTES = 256 << 20
 _LANES = 1000
 
@@ -75,7 +75,7 @@ class DriverRun:
         self._failures: list[BaseException] = []
         self._name = f"driver of {', '.join(driver.data)}"
         self._task = anyio.get_current_task()
-        self._guard = Guard(self._name, self._is_ending)
+        self._guard = Guard(self._name, self.is_ending)
 
     # -- for the driver ----------------------------------------------------------------------------------------
 
@@ -100,12 +100,12 @@ class DriverRun:
     async def _serve(self, started: Callable[[], None]) -> None:
         async with create_task_group() as owner:
             owner.start_soon(self._write)
-            owner.start_soon(self._part)
+            owner.start_soon(self._farewell)
             try:
                 with self._work:
                     await self._run_work(started)
             except FAILURES as error:
-                # Of the tasks around the author's code, when that has left a cancel scope open in one of them.
+                # From the tasks around the author's code: it may have left a cancel scope open in one of them.
                 self.fail(failure_in(error))
             finally:
                 self._over.set()
@@ -119,7 +119,7 @@ class DriverRun:
         self._shutdownrequested.set()
         self._work.cancel(reason)
 
-    def _is_ending(self) -> bool:
+    def is_ending(self) -> bool:
         """Return whether the work is being cancelled, from here or from outside.
 
         Asked of the task that waits in the work, and not of the one that runs the author's code: that may have
@@ -145,9 +145,17 @@ class DriverRun:
         """Look at the table of snoops again: its next deadline may have come nearer."""
         self._snoops_changed.set()
 
+    def refuse(self, vector: AnyVector, reason: str) -> None:
+        """Answer a write with Alert and the reason; a vector that is Busy stays so."""
+        self._replies.refuse(vector, reason)
+
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait for rxevent; return how many these were."""
         return 0 if self._inbox is None else self._inbox.refuse_waiting(vector, reason)
+
+    def count_waiting(self, vector: AnyVector) -> int:
+        """Return how many writes to a vector wait behind the one being handled."""
+        return 0 if self._inbox is None else self._inbox.count_waiting(vector)
 
     # -- the tasks ---------------------------------------------------------------------------------------------
 
@@ -198,8 +206,9 @@ class DriverRun:
         refuse = self._replies.refuse
         handlers = Handlers(self._driver, self._guard, self._link.name, refuse=refuse, fail=self.fail)
         bounds = {"limit_events": _LANE_EVENTS, "limit_bytes": _LANES_BYTES, "limit_lanes": _LANES}
-        writes: Lanes[Write] = Lanes(readers.begun, handlers.handle_write, self._guard, **bounds)
-        snooped: Lanes[Arrival[SnoopEvent]] = Lanes(readers.begun, handlers.handle_snooped, self._guard, **bounds)
+        begun, crowded = readers.begun, readers.crowded
+        writes: Lanes[Write] = Lanes(begun, crowded, handlers.handle_write, self._guard, **bounds)
+        snooped: Lanes[Arrival[SnoopEvent]] = Lanes(begun, crowded, handlers.handle_snooped, self._guard, **bounds)
         return Inbox(self._driver, self._link, self._replies, writes=writes, snooped=snooped, blobs=self._blobs)
 
     async def _write(self) -> None:
@@ -207,7 +216,7 @@ class DriverRun:
             reason = await self._link.write()
             self.end(reason)
 
-    async def _part(self) -> None:
+    async def _farewell(self) -> None:
         """Make the instrument safe, and let the writer go, once the work is over."""
         driver = self._driver
         with self._parting:
@@ -217,8 +226,8 @@ class DriverRun:
                 await _wait_although_the_loop_closes(self._work_ended)
             if not self._work_ended.is_set():
                 logger.error("%s: work goes on after %g s; leaving without it", self._link.name, driver.grace)
-            self._link.hurry()
-            self._blobs.hurry()
+            self._link.stop_waiting()
+            self._blobs.stop_waiting()
             try:
                 await self._leave()
             finally:
@@ -276,8 +285,8 @@ class _RunSender:
 async def _wait_although_the_loop_closes(event: anyio.Event) -> None:
     """Wait in a shield for an event, or for asyncio to close the loop, in which it cancels even what is shielded.
 
-    It closes it at once when a task that is not ours ends with SystemExit or KeyboardInterrupt, and then waits
-    until every task has ended. So there is time to leave.
+    asyncio closes the loop at once when a task that is not ours ends with SystemExit or KeyboardInterrupt, and then
+    waits until every task has ended. So there is time to leave.
     """
     try:
         await event.wait()

@@ -30,8 +30,8 @@ class Flag:
     """What an event is for ``driver.stopped`` and ``driver.shutdownrequested``.
 
     Unlike an event of a back end it may be made before any event loop runs, outlive one, be lowered again, and be
-    raised in another thread. That wakes nobody, as only an event loop's own thread can: who raises it there sees to
-    it that it is raised in the event loop as well.
+    raised in another thread. Raised there it wakes nobody, because only an event loop's own thread can do that: the
+    caller must have it raised in the event loop as well.
     """
 
     def __init__(self) -> None:
@@ -134,8 +134,20 @@ class Run(Protocol):
     def snoops_changed(self) -> None:
         """Look at the table of snoops again."""
 
+    def is_ending(self) -> bool:
+        """Return whether the work is being cancelled, from here or from outside."""
+
+    def fail(self, failure: BaseException) -> None:
+        """Let the work end because of what has left the author's code, and raise that when all is over."""
+
+    def refuse(self, vector: AnyVector, reason: str) -> None:
+        """Answer a write with Alert and the reason; a vector that is Busy stays so."""
+
     def refuse_waiting(self, vector: AnyVector, reason: str) -> int:
         """Refuse the writes to a vector that wait; return how many these were."""
+
+    def count_waiting(self, vector: AnyVector) -> int:
+        """Return how many writes to a vector wait behind the one being handled."""
 
 
 class RunState:
@@ -154,8 +166,8 @@ class RunState:
         self.sender: Sender | None = None
         self._claimed = False
         self._asked_to_stop: str | None = None
-        # For whether there is a run to be ended, which another thread may ask while one begins or ends. Reentrant,
-        # because a signal handler may ask in between.
+        # Guards whether there is a run to end: another thread may ask while one begins or ends. Reentrant, because
+        # a signal handler may interrupt whoever holds it.
         self._ending = threading.RLock()
 
     @property

@@ -9,10 +9,10 @@ later asks for the definitions.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from time import time
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from indianyio._model import (
     BLOBMember,
@@ -31,9 +31,11 @@ from indianyio._model import (
     WordMember,
     WordVectorModel,
 )
+from indianyio._model._attributes import SendOptions
 from indianyio._vocabulary import State
-from indianyio.driver._owners import DeviceOwner, Sender, VectorOwner, send, stamp_of, timestamp_or_now
+from indianyio.driver._owners import DeviceOwner, Sender, VectorOwner, send, timestamp_or_now
 from indianyio.protocol import OneBLOB, SetBLOBVector, format_timestamp
+from indianyio.protocol._text import stamp_of
 
 __all__ = [
     "AnyVector",
@@ -59,12 +61,25 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
 
     device: VectorOwner | None = None
 
+    # Gets the writes of clients in the place of the driver's rxevent; for what is built on drivers.
+    _on_write: Callable[[Any], Awaitable[None]] | None = None
+
+    def replace_members(self, members: Iterable[MemberT_co]) -> None:
+        """Have other members from now on, for what is found at run time only, such as the ports of a machine.
+
+        :raises RuntimeError: the vector is enabled. Clients learn of other members by a deletion and a definition.
+        :raises TypeError: a member is of another kind than the vector.
+        :raises ValueError: there are no members, or two of one name.
+        """
+        if self.enable:
+            raise RuntimeError(f"vector {self.name!r} is in use; delete it before its members are replaced")
+        self._members = self._taken(members)
+
     @property
     def driver(self) -> DeviceOwner | None:
         """The driver of the vector's device; ``None`` until there is one."""
         return None if self.device is None else self.device.driver
 
-    @abstractmethod
     async def send_setVector(
         self,
         message: str = "",
@@ -75,6 +90,8 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
     ) -> None:
         """Send the values and the state.
 
+        For BLOBs see :class:`BLOBVector`; :meth:`send_setVectorMembers` is what images are usually sent with.
+
         :param message: a line for people, to travel with this one message.
         :param timestamp: when this holds; naive times are UTC; now if absent.
         :param timeout: seconds within which a write is expected to take effect, kept from now on.
@@ -84,8 +101,9 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         :raises ValueError: an argument is outside its range or cannot be written as XML.
         :raises TypeError: an argument is of a wrong type.
         """
+        options: SendOptions = {"message": message, "timeout": timeout, "state": state}
+        await self._send_update(timestamp, options, if_changed=not allvalues)
 
-    @abstractmethod
     async def send_setVectorMembers(
         self,
         message: str = "",
@@ -100,6 +118,22 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         :raises UnknownMemberError: the vector has no member of such a name.
         :raises ValueError: an argument is outside its range or cannot be written as XML.
         :raises TypeError: an argument is of a wrong type.
+        """
+        options: SendOptions = {"message": message, "timeout": timeout, "state": state}
+        await self._send_update(timestamp, options, members)
+
+    @abstractmethod
+    async def _send_update(
+        self,
+        timestamp: datetime | None,
+        options: SendOptions,
+        names: Iterable[str] | None = None,
+        if_changed: bool = False,
+    ) -> None:
+        """Send an update; one whose sending is cancelled has told nobody anything.
+
+        :param names: of the members to send; all if ``None``.
+        :param if_changed: send only what has changed, and nothing at all where nothing has.
         """
 
     @property
@@ -131,7 +165,8 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         definition = None
         if self.is_enabled:
             moment = timestamp_or_now(timestamp)
-            definition = self.define(timestamp=moment, message=message, timeout=timeout, state=state)
+            options: SendOptions = {"message": message, "timeout": timeout, "state": state}
+            definition = self.define(timestamp=moment, **options)
         try:
             await send(self._sender, definition)
         except BaseException:
@@ -162,49 +197,25 @@ AnyVector: TypeAlias = Vector[Member[object], object]
 class _SendsValues(Vector[WordMemberT_co, str], WordVectorModel[WordMemberT_co]):
     """Vectors whose values are words: every kind but BLOBs."""
 
-    async def send_setVector(
-        self,
-        message: str = "",
-        timestamp: datetime | None = None,
-        timeout: float | str | None = None,
-        state: State | str | None = None,
-        allvalues: bool = True,
-    ) -> None:
-        members: Iterable[WordMemberT_co] = self._members.values()
-        if not allvalues:
-            members = [member for member in members if member.changed]
-        await self._send_update(members, message, timestamp, timeout, state, if_changed=not allvalues)
-
-    async def send_setVectorMembers(
-        self,
-        message: str = "",
-        timestamp: datetime | None = None,
-        timeout: float | str | None = None,
-        state: State | str | None = None,
-        members: Iterable[str] = (),
-    ) -> None:
-        chosen = [self.member(name) for name in dict.fromkeys(members)] if self.is_enabled else ()
-        await self._send_update(chosen, message, timestamp, timeout, state)
-
     async def _send_update(
         self,
-        members: Iterable[WordMemberT_co],
-        message: str,
         timestamp: datetime | None,
-        timeout: float | str | None,
-        state: State | str | None,
+        options: SendOptions,
+        names: Iterable[str] | None = None,
         if_changed: bool = False,
     ) -> None:
-        """Send an update; one whose sending is cancelled has told nobody anything."""
         device = self.device
         if not self.enable or (device is not None and not device.enable):
             await send(None, None)
             return
+        members: Iterable[WordMemberT_co] = self._members.values()
+        if names is not None:
+            members = [self.member(name) for name in dict.fromkeys(names)]
+        elif if_changed:
+            members = [member for member in members if member.changed]
         stamp = stamp_of(int(time())) if timestamp is None else format_timestamp(timestamp)
-        told = message or self._message
-        data = self.encode_update(
-            members, stamp, message=message, timeout=timeout, state=state, if_changed=if_changed
-        )
+        told = options["message"] or self._message
+        data = self.encode_update(members, stamp, if_changed=if_changed, **options)
         sender = None if device is None else device._run_state.sender
         try:
             if data is None or sender is None:
@@ -259,99 +270,67 @@ class NumberVector(_SendsValues[NumberMember], NumberVectorModel):
 class BLOBVector(Vector[BLOBMember, BLOBValue], BLOBVectorModel):
     """Binary contents of any size and format, images for instance.
 
+    ``send_setVectorMembers`` sends the contents of the named members, whole; ``send_setVector`` those of all
+    members that have one or, with ``allvalues`` false, of those to which one was assigned since.
+
+    The content is what the member's value is or, where that is a path or a file object, what can be read from
+    it: in a worker thread, from the file's beginning, leaving a file object open. A buffer must not be written
+    to until the call returns. BLOBs are sent one at a time: the call waits until the server has taken the one
+    before (a ping, docs/protocol.md 3.6; not for ever where a server does not answer), so a camera is never far
+    ahead of its server.
+
+    Cancelled, a send has put in the message whole or not at all. It raises :class:`ValueError` also where a
+    named member has no value or a file object was opened for text, and :class:`OSError` where a file cannot be
+    read.
+
     :param blobmembers: at least one :class:`BLOBMember`; the other parameters are those of :class:`SwitchVector`.
     """
 
-    async def send_setVector(
+    async def _send_update(
         self,
-        message: str = "",
-        timestamp: datetime | None = None,
-        timeout: float | str | None = None,
-        state: State | str | None = None,
-        allvalues: bool = True,
+        timestamp: datetime | None,
+        options: SendOptions,
+        names: Iterable[str] | None = None,
+        if_changed: bool = False,
     ) -> None:
-        """Send the contents of all members that have one, or of those whose content was assigned since.
-
-        See :meth:`send_setVectorMembers`, which is what images are usually sent with.
-
-        :param allvalues: whether to send every content, or only what is new; then nothing at all is sent where
-            nothing of the vector has changed.
-        """
-        names = [member.name for member in self.members() if member.membervalue is not None]
-        if not allvalues:
-            names = [name for name in names if self.member(name).changed]
-            if not (names or message or self.changed or state not in (None, self.state)):
+        if names is not None:
+            chosen = [self.member(name) for name in dict.fromkeys(names)]
+        else:
+            chosen = [member for member in self.members() if member.membervalue is not None]
+        if if_changed:
+            chosen = [member for member in chosen if member.changed]
+            if not (chosen or self.changed or options["message"] or options["state"] not in (None, self.state)):
                 await send(None, None)
                 return
-        await self.send_setVectorMembers(message, timestamp, timeout, state, names)
-
-    async def send_setVectorMembers(
-        self,
-        message: str = "",
-        timestamp: datetime | None = None,
-        timeout: float | str | None = None,
-        state: State | str | None = None,
-        members: Iterable[str] = (),
-    ) -> None:
-        """Send the contents of the named members, whole; with no names only the state.
-
-        The content is what the member's value is or, where that is a path or a file object, what can be read from
-        it: in a worker thread, from the file's beginning, leaving a file object open. A buffer must not be written
-        to until this returns. BLOBs are sent one at a time: this waits until the server has taken the one before (a
-        ping, docs/protocol.md 3.6; not for ever where a server does not answer), so a camera is never far ahead of
-        its server.
-
-        Cancelled, it has put in the message whole or not at all.
-
-        :param message: a line for people, to travel with this one message.
-        :param timestamp: when this holds; naive times are UTC; now if absent.
-        :param timeout: seconds within which a write is expected to take effect, kept from now on.
-        :param state: the state from now on.
-        :param members: names of members that have a value.
-        :raises UnknownMemberError: the vector has no member of such a name.
-        :raises ValueError: a named member has no value, an argument is outside its range, or a file object was
-            opened for text.
-        :raises OSError: a file cannot be read.
-        """
-        chosen = [self.member(name) for name in dict.fromkeys(members)]
         moment = timestamp_or_now(timestamp)
         if chosen and self.is_enabled:
-            await self._send_contents(chosen, moment, message, timeout, state)
+            await self._send_contents(chosen, moment, options)
         elif chosen or not self.is_enabled:
             await send(None, None)
         else:
-            await self._send_state(moment, message, timeout, state)
+            await self._send_state(moment, options)
 
-    async def _send_state(
-        self, moment: datetime, message: str, timeout: float | str | None, state: State | str | None
-    ) -> None:
-        update = self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
+    async def _send_state(self, moment: datetime, options: SendOptions) -> None:
+        update = self.set_members((), timestamp=moment, **options)
         try:
             await send(self._sender, update)
         except BaseException:
             self.unsent(update)
             raise
 
-    async def _send_contents(
-        self,
-        members: Sequence[BLOBMember],
-        moment: datetime,
-        message: str,
-        timeout: float | str | None,
-        state: State | str | None,
-    ) -> None:
+    async def _send_contents(self, members: Sequence[BLOBMember], moment: datetime, options: SendOptions) -> None:
         made: list[SetBLOBVector] = []
 
         def update(contents: Sequence[OneBLOB]) -> SetBLOBVector | None:
             if not self.is_enabled:
                 return None  # the vector was deleted while this BLOB waited for its turn
-            made.append(self.set_content(contents, timestamp=moment, message=message, timeout=timeout, state=state))
+            made.append(self.set_content(contents, timestamp=moment, **options))
             return made[0]
 
         sender = self._sender
         if sender is None:
             # Nobody is there for the contents, but what is kept is kept.
-            self.set_members((), timestamp=moment, message=message, timeout=timeout, state=state)
+            self.set_members((), timestamp=moment, **options)
             await send(None, None)
             return
         try:

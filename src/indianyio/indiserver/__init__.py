@@ -1,12 +1,12 @@
-"""A program that can take the place of ``indiserver``: ``python -m indianyio.indiserver``.
+"""A drop-in replacement for ``indiserver``: ``python -m indianyio.indiserver``.
 
-``indianyio-indiserver`` is the same as a file, for programs that ask where indiserver is.
+It is also installed as the script ``indianyio-indiserver``, for programs that need the path of an executable.
 
-It takes the same options, reads the same commands from a fifo, writes the same form of log and ends with the same
-exit statuses (protocol.md 2.1, 2.12, 2.13), so that whatever starts ``indiserver`` can start this instead. What
-differs is for the better: an unreachable remote server does not end it (2.9), the clients hear that the last driver
-has gone (S10), SIGTERM and ``stop`` let the drivers leave in order (S4), and ``stop`` also finds a driver by the
-name with which it was started.
+It takes the same options, reads the same commands from a fifo, writes its log in the same form and ends with the
+same exit statuses (protocol.md 2.1, 2.12, 2.13), so that any program that starts ``indiserver`` can start this
+instead. What differs is for the better: an unreachable remote server does not end it (2.9), clients are told when
+the last driver has ended (S10), SIGTERM and ``stop`` let drivers end in order (S4), and ``stop`` also finds a
+driver by the device name with which it was started.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """The named pipe on which commands arrive, and what they say (protocol.md 2.12).
 
-The pipe is opened for reading only, so its end is seen when the last writer has closed it; a command without a line
-end is complete then. It is opened anew before the old descriptor is closed: what somebody writes between the two
-waits in the pipe, which lives as long as anybody has it open. Not blocking: a pipe that nobody writes to must not
-hold up the server, and the descriptor is our own.
+The pipe is opened for reading only, so we see end of file when the last writer has closed it; that also completes a
+command without a line end. It is reopened before the old descriptor is closed, because a pipe keeps its contents
+only as long as somebody has it open: so what is written in between is not lost. It is opened with O_NONBLOCK, since
+a pipe that nobody writes to must not hold up the server; the flag affects nobody else, because the descriptor is
+our own.
 
 A line is ``start DRIVER`` with options, or ``stop DRIVER``. indiserver takes any other first word for ``stop``, and
-there are scripts that live by that, so it is the same here, with a warning. It leaves out what it does not
-understand at the end of a line; so does this, and says so.
+some scripts rely on that, so we do the same, with a warning. Like indiserver, we ignore the end of a line that we
+do not understand, but we log it.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ _FIRST_OPTION = re.compile(r'(?:^|\s)-[ncsp]\s*"')
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start a driver, or have another server's devices.
+    """Start a driver, or connect to another server.
 
-    :ivar target: the program as it is to be found, or ``device@host:port``.
+    :ivar target: the program's name or path, or ``device@host:port``.
     :ivar values: the options, by letter: ``n`` the device's name, ``c`` its configuration, ``s`` its skeleton file,
-        ``p`` the folder above the ``bin`` in which the program is.
+        ``p`` the folder whose ``bin`` contains the program.
     :ivar ignored: the end of the line, which could not be understood.
     """
 
@@ -57,9 +58,9 @@ class Start:
 class Stop:
     """Stop a driver.
 
-    :ivar target: what it was started as.
-    :ivar device: only if it has this device.
-    :ivar word: the first word of the line, which need not be ``stop``.
+    :ivar target: the name under which it was started.
+    :ivar device: stop it only if it has this device.
+    :ivar word: the first word of the line, which is not always ``stop``.
     :ivar ignored: the end of the line, which could not be understood.
     """
 
@@ -71,7 +72,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """A line that is no command.
+    """A line that is not a command.
 
     :ivar reason: why not.
     """
@@ -83,7 +84,7 @@ Command: TypeAlias = Start | Stop | Unclear
 
 
 class LineCutter:
-    """Bytes in pieces of any size to lines; lines that are too long are left out whole, and counted."""
+    """Cuts bytes, in pieces of any size, into lines; lines that are too long are dropped whole, and counted."""
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -93,7 +94,7 @@ class LineCutter:
     def feed(self, data: bytes) -> Iterator[str]:
         """Yield the lines that are complete now.
 
-        :param data: the next bytes; none at the end of the stream, which ends the last line too.
+        :param data: the next bytes; ``b""`` at end of file, which ends the last line too.
         """
         *lines, rest = (self._rest + (data or b"\n")).split(b"\n")
         for line in lines:
@@ -102,7 +103,7 @@ class LineCutter:
             elif line.strip():
                 yield line.decode("utf-8", "surrogateescape")
             self._too_long = False
-        # The end of a line that is too long must not pass for a command of its own.
+        # The tail of a line that is too long must not be taken for a command.
         self._too_long = self._too_long or len(rest) > _LINE_BYTES
         self._rest = b"" if self._too_long else rest
 
@@ -128,9 +129,9 @@ def parse_command(line: str) -> Command:
 
 
 def _target(text: str) -> tuple[str, str]:
-    """Return the driver and what follows before the first option, which should be nothing.
+    """Return the driver, and any text between it and the first option; there should be none.
 
-    The names of devices have blanks, so what has an ``@`` is one thing up to its end; a program is one word.
+    Device names contain blanks, so a text with an ``@`` is one target up to its end; a program is one word.
     """
     plain = text.replace('"', "").strip()
     if "@" in plain:
@@ -152,10 +153,10 @@ def _options(text: str) -> tuple[dict[str, str], str]:
 
 
 class Fifo:
-    """A named pipe that is there already.
+    """A named pipe that exists already.
 
     :param path: where it is.
-    :raises OSError: it cannot be opened, or is something else.
+    :raises OSError: it cannot be opened, or is not a pipe.
     """
 
     def __init__(self, path: Path) -> None:
@@ -163,7 +164,7 @@ class Fifo:
         self._descriptor = _opened(path)
 
     async def read_lines(self, handle: Callable[[str], None]) -> None:
-        """Hand over every line, whoever writes it, for ever. Cancelled, no line is lost that was read.
+        """Hand over every line, whoever writes it, for ever. No line that was read is lost on cancellation.
 
         :param handle: called with each line; must not wait.
         """
@@ -183,11 +184,11 @@ class Fifo:
                 await self._reopen()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         os.close(self._descriptor)
 
     async def _reopen(self) -> None:
-        """Wait for the next writers, also at a new pipe that somebody has put in the place of the old one."""
+        """Reopen the path for the next writers; somebody may have put a new pipe in the place of the old one."""
         complained = False
         while True:
             try:

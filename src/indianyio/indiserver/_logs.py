@@ -1,13 +1,13 @@
-"""What is written down: lines on standard error, with the traffic if asked for, and what drivers say to people.
+"""The logs of the command: lines on standard error, and files with the messages of drivers.
 
-Standard error has the form of indiserver: ``YYYY-MM-DDTHH:MM:SS: text``, UTC (protocol.md S3). Web managers show
-these lines to people: the first, which repeats the command, what the drivers write (``Driver NAME: ...``), and
-``good bye`` in the end. So what drivers write is shown at every verbosity.
+Lines on standard error have the same form as indiserver's: ``YYYY-MM-DDTHH:MM:SS: text``, UTC (protocol.md S3). Web
+managers show these lines to people: the first, which repeats the command, what the drivers write (``Driver NAME:
+...``), and ``good bye`` at the end. So what drivers write is shown at every verbosity.
 
-With ``-l`` the messages of drivers are kept in a file for each day (protocol.md 2.13). The file's name is made from
-what a driver sent, so it consists of digits that were found to be a day, and no message can lead out of the folder;
-and what was sent stays one line. A line is added in one call, which takes microseconds; the file is not held open,
-so it can be moved or deleted at any time.
+With ``-l`` the messages of drivers are kept in one file per day (protocol.md 2.13). The file's name comes from a
+timestamp that a driver sent, so it is checked to be a date: no message can make us write outside the folder.
+Control characters are replaced, so a message is always one line. Each line is appended in one call, which takes
+microseconds; the file is not kept open, so it can be moved or deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,25 +19,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indianyio._rated_log import shown
 from indianyio._routing import PeerKind
 from indianyio.protocol import Frame, format_timestamp, parse_timestamp
 from indianyio.protocol._lilxml import attribute
 from indianyio.run._console import Console
-from indianyio.server._hub import Direction, Port, Tap
+from indianyio.server._ports import Direction, Port, Tap
 
 __all__ = ["TRAFFIC_LOGGER", "MessageLog", "console_log", "keeping_messages", "log_traffic", "say"]
 
 TRAFFIC_LOGGER = "indianyio.indiserver.traffic"
-"""The logger of what passes: INFO for what a message is, DEBUG for all of it."""
+"""The logger of messages: INFO for their tag, device and name, DEBUG for all of their XML."""
 
 _DRIVERS_LOGGER = "indianyio.server.driver"
 
-# Verbosity 2 shows messages, not this package's own reasoning, so nothing but the traffic is ever at DEBUG.
+# Verbosity 2 shows messages, not this package's own debug lines, so only the traffic is ever logged at DEBUG.
 _LEVELS = (logging.WARNING, logging.INFO)
 _TRAFFIC_LEVELS = (logging.WARNING, logging.WARNING, logging.INFO, logging.DEBUG)
-
-# A definition whole, of a BLOB enough to recognise it.
-_SHOWN_BYTES = 4096
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T)", re.ASCII)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -49,13 +47,13 @@ traffic_logger = logging.getLogger(TRAFFIC_LOGGER)
 
 
 def say(text: str) -> None:
-    """Write a line of the program's own, whatever the verbosity."""
+    """Write a line that is shown at every verbosity."""
     logger.critical("%s", text)
 
 
 @contextmanager
 def console_log(verbosity: int) -> Iterator[None]:
-    """Have what is logged in this block written to standard error.
+    """Write everything that is logged within the block to standard error.
 
     :param verbosity: how many ``-v`` there were, at least 0.
     """
@@ -92,15 +90,11 @@ class _Form(logging.Formatter):
 
 
 def log_traffic(port: Port, kind: PeerKind, direction: Direction, frame: Frame) -> None:
-    """Log what a message that was read is, or all of it, as the verbosity has it."""
+    """Log a received message: its head or all of it, depending on the verbosity."""
     if direction is not Direction.RECEIVED:
         return
     if traffic_logger.isEnabledFor(logging.DEBUG):
-        text = frame.data[:_SHOWN_BYTES].decode("utf-8", "replace")
-        rest = len(frame.data) - _SHOWN_BYTES
-        traffic_logger.debug(
-            "%s: read %s%s", kind.title(port.name), text, f" ... {rest} bytes more" if rest > 0 else ""
-        )
+        traffic_logger.debug("%s: read %s", kind.title(port.name), shown(frame.data))
     elif traffic_logger.isEnabledFor(logging.INFO):
         said = f"{frame.tag} {frame.device or ''} {frame.name or ''}"
         traffic_logger.info("%s: read %s", kind.title(port.name), said)
@@ -112,8 +106,8 @@ def log_traffic(port: Port, kind: PeerKind, direction: Direction, frame: Frame) 
 class MessageLog:
     """The folder of these files.
 
-    :param folder: where they are; it has to be there.
-    :param now: tells the time, for messages that do not.
+    :param folder: where they are; it must exist.
+    :param now: tells the time, for messages without a timestamp.
     """
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -122,7 +116,7 @@ class MessageLog:
         self._failing = False
 
     def note(self, frame: Frame) -> None:
-        """Add a line for a driver's message, if it has a text; never fails, for the message must go on its way."""
+        """Add a line for a driver's message, if it has a text; never raises, as the message must be passed on."""
         text = _head(frame, b"message")
         if not text:
             return
@@ -139,7 +133,7 @@ class MessageLog:
             self._failing = False
 
     def _stamp(self, sent: str) -> str:
-        """Return the time as it was sent, if it begins as a file's name can; else in words of our own."""
+        """Return the timestamp as it was sent, if it begins with a date; otherwise format it anew."""
         moment = parse_timestamp(sent)
         if moment is not None and _DAY.match(sent):
             return sent
@@ -151,7 +145,7 @@ def _head(frame: Frame, name: bytes) -> str | None:
 
 
 def keeping_messages(log: MessageLog) -> Tap:
-    """Return what keeps what drivers and other servers say to people."""
+    """Return a tap that writes the messages of drivers and other servers to the log."""
 
     def watch(_: Port, kind: PeerKind, direction: Direction, frame: Frame) -> None:
         if direction is Direction.RECEIVED and kind is not PeerKind.CLIENT:

@@ -1,13 +1,14 @@
 """The command ``python -m indianyio.indiserver``: options, log, one run, exit status.
 
-Exit status, as indiserver's (protocol.md 2.1, S2, S4, S10): 1 something fatal, such as a port that is taken, or the
-last driver has gone; 2 the command line is wrong; else that of a process killed by the signal that ended this one.
-After ``--help`` it is 0.
+The exit status is the same as indiserver's (protocol.md 2.1, S2, S4, S10): 1 if something fatal happened, such as a
+port that is taken, or if the last driver has ended; 2 if the command line is wrong; otherwise that of a process
+killed by the signal that ended this one. After ``--help`` it is 0.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from indianyio.indiserver._serving import GRACE_SECONDS, serve
 from indianyio.run._console import Console
 from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
 from indianyio.run._process import SIGNAL_STATUS
+from indianyio.run._service_manager import ServiceManager
 
 __all__ = ["main", "run_command"]
 
@@ -51,12 +53,12 @@ def run_command(
     *,
     for_good: bool = False,
 ) -> int:
-    """Run the command with arguments that are read.
+    """Run the command with parsed arguments.
 
-    :param arguments: as they were written, for the log.
-    :param options: what they say, or what is wrong with them.
-    :param early: what listens already where the options say; closed if it comes to nothing.
-    :param for_good: whether the process ends after this; then signals that ask for it change nothing any more.
+    :param arguments: the arguments as written, for the log.
+    :param options: the parsed options, or what is wrong with them.
+    :param early: sockets that listen already where the options say; closed if the server does not run.
+    :param for_good: whether the process ends after this; then further signals are ignored at the end.
     :return: the exit status.
     """
     startup = " ".join(["startup: indianyio.indiserver", *arguments])
@@ -78,12 +80,14 @@ def run_command(
 
 
 def _run(options: Options, early: EarlyListening | None, *, for_good: bool) -> signal.Signals | None:
-    """Return the signal that ended the run in order; ``None`` for whatever else ended it, which is logged."""
+    """Return the signal that ended the run in order; if anything else ended it, log that and return ``None``."""
     limit = partial(limit_end, seconds_to_end(GRACE_SECONDS))
     received: signal.Signals | None = None
+    # Taken before any driver is started, as none must speak for the server.
+    manager = ServiceManager.taken_from(os.environ)
     try:
         with ending_signals(on_first=limit, for_good=for_good) as signals:
-            received = anyio.run(serve, options, signals, early, backend=options.backend)
+            received = anyio.run(serve, options, signals, early, manager, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         for failure in leaves(group):
             _report(failure)
@@ -93,7 +97,7 @@ def _run(options: Options, early: EarlyListening | None, *, for_good: bool) -> s
 
 
 def _report(failure: BaseException) -> None:
-    """Say what was wrong; where from, only of what cannot be a mistake of the caller."""
+    """Log what was wrong, with a traceback only if it cannot be the user's mistake."""
     if isinstance(failure, OSError | ValueError):
         say(str(failure))
     else:

@@ -1,12 +1,12 @@
 """The command line of indiserver (protocol.md 2.1, S1).
 
-It is older than getopt's customs, and what starts indiserver relies on that: letters of options may stand together
-(``-vvr 3``), the values follow as arguments of their own, in the order of their letters, and the first argument
-without a dash ends the options.
+It does not follow getopt, and programs that start indiserver rely on that: option letters may be combined (``-vvr
+3``), the values follow as separate arguments, in the order of their letters, and the first argument without a dash
+ends the options.
 
-indiserver reads any text as a number, ``x`` as 0. A server on a wrong port, or one that disconnects every client,
-helps nobody, so here a value that is no number is a mistake. What indiserver has not got has names that it cannot
-get: with two dashes.
+indiserver reads any text as a number, and ``x`` as 0. A server on a wrong port, or one that disconnects every
+client, helps nobody, so here a value that is not a number is an error. Options that indiserver does not have begin
+with two dashes, so that they can never clash with a new letter of indiserver's.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UsageError(ValueError):
     """The command line is wrong; the text says what is."""
 
 
-class HelpWanted(Exception):  # noqa: N818 - it is no error
+class HelpWanted(Exception):  # noqa: N818 - not an error
     """The command line asks for :data:`USAGE`."""
 
 
@@ -58,19 +58,19 @@ class HelpWanted(Exception):  # noqa: N818 - it is no error
 class Options:
     """What the command line says.
 
-    :ivar drivers: drivers and other servers, as they are written there.
+    :ivar drivers: drivers and other servers, as written there.
     :ivar port: the TCP port; 0 for any that is free.
     :ivar unix_name: the name of the abstract unix socket.
-    :ivar client_bytes: what may wait for a client before it is disconnected; 0 to disconnect each for which
-        anything waits.
-    :ivar drop_stream_bytes: what may wait for a client before it misses frames of videos; 0 to drop none.
+    :ivar client_bytes: how much may wait for a client before it is disconnected; 0 to disconnect it as soon as
+        anything has to wait.
+    :ivar drop_stream_bytes: how much may wait for a client before video frames are dropped; 0 to drop none.
     :ivar restarts: how often a driver is started again.
     :ivar fifo: the named pipe for commands.
     :ivar log_folder: where the messages of the drivers are kept.
     :ivar verbosity: how many ``-v`` there were.
-    :ivar host: where to listen for TCP; nothing for every address.
+    :ivar host: where to listen for TCP; empty for every address.
     :ivar backend: the event loop, ``asyncio`` or ``trio``.
-    :ivar exec_grace: how many seconds a driver may take in the end before SIGTERM, and again before SIGKILL.
+    :ivar exec_grace: how many seconds a driver may take to end before SIGTERM is sent, and again before SIGKILL.
     """
 
     drivers: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Options:
 
     @property
     def unix_address(self) -> str:
-        """The unix socket for local clients; where there are no abstract names, indiserver makes a file too."""
+        """The unix socket for local clients; on systems without abstract names it is a file, as with indiserver."""
         return f"@{self.unix_name}" if sys.platform == "linux" else self.unix_name
 
 
@@ -96,7 +96,7 @@ _Setter: TypeAlias = Callable[[Options, str], Options]
 
 
 def read_options(arguments: Sequence[str]) -> Options | HelpWanted | UsageError:
-    """Return what the arguments behind the program's name say, or what is wrong with them."""
+    """Return what the arguments after the program's name say, or what is wrong with them."""
     try:
         return parse_options(arguments)
     except (HelpWanted, UsageError) as said:
@@ -104,10 +104,10 @@ def read_options(arguments: Sequence[str]) -> Options | HelpWanted | UsageError:
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """Read the arguments behind the program's name.
+    """Read the arguments after the program's name.
 
     :raises HelpWanted: ``--help`` is among the options.
-    :raises UsageError: there is an unknown letter, a value is missing or none, or there is nothing to serve.
+    :raises UsageError: an option is unknown, a value is missing or wrong, or there is nothing to serve.
     """
     options = Options()
     rest = list(arguments)

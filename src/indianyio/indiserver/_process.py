@@ -27,7 +27,7 @@ def main() -> int:
     early = None
     if isinstance(options, Options):
         early = EarlyListening(options.host, options.port, options.unix_address, tidies=True)
-    # Only now, because it takes many times as long as all of the above.
+    # Imported only now that the sockets listen, because it takes many times as long as all of the above.
     from indianyio.indiserver._main import run_command
 
     return run_command(arguments, options, early, for_good=True)

@@ -1,8 +1,8 @@
-"""The drivers and other servers that were asked for, by the names under which they can be stopped again.
+"""The drivers and other servers that were asked for, by the names under which they can be stopped.
 
-indiserver kills a driver that it stops; here it may take its time to park. Whoever says ``stop`` and ``start`` in
-one breath often means one telescope and one serial port, with the same program or another; so what is started waits
-until what was stopped has gone. Supervision bounds that.
+indiserver kills a driver that it stops; here the driver may take its time to park. A ``stop`` followed at once by a
+``start`` often means one telescope on one serial port, with the same program or another. So a new driver starts
+only when the stopped ones have ended; supervision limits how long that takes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _REMOTE = re.compile(r"(?P<device>[^@]*)@(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^@:\[
 _VARIABLES = {"n": "INDIDEV", "c": "INDICONFIG", "s": "INDISKEL", "p": "INDIPREFIX"}
 _DEVICE, _PREFIX = "n", "p"
 
-# What indiserver puts before the name of a driver in its log, for KStars to find.
+# indiserver puts this before the name of a driver in its log, and KStars looks for it.
 _CALLED = "Driver "
 
 
@@ -43,12 +43,12 @@ class Entry:
     """Something that brings devices, under the name by which it was asked for.
 
     :param start: what was asked for.
-    :param source: what brings the devices.
-    :param before: those that have to have gone first.
+    :param source: the driver or server that brings the devices.
+    :param before: entries that must have ended before this one starts.
     :ivar target: that name.
     :ivar name: what it is called in log lines.
-    :ivar stopping: whether it was told to stop, or has ended; then it is nobody's to find any more.
-    :ivar ended: set when nothing of it is left, neither a device nor a process.
+    :ivar stopping: whether it was told to stop, or has ended; then commands no longer find it.
+    :ivar ended: set when its process and its devices are gone.
     """
 
     def __init__(self, start: Start, source: ExternalDriver | RemoteServer, before: Iterable[Entry] = ()) -> None:
@@ -61,9 +61,9 @@ class Entry:
         self._before = list(before)
 
     async def run(self, hub: Hub) -> None:
-        """Bring the devices until there are no more to come, and say that in indiserver's words."""
+        """Serve the devices until the driver has ended for good, and log that in indiserver's words."""
         try:
-            # Whoever was stopped in the same breath is cancelled here, before there is a process.
+            # An entry that was stopped right after its start is cancelled here, before there is a process.
             await anyio.lowlevel.checkpoint()
             while self._before:
                 await self._before.pop().ended.wait()
@@ -86,20 +86,20 @@ class Entry:
         return self._source.statistics()
 
     def has(self, device: str, hub: Hub) -> bool:
-        """Tell whether a device is this one's."""
+        """Tell whether this entry has the device."""
         return self._source.port is not None and hub.router.owner(device) is self._source.port
 
     def was_named(self, device: str) -> bool:
-        """Tell whether a device's name was said when this one was started; it may have others, or none so far."""
+        """Tell whether this entry was started with the device's name; its devices may have other names."""
         return self._device == device
 
 
 class Roster:
     """All of them, in the order in which they were asked for.
 
-    :param restarts: how often each program is started again.
-    :param grace_seconds: how long each may take in the end before SIGTERM, and again before SIGKILL.
-    :param with_fifo: whether there is a fifo; then programs get only what was said there of their devices.
+    :param restarts: how often each program may be restarted.
+    :param grace_seconds: how long each may take to end before SIGTERM is sent, and again before SIGKILL.
+    :param with_fifo: whether there is a fifo; then the variables about devices come only from its commands.
     """
 
     def __init__(self, *, restarts: int, grace_seconds: float, with_fifo: bool) -> None:
@@ -109,9 +109,9 @@ class Roster:
         self._entries: list[Entry] = []
 
     def add(self, start: Start) -> Entry:
-        """Note a driver or another server that is to be run.
+        """Add a driver or another server to run.
 
-        :raises ValueError: it is meant as another server but written in another way, or cannot be a program.
+        :raises ValueError: it has an ``@`` but is not ``[device]@host[:port]``, or cannot be a program.
         """
         self._entries = [one for one in self._entries if not one.ended.is_set()]
         before = [one for one in self._entries if one.stopping]
@@ -121,15 +121,15 @@ class Roster:
         return entry
 
     def take(self, stop: Stop, hub: Hub) -> Entry:
-        """Return the first entry that is to be stopped, and find it no more.
+        """Return the first entry that a command means, and mark it as stopping.
 
-        A driver is also found by the name that was said when it was started: clients stop by that, and not every
-        driver gives it to its device. indiserver would let such a one run on.
+        A driver is also found by the device name with which it was started: clients stop it by that name, and not
+        every driver gives that name to its device. indiserver would leave such a driver running.
 
-        :raises LookupError: there is none, or it is not clear which of several is meant.
+        :raises LookupError: there is no such entry, or it is not clear which of several is meant.
         """
         found = [one for one in self._entries if one.target == stop.target and not one.stopping]
-        # What is another server's has the device's name in its own.
+        # The target of another server includes the device's name already.
         if stop.device is not None and "@" not in stop.target:
             candidates, device = found, stop.device
             found = [one for one in candidates if one.has(device, hub)]
@@ -137,7 +137,7 @@ class Roster:
         if not found:
             having = "" if stop.device is None else f" that has {stop.device!r}"
             raise LookupError(f"there is no driver {stop.target!r}{having}")
-        # indiserver would stop the first, and that may be the wrong camera.
+        # indiserver would stop the first one, which may be the wrong camera.
         if stop.ignored and len(found) > 1:
             raise LookupError(f"{stop.ignored!r} does not say which {stop.target!r} is meant")
         found[0].stopping = True
@@ -161,7 +161,8 @@ def child_environment(inherited: Mapping[str, str], values: Mapping[str, str]) -
     """Return what a driver finds in its environment (protocol.md 2.12).
 
     :param inherited: what this process has.
-    :param values: what was said about the driver, by letter; what was not said of its device, it does not inherit.
+    :param values: the options of the driver, by letter. A variable about its device is not inherited if its option
+        is missing.
     """
     unsaid = {variable for letter, variable in _VARIABLES.items() if letter not in values and letter != _PREFIX}
     environment = {name: value for name, value in inherited.items() if name not in unsaid}

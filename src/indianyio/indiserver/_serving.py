@@ -1,28 +1,32 @@
-"""The server of the command: made of the options, changed by the fifo, ended by a signal or for want of drivers."""
+"""The server of the command: set up by options, changed by the fifo, ended by a signal or if no driver is left."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from typing import Any, TypeAlias
 
-import anyio
 from anyio import CancelScope, create_task_group
 
 from indianyio._binding import EarlyListening
+from indianyio._environment import THIS_MACHINE, Environment, Listener
 from indianyio._routing import PeerOutbox
 from indianyio._vocabulary import Limits
+from indianyio.driver import Flag
 from indianyio.indiserver._fifo import Fifo, Start, Stop, Unclear, parse_command
 from indianyio.indiserver._logs import MessageLog, keeping_messages, log_traffic, say
 from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
-from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end
+from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end, seconds_to_be_gone
+from indianyio.run._service_manager import Service, ServiceManager, describe_server
 from indianyio.server._access import warn_if_open
 from indianyio.server._clients import Clients
-from indianyio.server._hub import Hub, Tap
-from indianyio.server._listeners import Listener, open_listeners
+from indianyio.server._hub import Hub
+from indianyio.server._listening import listen
+from indianyio.server._ports import Tap
 from indianyio.server._run import ServerRun
 
 __all__ = ["GRACE_SECONDS", "serve"]
@@ -30,50 +34,74 @@ __all__ = ["GRACE_SECONDS", "serve"]
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 5.0
-"""How long the clients may take, in the end, for what is left for them."""
+"""How long the clients may take to read their last messages when the server ends."""
 
-# indiserver has no limit but that of descriptors, and the listeners outlive that one.
+# indiserver has no limit except on descriptors, and our listeners survive running out of those.
 _MOST_CLIENTS = sys.maxsize
 _REMEDY = "use a firewall, or the option --host localhost"
 _SHOW_TRAFFIC = 2
 
+Attendant: TypeAlias = Callable[[Flag, Flag], Coroutine[Any, Any, None]]
+"""What is done beside a run; it takes flags that are set when the server is up, and when it is about to end."""
+
 
 async def serve(
-    options: Options, signals: EndingSignals, early: EarlyListening | None = None
+    options: Options,
+    signals: EndingSignals,
+    early: EarlyListening | None = None,
+    manager: ServiceManager | None = None,
+    environment: Environment = THIS_MACHINE,
 ) -> signal.Signals | None:
-    """Serve until a signal comes, or until the last driver has gone and no fifo could bring another.
+    """Serve until a signal comes, or until the last driver has ended and there is no fifo to start another.
 
-    Cancelled, it ends in order.
+    When cancelled, it ends in order.
 
-    :param early: what listens already where the options say.
-    :return: the signal, or ``None`` if there are no drivers any more.
+    :param early: sockets that listen already where the options say.
+    :param manager: who is told when the server is up, and when it is about to end.
+    :param environment: the outside world.
+    :return: the signal, or ``None`` if the last driver has ended.
     :raises OSError: it cannot listen, or there is no such fifo.
-    :raises ValueError: a driver is written in a wrong way.
+    :raises ValueError: a driver's name is malformed.
     """
     roster = Roster(restarts=options.restarts, grace_seconds=options.exec_grace, with_fifo=options.fifo is not None)
     feeders = [roster.add(Start(target)) for target in options.drivers]
     fifo = None if options.fifo is None else Fifo(options.fifo)
     try:
-        listeners = await open_listeners(options.host, options.port, options.unix_address, early)
+        listeners = await listen(environment, options.host, options.port, options.unix_address, early)
         for listener in listeners:
             logger.info("listening at %s", listener.address)
-        warn_if_open([listener.address for listener in listeners], has_rule=False, remedy=_REMEDY)
+        addresses = [listener.address for listener in listeners]
+        warn_if_open(addresses, has_rule=False, remedy=_REMEDY)
+        up = Flag()
         run = ServerRun(
-            Hub(Limits(), list(_taps(options))),
+            Hub(Limits(), list(_taps(options)), environment),
             listeners,
             (),
             feeders,
             Clients(most=_MOST_CLIENTS, make_outbox=partial(_outbox, options)),
             grace_seconds=GRACE_SECONDS,
+            up=up.set,
         )
-        return await _Service(run, listeners, roster, fifo, signals).serve()
+        beside: list[Attendant] = []
+        if manager is not None:
+            beside.append(partial(_attend, manager, describe_server(options.drivers, addresses), run))
+        return await _Service(run, listeners, roster, fifo, signals, up).serve(beside)
     finally:
         if fifo is not None:
             fifo.close()
 
 
+async def _attend(manager: ServiceManager, description: str, run: ServerRun, up: Flag, ending: Flag) -> None:
+    """Tell a service manager what there is to tell, until this is cancelled."""
+
+    def end_seconds() -> float:
+        return seconds_to_be_gone(run.end_seconds + SPARE_SECONDS)
+
+    await manager.attend(Service(up, ending, lambda: description, end_seconds))
+
+
 class _Service:
-    """A run of the server, and what starts and ends things in it."""
+    """A run of the server, with the tasks that watch for commands and for its end."""
 
     def __init__(
         self,
@@ -82,18 +110,22 @@ class _Service:
         roster: Roster,
         fifo: Fifo | None,
         signals: EndingSignals,
+        up: Flag,
     ) -> None:
         self._run = run
         self._listeners = listeners
         self._roster = roster
         self._fifo = fifo
         self._signals = signals
-        self._started = anyio.Event()
+        self._up, self._started, self._ending = up, Flag(), Flag()
         self._obeying = CancelScope()
         self._received: signal.Signals | None = None
 
-    async def serve(self) -> signal.Signals | None:
+    async def serve(self, beside: Iterable[Attendant]) -> signal.Signals | None:
+        """Serve to the end, and meanwhile do what is to be done beside."""
         async with create_task_group() as tasks:
+            for attendant in beside:
+                tasks.start_soon(attendant, self._up, self._ending)
             tasks.start_soon(self._end_when_asked)
             if self._fifo is None:
                 tasks.start_soon(self._end_when_empty)
@@ -115,15 +147,16 @@ class _Service:
     def _end(self, reason: str) -> None:
         """End in order, which may take the drivers seconds.
 
-        indiserver is gone in a moment, and there are programs that start the next one in that moment. It needs the
-        addresses, and its commands are not ours.
+        indiserver exits in a moment, and some programs start the next server at once. That one needs our addresses,
+        and commands in the fifo are meant for it. So both are released first.
         """
         say(reason)
-        # Anew, because only now it is known how long the drivers that there are may take.
+        # Set again, because only now do we know how long the present drivers may take.
         limit_end(self._run.end_seconds + SPARE_SECONDS)
         for listener in self._listeners:
             listener.close()
         self._obeying.cancel(reason)
+        self._ending.set()
         self._run.end(reason)
 
     async def _obey(self, fifo: Fifo) -> None:
@@ -138,7 +171,7 @@ class _Service:
             logger.error("FIFO: %r is not carried out: %s", line, command.reason)
             return
         if command.ignored:
-            logger.warning("FIFO: %r is not understood, and left out", command.ignored)
+            logger.warning("FIFO: %r is not understood, and ignored", command.ignored)
         try:
             if isinstance(command, Start):
                 self._run.start_feeder(self._roster.add(command))
@@ -154,7 +187,7 @@ class _Service:
 
 
 def _outbox(options: Options) -> PeerOutbox:
-    """Return what holds the messages for a client; it is never empty while anything waits, so 1 stands for 0."""
+    """Return the outbox of a client. Its limit must be above 0, and 1 byte has the same effect as 0."""
     return PeerOutbox(max(1, options.client_bytes), drop_stream_bytes=options.drop_stream_bytes)
 
 

@@ -7,16 +7,32 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from indianyio._binding import EarlyListening
+if TYPE_CHECKING:
+    from indianyio._binding import EarlyListening
 
-__all__ = ["add_server_arguments", "is_server", "listen_early", "parse_arguments"]
+__all__ = [
+    "add_driver_arguments",
+    "add_server_arguments",
+    "complete_arguments",
+    "is_server",
+    "listen_early",
+    "parse_arguments",
+    "positive_seconds",
+]
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _PORT = 7624
 _MOST_CLIENTS = 50
+_LOCAL = "localhost"
+
+# argparse checks each argument with a formatter that it makes for it. To find out how wide a terminal is, this
+# would import modules for archives; the help itself is as wide as the terminal.
+_ANY_WIDTH = 80
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -26,10 +42,21 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     :raises SystemExit: they are wrong (status 2, after a line on standard error) or ask for help (status 0).
     """
     parser = _parser()
-    # Drivers and options may take turns: a:A --backend trio b:B.
-    arguments = parser.parse_intermixed_args(argv)
-    _check(parser, arguments)
+    arguments, rest = parser.parse_known_args(argv)
+    if rest:
+        # Drivers and options may take turns: a:A --backend trio b:B. Few write so, and this takes longer.
+        arguments = parser.parse_intermixed_args(argv)
+    complete_arguments(arguments, parser.error)
     return arguments
+
+
+def complete_arguments(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> None:
+    """Make one target of each name, and refuse what does not go together.
+
+    :param refuse: is told what is wrong, and does not return.
+    """
+    arguments.driver = [target for given in arguments.driver for target in _targets(given)]
+    _check(arguments, refuse)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,21 +67,44 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Log and errors go to standard error. SIGTERM, SIGINT, SIGHUP and the end of the input end the "
         "driver in order; Ctrl-C again, a second later or more, ends it at once. Exit status: 0 ended when asked, "
         "1 an error, 2 cannot load the driver; that of sys.exit() if the driver calls it.",
+        formatter_class=partial(argparse.HelpFormatter, width=_ANY_WIDTH),
     )
     add = parser.add_argument
-    what = "a driver class, a driver, or a function that returns a driver; several only with --port or --unix"
-    add("driver", metavar="MODULE:NAME", nargs="*", help=what)
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)")
-    add("--grace", type=_seconds, metavar="SECONDS", help="time for leave() and for the last messages")
-    add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)")
-    add("--debug", action="store_true", help="log the driver's XML")
-    add("--folder", metavar="PATH", help="import from this folder first (default: the current one)")
+    what = (
+        "a driver class, a driver, or a function that returns a driver, or the name of an installed driver; "
+        "several only with --port or --unix"
+    )
+    add("driver", metavar="MODULE:NAME[,NAME...]", nargs="*", help=what)
+    add_driver_arguments(parser)
     add("--make-executable", metavar="PATH", help="do not run: write a file that runs this driver")
     add_server_arguments(parser)
+    parser.formatter_class = argparse.HelpFormatter
     return parser
 
 
-def _seconds(text: str) -> float:
+def add_driver_arguments(parser: argparse._ActionsContainer) -> list[argparse.Action]:
+    """Add the options that a driver is run with, wherever it is run; return what was added."""
+    add = parser.add_argument
+    return [
+        add("--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop (default: %(default)s)"),
+        add("--grace", type=positive_seconds, metavar="SECONDS", help="time for leave() and for the last messages"),
+        add("--log-level", choices=LOG_LEVELS, default="info", help="how much to log (default: %(default)s)"),
+        add("--debug", action="store_true", help="log the driver's XML"),
+        add("--folder", metavar="PATH", help="import from this folder first (default: the current one)"),
+    ]
+
+
+def _targets(given: str) -> list[str]:
+    """Return one MODULE:NAME for each of the names."""
+    module, colon, names = given.partition(":")
+    return [f"{module}{colon}{name}" for name in names.split(",")]
+
+
+def positive_seconds(text: str) -> float:
+    """Read a time in seconds, for ``type=`` of an argument.
+
+    :raises argparse.ArgumentTypeError: it is anything else.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -64,25 +114,28 @@ def _seconds(text: str) -> float:
     return value
 
 
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a server to those of a driver."""
+def add_server_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Add the options of a server to those of a driver; return what was added."""
     group = parser.add_argument_group("serving clients instead of standard input and output")
     add = group.add_argument
-    add("--port", type=_port, metavar="PORT", help="listen on this TCP port; INDI's is 7624, 0 picks a free one")
+    port = "listen on this TCP port; INDI's is 7624, 0 picks a free one"
     host = "listen on this address; 0.0.0.0 for all of IPv4, :: for all of IPv4 and IPv6 (default: %(default)s)"
-    add("--host", default="localhost", help=host)
-    add("--unix", type=_unix, metavar="PATH", help="listen on this unix socket; @NAME for an abstract one")
-    add("--exec", action="append", default=[], metavar="PROGRAM", help="serve this driver too, any INDI driver")
-    add(
-        "--exec-grace",
-        type=_seconds,
-        metavar="SECONDS",
-        help="time for these to end by themselves (default: the grace)",
-    )
-    add("--remote", action="append", default=[], type=_remote, metavar="HOST[:PORT]", help="serve that server too")
-    add("--max-clients", type=_count, default=_MOST_CLIENTS, metavar="N", help="(default: %(default)s)")
-    add("--statistics", action="store_true", help="log every minute what has passed to and from each peer")
-    add("--read-only", action="append", default=[], metavar="CIDR", help="clients from there may only look")
+    unix = "listen on this unix socket; @NAME for an abstract one"
+    execute = "serve this driver too, any INDI driver"
+    grace = "time for these to end by themselves (default: the grace)"
+    remote = "serve that server too"
+    statistics = "log every minute what has passed to and from each peer"
+    return [
+        add("--port", type=_port, metavar="PORT", help=port),
+        add("--host", default=_LOCAL, help=host),
+        add("--unix", type=_unix, metavar="PATH", help=unix),
+        add("--exec", action="append", default=[], metavar="PROGRAM", help=execute),
+        add("--exec-grace", type=positive_seconds, metavar="SECONDS", help=grace),
+        add("--remote", action="append", default=[], type=_remote, metavar="HOST[:PORT]", help=remote),
+        add("--max-clients", type=_count, default=_MOST_CLIENTS, metavar="N", help="(default: %(default)s)"),
+        add("--statistics", action="store_true", help=statistics),
+        add("--read-only", action="append", default=[], metavar="CIDR", help="clients from there may only look"),
+    ]
 
 
 def is_server(arguments: argparse.Namespace) -> bool:
@@ -94,23 +147,25 @@ def listen_early(arguments: argparse.Namespace) -> EarlyListening | None:
     """Listen where clients are to be served; ``None`` if none are."""
     if not is_server(arguments):
         return None
+    from indianyio._binding import EarlyListening  # takes time, and a driver alone does not listen
+
     host = arguments.host if arguments.port is not None else None
     return EarlyListening(host, arguments.port or 0, arguments.unix, tidies=True)
 
 
-def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> None:
     """Refuse what does not go together."""
     serving = is_server(arguments)
     if serving and arguments.make_executable is not None:
-        parser.error("--make-executable is for a driver under indiserver, not for a server")
+        refuse("--make-executable is for a driver under indiserver, not for a server")
     if serving and not (arguments.driver or arguments.exec or arguments.remote):
-        parser.error("nothing to serve: name a driver as MODULE:NAME, --exec PROGRAM or --remote HOST")
+        refuse("nothing to serve: name a driver as MODULE:NAME, --exec PROGRAM or --remote HOST")
     if not serving and len(arguments.driver) != 1:
-        parser.error("name one driver as MODULE:NAME; several are served with --port or --unix")
+        refuse("name one driver as MODULE:NAME; several are served with --port or --unix")
     if not serving and (arguments.exec or arguments.remote or arguments.read_only or arguments.statistics):
-        parser.error("--exec, --remote, --read-only and --statistics are for a server: add --port or --unix")
+        refuse("--exec, --remote, --read-only and --statistics are for a server: add --port or --unix")
     if arguments.exec_grace is not None and not arguments.exec:
-        parser.error("--exec-grace is for programs: add --exec PROGRAM")
+        refuse("--exec-grace is for programs: add --exec PROGRAM")
 
 
 def _port(text: str) -> int:
@@ -131,10 +186,20 @@ def _count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
 
 
-def _remote(text: str) -> tuple[str, int]:
+class Remote(NamedTuple):
+    """Another server; as a text, as it is written on the command line."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _remote(text: str) -> Remote:
     host, _, port = text.rpartition(":") if text.count(":") == 1 or "]" in text else (text, "", "")
     if text.endswith("]"):
         host, port = text, ""
     if not host.strip("[]"):
         raise argparse.ArgumentTypeError(f"{text!r} names no host")
-    return host.strip("[]"), _port(port) if port else _PORT
+    return Remote(host.strip("[]"), _port(port) if port else _PORT)

@@ -10,8 +10,8 @@ how many.
 How a write is kept from waiting: a pipe and a terminal are opened a second time through ``/proc``. That makes an
 open file of their own, so ``O_NONBLOCK`` on it reaches nobody else who has the pipe or the terminal. Asking
 ``poll`` first would not do: for a terminal it promises room for one character, and in a pipe the room may go to
-another thread or process between the question and the write. It has to do for what cannot be opened so: sockets,
-regular files, a pipe of another user's.
+another thread or process between the question and the write. But it has to do for what cannot be
+opened a second time: sockets, regular files, and the pipe of another user.
 """
 
 from __future__ import annotations

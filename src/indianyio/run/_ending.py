@@ -1,4 +1,4 @@
-"""How a driver's process comes to its end: asked by a signal, and always within a bound.
+"""How a driver's process ends: when a signal asks for it, and always within a bound.
 
 A plain signal handler is used, not the event loop's own: it runs even while a driver's code blocks the loop (a
 ``time.sleep``, a slow serial port), so that the bound holds then as well. The handler wakes the loop through a
@@ -28,6 +28,7 @@ from types import FrameType
 import anyio
 
 from indianyio.run._console import say
+from indianyio.run._process import EXIT_SECONDS
 
 __all__ = [
     "GRACE_PERIODS",
@@ -35,6 +36,7 @@ __all__ = [
     "EndingSignals",
     "ending_signals",
     "limit_end",
+    "seconds_to_be_gone",
     "seconds_to_end",
     "unlimit_end",
 ]
@@ -51,6 +53,9 @@ AGAIN_SECONDS = 1.0
 ALARM_SECONDS = 1.0
 SWITCH_SECONDS = 1e-5
 
+# How often the stacks are taken at most, until nothing has moved between two looks.
+_MOST_LOOKS = 10
+
 
 def seconds_to_end(grace_seconds: float) -> float:
     """Return how long the end of a run may take in all, in seconds.
@@ -58,6 +63,17 @@ def seconds_to_end(grace_seconds: float) -> float:
     :param grace_seconds: the driver's grace.
     """
     return GRACE_PERIODS * grace_seconds + SPARE_SECONDS
+
+
+def seconds_to_be_gone(end_seconds: float) -> float:
+    """Return how long it may take until there is no process any more, in seconds, at the very longest.
+
+    The time begins anew, once, when what keeps the event loop is interrupted, which may be at its very end. Then
+    come the alarm, and the end of the interpreter.
+
+    :param end_seconds: how long the end of the run may take, as :func:`seconds_to_end` says.
+    """
+    return 2 * end_seconds + ALARM_SECONDS + EXIT_SECONDS
 
 
 class _Limit:
@@ -82,28 +98,44 @@ class _Limit:
         time.sleep(self._seconds)
         if not self._holds:
             return
-        # Work that spins would get 5 ms between any two of the writes below.
-        sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            say(f"Timeout: no end within {self._seconds:g} s; the threads are here", details=_stacks())
+            stacks = _stacks()
+            # Work that spins would get 5 ms between any two of the writes below.
+            sys.setswitchinterval(SWITCH_SECONDS)
+            say(f"Timeout: no end within {self._seconds:g} s; the threads are here", details=stacks)
         finally:
             os._exit(1)
 
 
 def _stacks() -> str:
-    main, own = threading.main_thread().ident, threading.get_ident()
+    main = threading.main_thread().ident
     return "".join(
-        f"Thread {ident:#x}{' (main)' if ident == main else ''}, innermost call first:\n{_stack(frame)}"
-        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented for this very purpose
-        if ident != own
+        f"Thread {ident:#x}{' (main)' if ident == main else ''}, innermost call first:\n{_written(frames)}"
+        for ident, frames in _stacks_of_others().items()
     )
 
 
-def _stack(frame: FrameType) -> str:
+def _stacks_of_others() -> dict[int, list[tuple[FrameType, int]]]:
+    """Return the frames of all other threads with their lines, innermost first."""
+    own = threading.get_ident()
+    taken: dict[int, list[tuple[FrameType, int]]] = {}
+    for _ in range(_MOST_LOOKS):
+        before = taken
+        taken = {
+            ident: list(traceback.walk_stack(frame))
+            for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented for this very purpose
+            if ident != own
+        }
+        # A thread that goes on while its frames are looked at loses those that follow. Twice the same is whole.
+        if taken == before:
+            break
+    return taken
+
+
+def _written(frames: list[tuple[FrameType, int]]) -> str:
     # Without the source lines: reading them from a slow disk could take longer than there is time.
     return "".join(
-        f'  File "{inner.f_code.co_filename}", line {line}, in {inner.f_code.co_name}\n'
-        for inner, line in traceback.walk_stack(frame)
+        f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}\n' for frame, line in frames
     )
 
 

@@ -1,4 +1,4 @@
-"""A small executable file that starts one driver, for indiserver starts drivers without arguments.
+"""A small executable file that starts one driver, because indiserver starts drivers without arguments.
 
 It is a shell script: a ``#!`` line can carry neither blanks in the interpreter's path nor several arguments. The
 shell replaces itself by the interpreter, so the process that indiserver watches is the driver's own. ``-P`` keeps
@@ -7,6 +7,7 @@ the folder in which indiserver was started out of the module search path; the on
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -15,9 +16,37 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from indianyio.server._executables import FIRST_LINES, grace_line
+from indianyio._whole_files import give_name
+from indianyio.server._processes import FIRST_LINES, grace_line
 
-__all__ = ["make_executable"]
+__all__ = ["is_executable_of_ours", "make_driver_executable", "make_executable", "require_importable"]
+
+
+def make_driver_executable(path: Path, target: str, found: object, options: argparse.Namespace) -> None:
+    """Write a file that runs this driver, with the options of the run that are given here.
+
+    :param path: where to write it.
+    :param target: ``MODULE:NAME``, or the name of an installed driver.
+    :param found: what the target is; its grace is recorded if the options have none.
+    :param options: as :func:`~indianyio.run._arguments.add_driver_arguments` reads them.
+    :raises OSError: as :func:`make_executable`.
+    :raises ModuleNotFoundError: as :func:`make_executable`.
+    """
+    arguments = []
+    # An installed driver is found wherever it is started.
+    if options.folder is not None or ":" in target:
+        arguments += ["--folder", str(Path(options.folder or ".").resolve())]
+    arguments += ["--backend", options.backend]
+    if options.grace is not None:
+        arguments += ["--grace", str(options.grace)]
+    arguments += ["--log-level", options.log_level, *(["--debug"] if options.debug else []), target]
+    make_executable(path, arguments, options.grace or _grace_of(found))
+
+
+def _grace_of(found: object) -> float | None:
+    """Return the grace of a driver or a class of drivers; what a function will return is not known."""
+    grace = getattr(found, "grace", None)
+    return float(grace) if isinstance(grace, int | float) else None
 
 
 def make_executable(path: Path, arguments: Sequence[str], grace_seconds: float | None = None) -> None:
@@ -27,21 +56,27 @@ def make_executable(path: Path, arguments: Sequence[str], grace_seconds: float |
 
     :param path: where to write it.
     :param arguments: of the command; paths in them should be absolute.
-    :param grace_seconds: the driver's grace, which is recorded for the server; not if it is not known.
+    :param grace_seconds: the driver's grace, which is recorded for the server; left out if it is not known.
     :raises ModuleNotFoundError: this interpreter would not find the package when the file is run, because it has it
         from an archive that it was started with, for instance.
     :raises FileExistsError: there is a file that this function did not make; it is left alone.
     :raises OSError: the file cannot be written.
     """
-    _require_importable()
-    if (path.exists() or path.is_symlink()) and not _is_ours(path):
+    require_importable("no executable is made")
+    replaces = path.exists() or path.is_symlink()
+    if replaces and not is_executable_of_ours(path):
         raise FileExistsError(f"{path} exists and was not made by --make-executable; it is left as it is")
     command = shlex.join([sys.executable, "-P", "-m", "indianyio.run", *arguments])
     grace = b"" if grace_seconds is None else grace_line(grace_seconds)
-    _replace(path, FIRST_LINES + grace + os.fsencode(f'exec {command} "$@"\n'))
+    _write(path, FIRST_LINES + grace + os.fsencode(f'exec {command} "$@"\n'), replaces=replaces)
 
 
-def _require_importable() -> None:
+def require_importable(otherwise: str) -> None:
+    """Make sure that a process of this interpreter finds this package.
+
+    :param otherwise: what will not be done, for the error.
+    :raises ModuleNotFoundError: it does not, because this process has the package from an archive for instance.
+    """
     command = [sys.executable, "-P", "-c", "import indianyio.run._main"]
     try:
         found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
@@ -51,28 +86,39 @@ def _require_importable() -> None:
         interpreter = sys.executable or "the Python within this program"
         here = Path(__file__).parents[2]
         raise ModuleNotFoundError(
-            f"no executable is made: {interpreter} would not find indianyio, which comes from {here} here; install "
-            "indianyio in an environment, and make the executable with its Python"
+            f"{otherwise}: {interpreter} would not find indianyio, which comes from {here} here; install "
+            "indianyio in an environment, and do this with its Python"
         )
 
 
-def _is_ours(path: Path) -> bool:
+def is_executable_of_ours(path: Path) -> bool:
+    """Tell whether a file was made by :func:`make_executable`.
+
+    :raises OSError: it cannot be read.
+    """
     if not path.is_file():
         return False
     with path.open("rb") as file:
         return file.read(len(FIRST_LINES)) == FIRST_LINES
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, replaces: bool) -> None:
+    """Write a file in one step.
+
+    :param replaces: whether there is one of ours; otherwise one that appears meanwhile is somebody else's.
+    :raises FileExistsError: it has appeared.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             os.fchmod(file.fileno(), 0o777 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
+        if replaces:
+            Path(temporary).replace(path)
+        else:
+            give_name(Path(temporary), path)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _umask() -> int:

@@ -1,11 +1,13 @@
-"""What is done about code that keeps the event loop although the process is to end.
+"""What is done about code that blocks the event loop when the process is to end.
 
-While it does, no ``leave()`` can run, of this driver or of any other in the process: that needs the loop, and in
-another loop or thread it would break whatever it shares with the rest of the driver. So the code that is in the way
-is interrupted where it is, by a signal whose handler raises an exception in the main thread. ``time.sleep``, reads
-and waits of Python's own end then, and so does a computation.
+While it does, no ``leave()`` can run, neither of this driver nor of any other in the process: it needs the loop,
+and in another loop or thread it would break whatever it shares with the rest of the driver. So the code that is
+in the way is interrupted where it is, by a signal whose handler raises an exception in the main thread.
+``time.sleep``, reads and waits of Python's own end then, and so does a computation.
 
-Everybody has time before: the end was requested a grace ago, and the loop has not answered for a second. Never
+Everybody has time before: the end was requested a grace ago, and the loop has not answered for a second. The end of
+a driver's input is such a request, which a thread sees where the loop cannot: a server that stops a driver sends
+SIGTERM only a grace later, and SIGKILL after another one, before which the driver is to have left. Never
 interrupted are ``leave()``, and our code and the event loop's, which would not survive it.
 
 This does not help against what does not come back to Python (a C library that goes on waiting, or holds the
@@ -16,6 +18,8 @@ bound (``_ending``).
 from __future__ import annotations
 
 import _thread
+import os
+import select
 import signal
 import socket
 import sys
@@ -23,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from types import FrameType
 
 import anyio
@@ -94,7 +99,7 @@ class Interruption:
         self._on_first: Callable[[], None] | None = on_first
         self._watch = Watch.of_this_thread()
         self._thread = threading.get_ident()
-        self._begun = False
+        self._begins = count()  # each next() is one step, whichever thread or signal handler takes it
         self._closing = threading.Lock()
         self._closed = False
         self._wanted = False
@@ -106,14 +111,33 @@ class Interruption:
 
     def begin(self) -> None:
         """Note that the end was requested; may come again, and from a signal handler."""
-        if self._begun:
+        if next(self._begins):
             return
-        self._begun = True
         try:
             # Not threading.Thread, whose start() takes locks, and those may be held by what a signal interrupted.
             _thread.start_new_thread(self._run, ())
         except RuntimeError as exc:
             say(f"{exc}: code that keeps the event loop will not be interrupted")
+
+    def begin_at_hangup(self, descriptor: int) -> None:
+        """Do what :meth:`begin` does as soon as nothing more is sent to a descriptor, which is closed then.
+
+        :param descriptor: of a stream; closed at the end of the run at the latest.
+        """
+        hung_up = getattr(select, "POLLRDHUP", 0)  # elsewhere than on Linux POLLHUP says so, which always counts
+        poll = select.poll()
+        poll.register(descriptor, hung_up)
+        poll.register(self._hearing, hung_up)  # for close()
+        try:
+            _thread.start_new_thread(self._wait_for_hangup, (poll, descriptor))
+        except RuntimeError as exc:
+            os.close(descriptor)
+            say(f"{exc}: code that keeps the event loop will be interrupted after a signal only")
+
+    def _wait_for_hangup(self, poll: select.poll, descriptor: int) -> None:
+        poll.poll()
+        os.close(descriptor)
+        self.begin()
 
     async def answer(self) -> None:
         """Show that the event loop is at work, until this is cancelled; costs nothing before :meth:`begin`."""
@@ -148,7 +172,10 @@ class Interruption:
     def close(self) -> None:
         """Interrupt nothing any more; must come before the handler of the signal is put back."""
         with self._closing:
+            if self._closed:
+                return
             self._closed = True
+        self._asking.shutdown(socket.SHUT_RDWR)
         self._hearing.close()
         self._asking.close()
 
@@ -176,7 +203,7 @@ class Interruption:
         return True
 
     def _send_signal(self) -> bool:
-        # With another handler there it has become the driver's, or the run is over.
+        # With another handler in place, the signal is the driver's by now, or the run is over.
         with self._closing:
             handler = getattr(signal.getsignal(NUMBER), "__self__", None)
             if self._closed or not isinstance(handler, EndingSignals):

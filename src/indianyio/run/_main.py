@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
-from indianyio._binding import EarlyListening
-from indianyio._failures import EXITS, Exit, exit_in, leaves
+from indianyio._failures import EXITS, Exit, described, exit_in, leaves
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._arguments import is_server, parse_arguments
 from indianyio.run._console import Console, console_for_prints, say
-from indianyio.run._ending import GRACE_PERIODS, EndingSignals, ending_signals, seconds_to_end
+from indianyio.run._ending import EndingSignals, ending_signals, seconds_to_end
 from indianyio.run._interruption import End
 from indianyio.run._loading import build_driver, find_driver
-from indianyio.streams import divert_stdio, stdio_is_terminal
+from indianyio.streams import divert_stdio, stdin_duplicate, stdio_is_terminal
+
+if TYPE_CHECKING:
+    from indianyio._binding import EarlyListening
+    from indianyio.run._service_manager import ServiceManager
+    from indianyio.run._serving import Attendant
 
 __all__ = ["main", "run_command"]
 
@@ -79,8 +83,9 @@ def run_command(
 
 
 def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None, *, for_good: bool) -> int:
+    manager = _service_manager() if is_server(arguments) else None
     try:
-        found = [find_driver(target, _folder(arguments)) for target in arguments.driver]
+        found = [find_driver(target, arguments.folder) for target in arguments.driver]
         if arguments.make_executable is not None:
             return _write_executable(arguments, found[0])
         drivers = list(map(build_driver, arguments.driver, found))
@@ -94,15 +99,24 @@ def _carry_out(arguments: argparse.Namespace, early: EarlyListening | None, *, f
     if not is_server(arguments):
         return run(drivers[0], drivers[0].grace, lambda: seconds_to_end(drivers[0].grace))
     # Imported here: a driver on standard input and output needs no server, and starts sooner without one.
-    from indianyio.run._serving import longest_end, make_server
+    from indianyio.run._serving import attendants, longest_grace, make_server, server_end_seconds
 
     try:
         server = make_server(drivers, arguments, early)
+        beside = attendants(server, arguments, manager)
     except ValueError as exc:
         _report(exc, with_traceback=arguments.log_level == "debug")
         return NOT_LOADED
-    grace = max([server.grace, *(driver.grace for driver in drivers)])
-    return run(server, grace, lambda: seconds_to_end(longest_end(server) / GRACE_PERIODS))
+    return run(server, longest_grace(server), lambda: server_end_seconds(server), beside)
+
+
+def _service_manager() -> ServiceManager | None:
+    """Return who waits for this server to be ready; before drivers are imported, which may start programs."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from indianyio.run._service_manager import ServiceManager
+
+    return ServiceManager.taken_from(os.environ)
 
 
 def _start_log(console: Console, level: str, debug: bool) -> None:
@@ -113,16 +127,12 @@ def _start_log(console: Console, level: str, debug: bool) -> None:
 
 
 def _write_executable(arguments: argparse.Namespace, found: object) -> int:
-    from indianyio.run._executable import make_executable
+    from pathlib import Path
 
-    folder = (_folder(arguments) or Path.cwd()).resolve()
-    options = ["--folder", str(folder), "--backend", arguments.backend]
-    if arguments.grace is not None:
-        options += ["--grace", str(arguments.grace)]
-    options += ["--log-level", arguments.log_level, *(["--debug"] if arguments.debug else [])]
-    grace = arguments.grace or _grace_of(found)
+    from indianyio.run._executable import make_driver_executable
+
     try:
-        make_executable(Path(arguments.make_executable), [*options, *arguments.driver], grace)
+        make_driver_executable(Path(arguments.make_executable), arguments.driver[0], found, arguments)
     except ImportError as exc:
         say(str(exc), wait_seconds=REPORT_SECONDS)
         return NOT_LOADED
@@ -130,16 +140,6 @@ def _write_executable(arguments: argparse.Namespace, found: object) -> int:
         say(str(exc))
         return FAILED
     return DONE
-
-
-def _folder(arguments: argparse.Namespace) -> Path | None:
-    return None if arguments.folder is None else Path(arguments.folder)
-
-
-def _grace_of(found: object) -> float | None:
-    """Return the grace of a driver or a class of drivers; what a function will return is not known."""
-    grace = getattr(found, "grace", None)
-    return float(grace) if isinstance(grace, int | float) else None
 
 
 class Runner(Protocol):
@@ -160,6 +160,7 @@ def _run(
     runner: Runner,
     grace_seconds: float,
     end_seconds: Callable[[], float],
+    beside: Iterable[Attendant] = (),
     *,
     backend: str,
     with_traceback: bool,
@@ -170,9 +171,11 @@ def _run(
         try:
             signalling = ending_signals(end.begin, end.interruption.handle, for_good=for_good)
             with signalling as signals, closing(end.interruption):
-                if isinstance(runner, IPyDriver) and stdio_is_terminal():
-                    say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
-                wish = anyio.run(_serve, runner, signals, end, backend=backend)
+                if isinstance(runner, IPyDriver):
+                    end.interruption.begin_at_hangup(stdin_duplicate())
+                    if stdio_is_terminal():
+                        say("waiting for INDI messages on standard input; Ctrl-D or Ctrl-C ends")
+                wish = anyio.run(_serve, runner, signals, end, beside, backend=backend)
         except BaseException as error:  # noqa: ASYNC103, BLE001 - the one place that turns errors into lines and a status
             # A wish can come this way too: asyncio lets it go past all tasks if one of the driver's own raises it.
             wish = exit_in(error)
@@ -182,13 +185,15 @@ def _run(
     return _status(wish) or (FAILED if failures else DONE)
 
 
-async def _serve(runner: Runner, signals: EndingSignals, end: End) -> Exit | None:
+async def _serve(runner: Runner, signals: EndingSignals, end: End, beside: Iterable[Attendant]) -> Exit | None:
     """Run to the end, and return the wish of a driver's code to end the process, if it had one."""
     wish: Exit | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_when_asked, runner, signals)
         tasks.start_soon(_limit_the_end, runner, end)
         tasks.start_soon(end.interruption.answer)
+        for attendant in beside:
+            tasks.start_soon(attendant)
         try:
             await runner.asyncrun()
         except EXITS as error:
@@ -224,6 +229,6 @@ def _status(wish: Exit | None) -> int:
 
 
 def _report(exc: BaseException, *, with_traceback: bool) -> None:
-    line = str(exc) if isinstance(exc, DriverLoadError) else f"{type(exc).__name__}: {exc}"
+    line = str(exc) if isinstance(exc, DriverLoadError) else described(exc)
     details = "".join(traceback.format_exception(exc)) if with_traceback else ""
     say(line, details=details, wait_seconds=REPORT_SECONDS)

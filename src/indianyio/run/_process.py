@@ -1,12 +1,12 @@
-"""What a process of this package needs before anything else, and in the end. Imports nothing that takes time.
+"""What a process of this package does first of all, and last of all. Imports nothing that takes time.
 
 Three things. Descriptors 0 to 2 are what every program expects them to be, so that no log line is sent to the
 serial port which has got number 2. Somebody reaps orphans where this is the first process of a container. And the
 interpreter's own end has a bound.
 
-Why the first process forks: whoever's parent has ended becomes a child of the first process, and stays a zombie
-until that waits for it. A program with children of its own cannot wait for just any child, as this takes the exit
-status from whoever waits for that one, a driver's ``subprocess.run()`` for instance. So a parent that does nothing
+Why the first process forks: an orphan becomes a child of the first process, and stays a zombie until that waits for
+it. A program with children of its own cannot wait for just any child, because that would take the exit status from
+whoever waits for that one, a driver's ``subprocess.run()`` for instance. So a parent that does nothing
 else reaps, and the program is its child.
 """
 
@@ -18,14 +18,17 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["SIGNAL_STATUS", "run_as_process"]
+__all__ = ["EXIT_SECONDS", "SIGNAL_STATUS", "run_as_process"]
 
 SIGNAL_STATUS = 128
 """What a shell adds to the number of the signal that killed a process."""
 
-# The interpreter waits at its exit for worker threads, and a thread that was abandoned in a blocking read of a
-# serial port never comes back, or a look-up of a host's name for minutes. By now the instrument is safe.
-_EXIT_SECONDS = 2.0
+EXIT_SECONDS = 2.0
+"""How long the interpreter's own end may take.
+
+It waits for worker threads, and a thread that was abandoned in a blocking read of a serial port never comes back,
+or a look-up of a host's name for minutes. By now the instrument is safe.
+"""
 
 _STDOUT, _STDERR = 1, 2
 
@@ -58,7 +61,7 @@ def run_as_process(main: Callable[[], int], *, killed_by_signal: bool = False) -
     # Here, because it takes time, of which there is enough now.
     from indianyio.run._ending import limit_end
 
-    limit_end(_EXIT_SECONDS)
+    limit_end(EXIT_SECONDS)
     if killed_by_signal and status > SIGNAL_STATUS:
         number = status - SIGNAL_STATUS
         signal.signal(number, signal.SIG_DFL)

@@ -1,20 +1,20 @@
 """Who may do what: one decision for each connection, made once, before its first message is read.
 
-INDI knows no users and no passwords. What a server can go by is where a client comes from: its address, its user
-on this machine, its TLS certificate. A rule is a function of these; :func:`access_table` makes one from a few
-lines. In doubt the answer is "refused": a rule that fails must not open the dome.
+INDI has no users and no passwords. A server can only judge where a client comes from: its address, its user on this
+machine, its TLS certificate. A rule is a function of these; :func:`access_table` makes one from a few lines. In
+case of doubt the answer is "refused": a rule that fails must not open the dome.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from indianyio._failures import EXITS
+from indianyio.streams._accepted import Connection
 
 __all__ = [
     "Access",
@@ -59,64 +59,24 @@ class Access(StrEnum):
     """Nothing; the connection is closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """What is known of a client before it says anything.
-
-    :ivar kind: how it is connected.
-    :ivar address: the IP address it comes from; ``None`` on a unix socket.
-    :ivar port: the TCP port it comes from; ``None`` on a unix socket.
-    :ivar uid: the user whose process it is; known of unix sockets only, where the system tells.
-    :ivar gid: the group of that process, likewise.
-    :ivar pid: the number of that process, likewise; 0 if this process cannot see it (another container).
-    :ivar certificate: the TLS certificate that it showed and that was verified, in the form of
-        :meth:`ssl.SSLSocket.getpeercert`; ``None`` if there is none.
-    """
-
-    kind: Literal["tcp", "unix"]
-    address: str | None = None
-    port: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    pid: int | None = None
-    certificate: Mapping[str, object] | None = field(default=None, hash=False)
-
-    @property
-    def name(self) -> str:
-        """The client for log lines: ``127.0.0.1:53211``, ``[::1]:53211``, ``process 4711``."""
-        if self.kind == "unix":
-            return "unix socket" if self.pid is None else f"process {self.pid}"
-        return f"[{self.address}]:{self.port}" if ":" in str(self.address) else f"{self.address}:{self.port}"
-
-    @property
-    def common_name(self) -> str | None:
-        """The common name in the certificate's subject, ``None`` if there is none."""
-        subject = (self.certificate or {}).get("subject", ())
-        if not isinstance(subject, tuple):
-            return None
-        names = [value for attributes in subject for key, value in attributes if key == "commonName"]
-        # The last is the most specific (RFC 4514 writes a subject backwards for that reason).
-        return str(names[-1]) if names else None
-
-
 AccessRule: TypeAlias = Callable[[Connection], Access]
 """Decides what a connection may do; called in the event loop, so it must not take long.
 
-It is called once for each connection. Over TLS that is before the handshake, so that who is refused for its address
-costs nothing. Should the rule ask for the certificate, of which there is none yet, what it says is ignored, and it
-is called again after the handshake.
+It is called once for each connection. Over TLS that is before the handshake, so that refusing an address costs
+nothing. If the rule reads the certificate, which is not known yet, its answer is ignored, and it is called again
+after the handshake.
 """
 
 
 def default_access(connection: Connection) -> Access:
-    """Allow everything, as every INDI server does; :func:`warn_if_open` says so where it matters."""
+    """Allow everything, as every INDI server does; :func:`warn_if_open` logs that where it matters."""
     return Access.FULL
 
 
 class AccessTable:
     """A rule that goes by where a client comes from; made by :func:`access_table`.
 
-    :ivar default: what those may whom no entry matches.
+    :ivar default: what clients may do that match no entry.
     """
 
     def __init__(self, rules: Sequence[tuple[str, Access]], default: Access) -> None:
@@ -140,7 +100,7 @@ class AccessTable:
 
     @property
     def restricts(self) -> bool:
-        """Whether anybody may do less than everything."""
+        """Whether anybody is allowed less than everything."""
         return any(access is not Access.FULL for access in (self.default, *(access for *_, access in self._rows)))
 
 
@@ -149,19 +109,19 @@ def access_table(rules: Sequence[tuple[str, Access]], default: Access) -> Access
 
     An entry is an IP network (``"192.168.1.0/24"``, ``"fd00::/8"``), an address (``"192.168.1.7"``), ``"loopback"``
     (this machine, over TCP), or ``"unix"`` (this machine, over a unix socket). IPv4 addresses match in whatever
-    form they arrive, also as ``::ffff:192.168.1.7``; an IPv6 network, ``"::/0"`` included, holds no IPv4 address,
-    and an IPv4 network no IPv6 address. A server says at its start whom that leaves fully open, for each of both.
+    form they arrive, also as ``::ffff:192.168.1.7``. An IPv6 network, even ``"::/0"``, contains no IPv4 address,
+    and an IPv4 network no IPv6 address. A server logs at its start, for IPv4 and for IPv6, who may do everything.
 
     :param rules: pairs of an entry and what it allows.
-    :param default: what those may whom no entry matches.
-    :raises TypeError: an entry is not a text.
-    :raises ValueError: an entry is none of these, or allows what is not an :class:`Access`; the text names it.
+    :param default: what clients may do that match no entry.
+    :raises TypeError: an entry is not a string.
+    :raises ValueError: an entry is not one of these, or its value is not an :class:`Access`; the text names it.
     """
     return AccessTable(rules, default)
 
 
 def decide(rule: AccessRule, connection: Connection) -> Access:
-    """Return what a connection may do; refused, with the reason in the log, if the rule fails to say so."""
+    """Return what a connection may do; if the rule fails, log the error and refuse the connection."""
     try:
         return Access(rule(connection))
     except EXITS:
@@ -172,7 +132,7 @@ def decide(rule: AccessRule, connection: Connection) -> Access:
 
 
 def decide_without_certificate(rule: AccessRule, connection: Connection) -> Access | None:
-    """Return what a connection may do, whatever its certificate; ``None`` if the rule asks for that."""
+    """Return what a connection may do whatever its certificate; ``None`` if the rule reads the certificate."""
     unverified = _Unverified(connection.kind, connection.address, connection.port)
     try:
         access = Access(rule(unverified))
@@ -251,7 +211,8 @@ def _unmapped(address: _Address) -> _Address:
 
 
 def _unmapped_network(network: _Network) -> _Network:
-    # Connections are compared as IPv4, so a network written as IPv6 would never match: a hole, if it is to refuse.
+    # Mapped addresses are compared as IPv4, so a network written as ::ffff:... would never match. If it was meant
+    # to refuse clients, that would be a hole.
     first = _unmapped(network.network_address)
     if network.prefixlen >= _MAPPED_PREFIX_BITS and isinstance(first, IPv4Address):
         return IPv4Network((first, network.prefixlen - _MAPPED_PREFIX_BITS))

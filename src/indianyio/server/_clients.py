@@ -1,14 +1,14 @@
-"""The clients of a server: who is let in, what each may do, and how each is served until it goes."""
+"""The clients of a server: who is let in, what each may do, and how each is served until it disconnects."""
 
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 from collections.abc import Callable
-from dataclasses import replace
+
+from anyio import CancelScope
 
 from indianyio._failures import FAILURES, failure_in
+from indianyio._rated_log import RatedLog
 from indianyio._routing import PeerOutbox
 from indianyio.exceptions import ConnectionLostError
 from indianyio.server._access import (
@@ -19,29 +19,22 @@ from indianyio.server._access import (
     decide_without_certificate,
     default_access,
 )
-from indianyio.server._handshakes import Handshakes
 from indianyio.server._hub import Hub
 from indianyio.server._peers import CLIENT, Peer
-from indianyio.streams import ByteStream, SocketStream
+from indianyio.streams import ByteStream
+from indianyio.streams._accepted import Accepted
 
 __all__ = ["Clients"]
 
 logger = logging.getLogger(__name__)
 
-# What Linux takes for TCP_KEEPIDLE.
-_LONGEST_SILENCE = 32767
-
 
 class Clients:
     """The clients of one run of a server.
 
-    :param most: how many there may be at a time; the next is disconnected at once.
-    :param access: decides about each connection what it may do.
-    :param tls: with it, TCP connections are encrypted; unix sockets are not.
-    :param make_outbox: makes what holds the messages that wait for a client.
-    :param keepalive_seconds: after how much silence the system asks whether a TCP client is still there, 0 for
-        never.
-    :raises ValueError: ``keepalive_seconds`` is not within 0 to 32767.
+    :param most: how many there may be at a time; any more are disconnected at once.
+    :param access: decides what each connection may do.
+    :param make_outbox: makes the outbox of each client.
     """
 
     def __init__(
@@ -49,80 +42,82 @@ class Clients:
         *,
         most: int,
         access: AccessRule = default_access,
-        tls: ssl.SSLContext | None = None,
         make_outbox: Callable[[], PeerOutbox] = PeerOutbox,
-        keepalive_seconds: int = 60,
     ) -> None:
-        if not 0 <= keepalive_seconds <= _LONGEST_SILENCE:
-            raise ValueError(f"a system cannot keep connections alive every {keepalive_seconds} seconds")
         self.ports: dict[Peer, None] = {}
         self._most = most
         self._access = access
-        self._tls = tls
         self._make_outbox = make_outbox
-        self._keepalive_seconds = keepalive_seconds
         self._present = 0
         self._served = 0
-        self._handshakes = Handshakes()
+        self._opening: set[CancelScope] = set()
+        # Who is let go at once can come again at once, thousands of times a second.
+        self._log = RatedLog(logger)
 
-    async def serve(self, hub: Hub, sock: socket.socket, connection: Connection) -> None:
-        """Serve one client from its first byte to its last; what fails is its own matter.
+    async def serve(self, hub: Hub, accepted: Accepted) -> None:
+        """Serve one client from its first byte to its last; errors are logged and affect nobody else.
 
         :param hub: where its messages go to and come from.
-        :param sock: the connection, which the caller closes.
-        :param connection: what is known of it.
+        :param accepted: the connection, which the caller closes.
         """
-        if self._present >= self._most:
-            logger.warning("%s: refused: there are %d clients already", connection.name, self._present)
+        name = accepted.connection.name
+        if self._is_full(accepted.connection):
             return
         try:
-            if connection.kind != "unix":
-                _keep_alive(sock, self._keepalive_seconds)
-            if self._tls is None or connection.kind == "unix":
-                access = decide(self._access, connection)
-                await self._serve(hub, SocketStream(sock, name=connection.name), connection, access)
-            else:
-                await self._serve_encrypted(hub, sock, connection, self._tls)
+            await self._serve_accepted(hub, accepted)
         except ConnectionLostError as error:
-            logger.warning("%s", error)
+            self._log.warning((accepted.connection.address, "lost"), "%s", error)
         except FAILURES as error:
-            failure = failure_in(error)
-            logger.error("%s: serving this client failed", connection.name, exc_info=failure)
+            logger.error("%s: serving this client failed", name, exc_info=failure_in(error))
 
     def finish(self, reason: str) -> None:
-        """Let each client go when it has got what waits for it; whoever calls this sets the bound."""
-        self._handshakes.end(reason)
+        """Disconnect each client once it has got what waits for it; the caller sets the time limit."""
+        for scope in self._opening:
+            scope.cancel(reason)
         for port in self.ports:
             port.finish(reason)
+        self._log.flush()
 
-    async def _serve_encrypted(
-        self, hub: Hub, sock: socket.socket, connection: Connection, tls: ssl.SSLContext
-    ) -> None:
-        # Before the handshake: who is refused for its address must not even take the place of one who tries.
-        access = decide_without_certificate(self._access, connection)
+    async def _serve_accepted(self, hub: Hub, accepted: Accepted) -> None:
+        connection = accepted.connection
+        # Decided before the handshake: a client that is refused for its address must not take a place from others.
+        look = decide_without_certificate if accepted.certificate_follows else decide
+        access = look(self._access, connection)
         if access is Access.REFUSED:
             self._refuse(connection)
             return
-        stream = await self._handshakes.accept(sock, tls, connection)
+        stream = await self._opened(accepted)
         if stream is None:
             return
-        try:
-            if access is None:
-                connection = replace(connection, certificate=stream.certificate)
-                access = decide(self._access, connection)
-            await self._serve(hub, stream, connection, access)
-        finally:
-            stream.close()  # tells the client that this is the end, and not an attack
+        if access is None:
+            access = decide(self._access, accepted.connection)
+        await self._serve(hub, stream, connection, access)
+
+    async def _opened(self, accepted: Accepted) -> ByteStream | None:
+        with CancelScope() as scope:
+            self._opening.add(scope)
+            try:
+                return await accepted.open()
+            finally:
+                self._opening.discard(scope)
+        return None  # finish() was called
+
+    def _is_full(self, connection: Connection) -> bool:
+        if self._present < self._most:
+            return False
+        text = "%s: refused: there are %d clients already"
+        self._log.warning((connection.address, "full"), text, connection.name, self._present)
+        return True
 
     def _refuse(self, connection: Connection) -> None:
-        logger.warning("%s: refused by the access rule", connection.name)
+        text = "%s: refused by the access rule"
+        self._log.warning((connection.address, "refused"), text, connection.name)
 
     async def _serve(self, hub: Hub, stream: ByteStream, connection: Connection, access: Access) -> None:
         if access is Access.REFUSED:
             self._refuse(connection)
             return
-        if self._present >= self._most:
-            logger.warning("%s: refused: there are %d clients already", connection.name, self._present)
+        if self._is_full(connection):
             return
         self._present += 1
         try:
@@ -133,7 +128,7 @@ class Clients:
     async def _serve_present(self, hub: Hub, stream: ByteStream, connection: Connection, access: Access) -> None:
         self._served += 1
         outbox = self._make_outbox()
-        # Several may come from one process; the number tells them apart.
+        # One process may connect several times; the number tells its connections apart.
         port = Peer(hub, stream, outbox, CLIENT, name=f"{connection.name} (client {self._served})")
         logger.info("%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
@@ -144,11 +139,5 @@ class Clients:
         finally:
             del self.ports[port]
             hub.remove(port, reason)
-            # Of a client that does not read somebody should know: it has lost messages.
+            # A client that does not read has lost messages, which somebody should know.
             logger.log(logging.INFO if outbox.failure is None else logging.WARNING, "%s: %s", port.name, reason)
-
-
-def _keep_alive(sock: socket.socket, seconds: int) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, seconds > 0)
-    if seconds and hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)

@@ -1,6 +1,17 @@
 """A driver that is a program of its own: it is started, listened to, and started again if it dies.
 
-What happens within one life of the program, its end included, is the matter of ``_driver_life``.
+One life of a driver is one process with its connection, from start to end. The owner task group holds the three
+tasks that outlast its body, each of them shielded: reaping the process, logging its standard error, passing its
+frames. The body only waits until there are no more frames. However that wait ends, cancellation included, the
+program is ended under a deadline, and then the three tasks get a deadline too. So nothing is left over: no process,
+no task, no descriptor.
+
+A driver has ended when its stream has ended (protocol.md S9). A dead driver may have left a helper process that
+holds the socket open. Then what the driver had written is read, and the connection is closed.
+
+A driver that the server ends has the last word. It first gets everything that waits for it, perhaps an Abort, and
+then end of file on its input, as drivers do when indiserver exits (protocol.md S4). Whatever it says before it
+ends, for instance while it parks a mount, still reaches the clients.
 """
 
 from __future__ import annotations
@@ -8,24 +19,148 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
+from anyio import CancelScope, create_task_group
 from anyio.abc import TaskStatus
 
+from indianyio._environment import Environment
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
-from indianyio.server._driver_life import END_SECONDS, DriverLife
-from indianyio.server._executables import recorded_grace
-from indianyio.server._hub import Hub, Port
-from indianyio.server._peers import FEEDER, Peer
-from indianyio.server._processes import DriverProcess, find_program, require_program
+from indianyio.server._hub import Hub
+from indianyio.server._peers import FEEDER, Peer, run_guarded
+from indianyio.server._ports import Port
+from indianyio.server._processes import REAP_SECONDS, DriverProcess, recorded_grace
 from indianyio.server._supervision import Attempts, Backoff
 
 __all__ = ["ExternalDriver"]
 
 logger = logging.getLogger(__name__)
+
+# -- one life --------------------------------------------------------------------------------------------------
+
+
+# A program closes its socket a moment before it exits. The clients hear of the end this much later, so that the
+# text can name the exit status.
+_STATUS_SECONDS = 0.25
+# How long reading may take of what a dead process left in its socket; that is at most 200 kB, so milliseconds do.
+_REST_SECONDS = 1.0
+# The same for its standard error, which a helper may hold open for ever.
+_LAST_WORDS_SECONDS = 0.5
+
+END_SECONDS = REAP_SECONDS + _REST_SECONDS + _LAST_WORDS_SECONDS
+"""How long the end of a program may take beyond twice its grace."""
+
+
+class DriverLife:
+    """A driver's program from its start to its end.
+
+    :param hub: where the driver's messages go to and come from.
+    :param process: the program, already started.
+    :param peer: its peer, not yet added to the hub.
+    :param log: where its standard error goes.
+    :param grace_seconds: how long it may take to end before SIGTERM is sent, and again before SIGKILL.
+    :param lineage: identifies this driver across its lives.
+    :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
+    :ivar is_duplicate: whether another driver already has one of its devices, so that a restart would not help.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        process: DriverProcess,
+        peer: Peer,
+        *,
+        log: logging.Logger,
+        grace_seconds: float,
+        lineage: Hashable,
+        debug: bool = False,
+    ) -> None:
+        self.is_duplicate = False
+        self._hub = hub
+        self._process = process
+        self._peer = peer
+        self._log = log
+        self._grace_seconds = grace_seconds
+        self._lineage = lineage
+        self._debug = debug
+        self._is_parting = False
+        self._passing = CancelScope(shield=True)
+        self._attending = CancelScope(shield=True)
+        self._passed = anyio.Event()
+        self._reason = "the server has ended it"
+
+    async def live(self) -> str:
+        """Pass frames until the driver ends, then make sure that its process ends.
+
+        When cancelled, it first lets the driver end in order, which takes at most twice the grace and a moment.
+
+        :return: why the driver ended, in words for people.
+        """
+        with self._process:
+            async with create_task_group() as owner:
+                owner.start_soon(self._attend)
+                owner.start_soon(self._pass)
+                try:
+                    await self._passed.wait()
+                finally:
+                    self._is_parting = True
+                    self._peer.finish_sending(self._process.close_input)
+                    with anyio.move_on_after(2 * self._grace_seconds + REAP_SECONDS, shield=True) as ending:
+                        await self._process.end(self._grace_seconds)
+                    if ending.cancelled_caught:
+                        logger.error("%s: process %d cannot be killed", self._peer.name, self._process.pid)
+                    now = self._hub.environment.now()
+                    self._passing.deadline = now if ending.cancelled_caught else now + _REST_SECONDS
+                    self._attending.deadline = now + _LAST_WORDS_SECONDS
+        return self._reason
+
+    async def _attend(self) -> None:
+        with self._attending:
+            async with create_task_group() as tasks:
+                tasks.start_soon(self._process.reap)
+                tasks.start_soon(self._process.log_errors, self._log)
+
+    async def _pass(self) -> None:
+        """Keep the driver in the hub until its stream ends, and then tell the clients."""
+        refusal = self._hub.add_driver(self._peer, lineage=self._lineage, debug=self._debug)
+        if refusal is not None:
+            self.is_duplicate = True
+            self._reason = refusal
+            self._process.hang_up()
+        else:
+            try:
+                with self._passing:
+                    await self._hear()
+            finally:
+                self.is_duplicate = self._hub.router.is_duplicate(self._peer)
+                # ExternalDriver.run says so (will_not_return) if it is not started again.
+                self._hub.remove(self._peer, self._reason, returns=True)
+        self._passed.set()
+
+    async def _hear(self) -> None:
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._end_with_process)
+            ended = await run_guarded(self._peer)
+            tasks.cancel_scope.cancel(ended)
+        self._process.hang_up()
+        if self._is_parting:
+            return
+        with anyio.move_on_after(_STATUS_SECONDS):
+            await self._process.exited.wait()
+        self._reason = f"{ended}; {self._process.outcome}"
+
+    async def _end_with_process(self) -> None:
+        """Close the connection of a driver that has died, if its death did not close it."""
+        await self._process.exited.wait()
+        await anyio.sleep(_REST_SECONDS)
+        self._peer.refuse("it has died, and another process holds its connection")
+
+
+# -- one life after the other ----------------------------------------------------------------------------------
 
 
 class ExternalDriver:
@@ -33,16 +168,16 @@ class ExternalDriver:
 
     :param program: the executable, looked up in ``PATH``.
     :param args: its arguments; INDI drivers take none as a rule.
-    :param restarts: how often it is started again in all, at least 0 (protocol.md 2.1).
-    :param grace_seconds: in the end, how long it may take before SIGTERM, and again before SIGKILL; more than 0. If
-        the program is a file of ``--make-executable`` that records a longer grace, that counts.
+    :param restarts: how many restarts there may be in all, at least 0 (protocol.md 2.1).
+    :param grace_seconds: how long it may take to end before SIGTERM is sent, and again before SIGKILL; more than 0.
+        If the program was made with ``--make-executable`` and records a longer grace, the longer one counts.
     :param environment: its whole environment; that of this process if absent.
     :param outbox_bytes: how much may wait for a driver that does not read before more is refused, at least 1.
-    :param backoff: how long to wait before it is started again; ``restarts`` counts in place of its limit.
-    :param name: what people are to read; the name of the program without its folder if absent.
+    :param backoff: how long to wait before a restart; ``restarts`` replaces its limit.
+    :param name: its name for people; the name of the program without its folder if absent.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
-    :ivar name: what people read; not to be changed while it runs.
-    :ivar restarts_done: how often it was started again in this run, or the last.
+    :ivar name: its name for people; do not change it while it runs.
+    :ivar restarts_done: how many restarts there were in this run, or the last.
     :raises TypeError: the program or an argument is no text.
     :raises ValueError: one of these is out of its range, or cannot be handed to a program.
     """
@@ -66,7 +201,7 @@ class ExternalDriver:
         self.name = name or Path(program).name or program
         self.restarts_done = 0
         self._command = (program, *args)
-        self._environment = None if environment is None else dict(environment)
+        self._variables = None if environment is None else dict(environment)
         _check_texts(*self._command, *(f"{name}={value}" for name, value in (environment or {}).items()))
         if any("=" in variable for variable in environment or ()):
             raise ValueError("the name of a variable has no '='")
@@ -82,23 +217,25 @@ class ExternalDriver:
 
     @property
     def port(self) -> Port | None:
-        """Its peer of the hub, of this life or the last; ``None`` before the first."""
+        """Its peer in the hub, of this life or the last; ``None`` before the first."""
         return self._port
 
     @property
     def end_seconds(self) -> float:
-        """How long it may take to end when it is cancelled, as it was started last."""
+        """How long it may take to end when it is cancelled, by the grace that was last found."""
         return 2 * self._grace_seconds + END_SECONDS
 
-    def require_program(self) -> None:
+    def require_program(self, environment: Environment) -> None:
         """Make sure that there is such a program, without starting it.
 
-        A start may fail nevertheless, for want of a script's interpreter for instance.
+        Starting it may still fail, for instance because a script's interpreter is missing.
 
-        :raises FileNotFoundError: there is none; the text names it.
-        :raises PermissionError: there is one which may not be executed; the text names it.
+        :param environment: where it is looked for.
+        :raises FileNotFoundError: there is no such program; the text names it.
+        :raises PermissionError: the program may not be executed; the text names it.
         """
-        require_program(self._command[0], self._environment)
+        path = environment.find_program(self._command[0], self._variables)
+        self._learn_grace(path)
 
     def statistics(self) -> PeerStatistics:
         """Return what has passed since the program was started last, and how often it was started again."""
@@ -106,21 +243,21 @@ class ExternalDriver:
         return replace(passed, restarts=self.restarts_done)
 
     async def run(self, hub: Hub, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Run the program, and again whenever it dies, until it may not be started any more.
+        """Run the program, and restart it whenever it dies, until no restart is allowed.
 
-        That is so after ``restarts`` restarts, and at once for a program that has a device which is another
-        driver's. Either is logged as an error, and the rest of the server goes on.
+        It gives up after ``restarts`` restarts, and at once if another driver already has one of the program's
+        devices. Either is logged as an error, and the rest of the server goes on.
 
-        Cancelled, it sends the program what waits for it, closes its input, gives it its grace to end, sends
+        When cancelled, it sends the program what waits for it, closes its input, gives it its grace to end, sends
         SIGTERM, waits as long again and sends SIGKILL; so it returns within twice the grace and a moment. What the
-        program says until its end reaches its clients.
+        program says before it ends still reaches the clients.
 
         :param hub: where the driver's messages go to and come from.
         :param task_status: told when the program has been started.
-        :raises OSError: the program cannot be started the first time; the text names it. Nothing has happened then.
+        :raises OSError: the program cannot be started the first time; the text names it.
         """
         self.restarts_done = 0
-        process = self._start()
+        process = self._start(hub.environment)
         task_status.started()
         try:
             await self._live_on(hub, process)
@@ -128,12 +265,13 @@ class ExternalDriver:
             hub.router.will_not_return(self)
 
     async def _live_on(self, hub: Hub, process: DriverProcess | None) -> None:
-        restarts = Attempts(self._backoff)
+        outside = hub.environment
+        restarts = Attempts(self._backoff, outside.random(self.name).random)
         while True:
-            began = anyio.current_time()
+            began = outside.now()
             if process is not None and not await self._live(hub, process):
                 return
-            delay = restarts.next_delay(anyio.current_time() - began)
+            delay = restarts.next_delay(outside.now() - began)
             if delay is None:
                 logger.error("%s: given up after %d restarts", self.name, restarts.made)
                 return
@@ -141,27 +279,31 @@ class ExternalDriver:
             logger.info("%s: started again in %.1f s, for the time %s", self.name, delay, counted)
             await anyio.sleep(delay)
             self.restarts_done = restarts.made
-            process = self._start_again()
+            process = self._start_again(outside)
 
-    def _start(self) -> DriverProcess:
-        path = find_program(self._command[0], self._environment)
+    def _learn_grace(self, path: str | None) -> None:
         recorded = None if path is None else recorded_grace(path)
         self._grace_seconds = max(self._least_grace_seconds, recorded or 0.0)
-        return DriverProcess(self._command, self._environment, name=self.name)
 
-    def _start_again(self) -> DriverProcess | None:
+    def _start(self, outside: Environment) -> DriverProcess:
+        with suppress(OSError):  # launching it below says what is wrong
+            self._learn_grace(outside.find_program(self._command[0], self._variables))
+        program = outside.launch(self._command, self._variables, name=self.name)
+        return DriverProcess(program, name=self.name)
+
+    def _start_again(self, outside: Environment) -> DriverProcess | None:
         try:
-            return self._start()
+            return self._start(outside)
         except OSError as error:
             logger.warning("%s: cannot be started: %s", self.name, error)
             return None
 
     async def _live(self, hub: Hub, process: DriverProcess) -> bool:
-        """Serve one life of the program and see to its end; return whether there may be another."""
+        """Serve the program from its start to its end; return whether it may be started again."""
         outbox = DriverOutbox(self._outbox_bytes)
         peer = self._port = Peer(hub, process.stream, outbox, FEEDER, name=self.name)
         log = logging.getLogger(f"indianyio.server.driver.{self.name}")
-        # Its name would not do for a lineage: two cameras of one make run the same program.
+        # The name cannot be the lineage: two cameras of one make run the same program.
         life = DriverLife(
             hub, process, peer, log=log, grace_seconds=self._grace_seconds, lineage=self, debug=self._debug
         )

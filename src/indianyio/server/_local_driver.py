@@ -1,8 +1,8 @@
 """The way between a server and a driver in the same process: frames, not bytes.
 
-It is a port to the hub and a link to the driver at once. What the driver says is encoded once, because clients get
-bytes, but never parsed again: the frame carries the message. What is for the driver waits in a queue in which every
-sender has its share, as for drivers elsewhere.
+It is both a port for the hub and a link for the driver. What the driver says is encoded once, because clients get
+bytes, but never parsed again: the frame carries the message. Messages for the driver wait in a queue in which every
+sender has its share, as with external drivers.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import Turn
+from indianyio import _turns
+from indianyio._link import TURN_SECONDS
 from indianyio._rated_log import RatedLog
-from indianyio._routing import OUTBOX_BYTES, FairQueue, PeerStatistics, Relayed, Room, Traffic, rank_of
+from indianyio._routing import OUTBOX_BYTES, FairQueue, PeerStatistics, PlainRelay, Relayed, Room, Traffic, rank_of
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
 from indianyio.protocol._frames import Head
-from indianyio.protocol._relayable import require_encoded_size, require_size
+from indianyio.protocol._relayable import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
+from indianyio.server._heavy import is_heavy
 from indianyio.server._hub import Hub
 from indianyio.streams import attachments_supported
 
@@ -30,15 +32,16 @@ __all__ = ["LocalLink"]
 
 logger = logging.getLogger(__name__)
 
-# How much a driver may say before the others have their turn, as on a wire.
+# How many bytes a driver may send before the other tasks have their turn, as on a wire.
 _TURN_BYTES = 16 << 10
 
-# What a descriptor costs besides what is behind it: a process has a thousand, and one sender must not use them up.
+# What a descriptor counts for beside its contents: a process has about a thousand, and one sender must not use them
+# up.
 _DESCRIPTOR_BYTES = 128 << 10
 
 
 class LocalLink:
-    """A driver of the server's own.
+    """The link of a driver in the server's own process.
 
     :param hub: the other end.
     :param name: the driver, for log lines and for its clients.
@@ -55,7 +58,7 @@ class LocalLink:
         self._hub = hub
         self._queue: FairQueue[Frame] = FairQueue(_close_attachments, limit_bytes=OUTBOX_BYTES)
         self._arrived = anyio.Event()
-        self._turn = Turn()
+        self._turn_ends = 0.0
         self._closed = anyio.Event()
         self._refused: str | None = None
         self._unyielded_bytes = 0
@@ -65,26 +68,33 @@ class LocalLink:
     # -- for the hub -------------------------------------------------------------------------------------------
 
     def deliver(self, relay: Relayed) -> Room | None:
-        """Queue messages for the driver; see :meth:`indianyio.server._hub.Port.deliver`."""
+        """Queue messages for the driver; see :meth:`indianyio.server._ports.Port.deliver`."""
         if self._refused is not None or self._closed.is_set():
             return None
         taken = True
-        for frame in relay.frames():
+        for frame in relay.received if type(relay) is PlainRelay else relay.frames():
             taken &= self._queue_one(frame, relay.sender)
         return self._queue.room_for(relay.sender, taken=taken)
 
     def _queue_one(self, frame: Frame, sender: Hashable) -> bool:
-        size, rank = len(frame.data) + attached_bytes(frame), rank_of(frame)
+        size, rank = len(frame.data), rank_of(frame)
+        if frame.attached:
+            size += attached_bytes(frame)
         cost = size + _DESCRIPTOR_BYTES * len(frame.attachments)
-        if not self._queue.offer(sender, frame, cost, urgent=rank.urgent, key=rank.key):
+        queue = self._queue
+        if not queue.offer(sender, frame, cost, urgent=rank.urgent, key=rank.key):
             _close_attachments(frame)
             return False
-        self._traffic.count_sent(size, 1, self._queue.waiting_bytes)
+        traffic = self._traffic
+        traffic.messages_out += 1
+        traffic.bytes_out += size
+        if queue.waiting_bytes > traffic.highest_queued_bytes:
+            traffic.highest_queued_bytes = queue.waiting_bytes
         self._arrived.set()
         return True
 
     def is_behind(self, sender: object) -> bool:
-        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        """Tell whether a sender has used up its share with large messages, so that waiting helps."""
         return self._queue.is_behind(sender)
 
     def refuse(self, reason: str) -> None:
@@ -105,10 +115,9 @@ class LocalLink:
 
     async def take(self) -> Frame | None:
         """Wait for the next frame, whose attachments are the caller's; ``None`` once the driver is refused."""
-        if self._turn.over:
-            await self._turn.give_way()
-        else:
-            await anyio.lowlevel.checkpoint_if_cancelled()
+        if self._queue.waiting_bytes:
+            await self._take_turns()
+        # With an empty queue the wait below lets other tasks run and can be cancelled, so no checkpoint is needed.
         while self._refused is None:
             frame = self._queue.take()
             if frame is not None:
@@ -116,9 +125,16 @@ class LocalLink:
                 return frame
             await self._arrived.wait()
             self._arrived = anyio.Event()
-            self._turn = Turn()
+            self._turn_ends = _turns.clock() + TURN_SECONDS
         logger.error("%s: %s", self.name, self._refused)
         return None
+
+    async def _take_turns(self) -> None:
+        if _turns.clock() >= self._turn_ends:
+            await anyio.lowlevel.checkpoint()
+            self._turn_ends = _turns.clock() + TURN_SECONDS
+        else:
+            await anyio.lowlevel.checkpoint_if_cancelled()
 
     def stop_reading(self, reason: str) -> None:
         """Close the attachments of what waits for the driver."""
@@ -131,7 +147,7 @@ class LocalLink:
         try:
             message = decode(frame, self.limits)
         except RemoteProtocolError as error:
-            # Limits narrower than what the driver itself has must not end it, and the server with it.
+            # If the driver's own limits are narrower, that must not end the driver, and the server with it.
             message = Unusable.made_of(frame, str(error))
         if isinstance(message, Unusable):
             self._log.warning("dropped", "%s: dropped %d bytes: %s", self.name, message.size, message.reason)
@@ -146,7 +162,8 @@ class LocalLink:
 
     async def send_encoded(self, data: bytes, head: Head) -> None:
         """Hand over a message that is encoded already."""
-        require_encoded_size(data, head)
+        if len(data) > SURELY_SENDABLE_BYTES:
+            require_encoded_size(data, head)
         await anyio.lowlevel.checkpoint_if_cancelled()
         self._hand_over(Frame(head[0], data.removesuffix(b"\n"), known_head=head))
         await self._give_way()
@@ -158,7 +175,7 @@ class LocalLink:
         await self._give_way()
 
     async def _give_way(self) -> None:
-        # Behind the message, not before it: another task would put a newer one in front of it.
+        # After the message, not before it: otherwise another task could put a newer message in front of this one.
         if self._unyielded_bytes >= _TURN_BYTES or self._closed.is_set():
             self._unyielded_bytes = 0
             await anyio.lowlevel.cancel_shielded_checkpoint()
@@ -172,12 +189,12 @@ class LocalLink:
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
         parts[-1] = parts[-1].removesuffix(b"\n")
-        frame = Frame(update.tag, await self._hub.joined(parts), attachments, len(attachments), safe=True)
+        frame = Frame(update.tag, await self._hub.heavy.joined(parts), attachments, len(attachments), safe=True)
         if self._count(frame):
-            if self._hub.is_heavy(frame):
-                await self._hub.hand_on_heavy(self, frame)
+            if is_heavy(frame, self._hub.limits):
+                await self._hub.forward_heavy(self, frame)
             else:
-                self._hub.hand_on(self, frame)
+                self._hub.forward(self, frame)
         self.offer(ping)
         await self._give_way()
 
@@ -189,7 +206,7 @@ class LocalLink:
             logger.error("%s: an answer cannot be sent: %s", self.name, error)
         return True
 
-    def hurry(self) -> None:
+    def stop_waiting(self) -> None:
         """Do nothing: no send waits."""
 
     def close(self) -> None:
@@ -197,22 +214,25 @@ class LocalLink:
         self._closed.set()
 
     async def write(self) -> str:
-        """Wait for :meth:`close`: what was sent is with the clients' outboxes already."""
+        """Wait for :meth:`close`; what was sent is in the clients' outboxes already."""
         await self._closed.wait()
         return "everything was sent"
 
     def _hand_over(self, frame: Frame) -> None:
         if self._count(frame):
-            self._hub.hand_on(self, frame)
+            self._hub.forward(self, frame)
 
     def _count(self, frame: Frame) -> bool:
-        """Count what the driver says; return whether it may still say something."""
+        """Count what the driver says; return whether it may still send."""
         if self._closed.is_set():
             _close_attachments(frame)
             return False
-        size = len(frame.data) + attached_bytes(frame)
+        size = len(frame.data)
+        if frame.attached:
+            size += attached_bytes(frame)
         self._unyielded_bytes += size
-        self._traffic.count_received(size)
+        self._traffic.messages_in += 1
+        self._traffic.bytes_in += size
         return True
 
 

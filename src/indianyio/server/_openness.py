@@ -1,7 +1,7 @@
 """Whom access rules leave fully open, in words, for each address family that a server listens in.
 
-A rule for IPv4 says nothing of the same machines over IPv6. So a server says at its start what its rules amount to
-in each, before somebody relies on a rule that does not hold.
+A rule for IPv4 does not apply to the same machines when they connect over IPv6. So a server logs at its start what
+its rules amount to in each family, before somebody relies on a rule that does not hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import TypeVar
 
-from indianyio.server._access import Access, AccessRule, AccessTable, Connection, is_reachable
+from indianyio.server._access import Access, AccessRule, AccessTable, Connection, is_reachable, warn_if_open
 
 __all__ = ["tell_openness"]
 
@@ -25,15 +25,19 @@ _IPV4, _IPV6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 _MOST_NAMED = 6
 
 
-def tell_openness(addresses: Iterable[str], rule: AccessRule) -> None:
-    """Log for each address family whom a rule lets do everything.
+def tell_openness(addresses: Sequence[str], rule: AccessRule | None) -> None:
+    """Log, for each address family, who may do everything under a rule.
 
-    That is information, but a warning where all of a family is left open, other machines can connect by it, and the
-    rule restricts others.
+    The level is INFO; it is WARNING where a whole family is left open to other machines although the rule restricts
+    another family.
 
     :param addresses: where the server listens, as in :attr:`Listener.address <._listeners.Listener.address>`.
-    :param rule: what decides; of a function of the user's, only that it does can be said.
+    :param rule: the access rule. If it is a function of the user's, only its name is logged. Without a rule there
+        is only a warning, if other machines can connect.
     """
+    warn_if_open(addresses, rule is not None)
+    if rule is None:
+        return
     families: dict[str, list[str]] = {}
     for address in addresses:
         families.setdefault(_family(address), []).append(address)

@@ -1,8 +1,9 @@
 """How long the server bears with a peer that sends a driver more than it takes.
 
-For a driver that is taking a large message its sender is not read for a while, so that what it sends next finds
-room. That lasts only while the driver takes something: the same connection may bring the Abort for another
-instrument. Whatever else finds no room is refused, and a client that goes on regardless is disconnected.
+While a driver is taking a large message, the server stops reading from the message's sender, so that its next
+message finds room. That lasts only as long as the driver takes something: the same connection may bring the Abort
+for another instrument. Any other message that finds no room is refused, and a client that goes on regardless is
+disconnected.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import anyio
 
 __all__ = ["Patience", "Taker"]
 
-# So long a driver must have taken nothing to count as one that hangs: longer than it takes to decode a piece of an
-# image, and short beside the 200 ms within which an Abort is to be answered.
+# A driver that takes nothing for this long counts as hanging. It is longer than decoding a piece of an image takes,
+# and short beside the 200 ms within which an Abort must be answered.
 _STILL_SECONDS = 0.1
 _LOOKS = 10
 
-# For how long a client may go on sending what is refused, and after how much quiet it starts afresh.
+# How long a client may go on sending what is refused, and how long it must be quiet for that time to start anew.
 _BEAR_SECONDS = 30.0
 _QUIET_SECONDS = 5.0
 
@@ -32,15 +33,15 @@ class Taker(Protocol):
         """A number that grows whenever the peer takes something."""
 
     def is_behind(self, sender: object) -> bool:
-        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        """Tell whether a sender has used up its share with large messages, so that waiting helps."""
 
 
 class Patience:
-    """What the server remembers of one peer that sent too much."""
+    """What the server remembers about one peer that sent too much."""
 
     def __init__(self) -> None:
         self._since = self._last = float("-inf")
-        # Those that are behind, each with what its progress was when it was found to take nothing.
+        # The drivers that are behind, each with its progress when it was last found to take nothing.
         self._slow: dict[Taker, int | None] = {}
 
     @property
@@ -49,11 +50,11 @@ class Patience:
         return bool(self._slow)
 
     def note_slow(self, taker: Taker) -> None:
-        """Take note of a driver that is busy with a large message of the peer."""
+        """Note that a driver is busy with a large message from the peer."""
         self._slow.setdefault(taker, None)
 
     def note_refusal(self, now: float) -> bool:
-        """Take note of a message that was refused.
+        """Note that a message was refused.
 
         :param now: the time, in seconds.
         :return: whether the peer has gone on for too long.
@@ -64,7 +65,7 @@ class Patience:
         return now - self._since >= _BEAR_SECONDS
 
     async def wait(self, sender: object) -> None:
-        """Wait until all drivers have taken the large messages of the peer, or take nothing any more."""
+        """Wait until each driver has taken the peer's large messages, or has stopped taking anything."""
         for taker in list(self._slow):
             while taker.is_behind(sender):
                 if not await self._moves(taker):
@@ -75,7 +76,7 @@ class Patience:
     async def _moves(self, taker: Taker) -> bool:
         before = taker.progress
         if before == self._slow.get(taker):
-            return False  # as it was when it was last waited for
+            return False  # nothing taken since the last wait
         for _ in range(_LOOKS):
             await anyio.sleep(_STILL_SECONDS / _LOOKS)
             if taker.progress != before:

@@ -1,7 +1,7 @@
 """A peer of the server at the other end of a byte stream: a client, a driver's process, another server.
 
-There is one class for all of them. In what they differ is a value, their :class:`PeerPolicy`, and the outbox that
-bounds what waits for them. A driver of the server's own process has no bytes, and a class of its own
+One class serves all of them. They differ only in a value, their :class:`PeerPolicy`, and in the outbox, which
+bounds what waits for them. A driver in the server's own process exchanges no bytes and has a class of its own
 (``_local_driver``).
 """
 
@@ -18,8 +18,9 @@ from anyio import CancelScope, create_task_group
 from indianyio._failures import FAILURES, failure_in
 from indianyio._link import Link, Turn
 from indianyio._rated_log import RatedLog
-from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, Relayed, Room
+from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector
+from indianyio.server._heavy import is_heavy
 from indianyio.server._hub import Hub
 from indianyio.streams import ByteStream
 
@@ -28,20 +29,20 @@ __all__ = ["CLIENT", "FEEDER", "Peer", "PeerPolicy", "run_guarded"]
 logger = logging.getLogger(__name__)
 
 HANGING_SECONDS = 60.0
-"""A driver that takes nothing for so long, though something waits for it, is logged as one that hangs."""
+"""A driver that takes nothing for this long, though something waits for it, is logged as hanging."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerPolicy:
     """How the server treats a kind of peer.
 
-    :ivar hears_out: whether a peer that reads no more is still heard until it has said everything, as a client is
-        that writes and leaves (protocol.md 2.8). A driver whose input is closed is dead (S9).
-    :ivar forgiving: whether what exceeds a limit costs the message only, and not the connection.
-    :ivar takes_attachments: whether it reads BLOBs that come as descriptors, if its stream carries these at all.
-        libindi's drivers send them so and do not read them (protocol.md S32).
+    :ivar hears_out: whether a peer that no longer reads is still read until it has said everything. So it is with a
+        client that writes and leaves (protocol.md 2.8); a driver whose input is closed is dead (S9).
+    :ivar forgiving: whether exceeding a limit costs only the message, not the connection.
+    :ivar takes_attachments: whether it reads BLOBs that come as descriptors, if its stream carries descriptors at
+        all. libindi's drivers send BLOBs in this way but do not read them (protocol.md S32).
     :ivar logs_hanging: whether it is logged when the peer takes nothing, though something waits for it.
-    :ivar kept_back: tags of messages that pass neither way.
+    :ivar kept_back: tags of messages that are passed in neither direction.
     """
 
     hears_out: bool = False
@@ -55,10 +56,10 @@ CLIENT: Final = PeerPolicy(hears_out=True, takes_attachments=True)
 """The policy for a client."""
 
 FEEDER: Final = PeerPolicy(forgiving=True, logs_hanging=True)
-"""The policy for what brings devices, and is kept whatever it sends.
+"""The policy for drivers and other servers, which are kept connected whatever they send.
 
-A driver that prints on standard output or sends a text of 2 MB is untidy, and no reason to end an instrument;
-another server passes on what any of its clients sends.
+A driver that prints to standard output or sends a text of 2 MB is untidy, but that is no reason to stop an
+instrument. Another server passes on whatever its own clients send.
 """
 
 
@@ -66,7 +67,7 @@ class Peer:
     """One connection, from the first byte to the last.
 
     :param hub: what receives the peer's frames.
-    :param stream: the bytes; closed by whoever made it.
+    :param stream: the bytes; the caller closes it.
     :param outbox: what may wait for the peer.
     :param policy: how it is treated.
     :param name: who it is, for log lines; the stream's name if absent.
@@ -96,7 +97,7 @@ class Peer:
         self._log = RatedLog(logger)
 
     async def run(self) -> str:
-        """Pass frames both ways until either side ends it; the hub must know this peer by now.
+        """Pass frames both ways until either side ends it; the peer must have been added to the hub before.
 
         :return: why it ended, in words for people.
         """
@@ -105,13 +106,14 @@ class Peer:
                 tasks.start_soon(self._write)
                 if self.policy.logs_hanging:
                     tasks.start_soon(self._log_hanging)
-                self.refuse(await self._link.read(self._receive, self._receive_plain))
-                await anyio.sleep_forever()
+                # In a task of its own: each coroutine that awaited the reader would be stepped whenever something
+                # arrives.
+                tasks.start_soon(self._read)
         return self._reason or "the connection ended"
 
     @property
     def attaches(self) -> bool:
-        """Whether it gets BLOBs as descriptors, as things are now."""
+        """Whether it gets BLOBs as descriptors at the moment."""
         return self._attach and self._outbox.has_room_for_attachments
 
     @property
@@ -120,7 +122,7 @@ class Peer:
         return self._link.progress
 
     def is_behind(self, sender: object) -> bool:
-        """Tell whether a sender has used up its share with large messages, for which it can wait."""
+        """Tell whether a sender has used up its share with large messages, so that waiting helps."""
         return self._outbox.is_behind(sender)
 
     def statistics(self) -> PeerStatistics:
@@ -130,14 +132,21 @@ class Peer:
     # -- what it gets ------------------------------------------------------------------------------------------
 
     def deliver(self, relay: Relayed) -> Room | None:
-        """Queue a message; see :meth:`indianyio.server._hub.Port.deliver`.
+        """Queue a message; see :meth:`indianyio.server._ports.Port.deliver`.
 
         A client that is too far behind is disconnected (protocol.md 2.8).
         """
-        if self.policy.kept_back and (tag := relay.came[0].tag) in self.policy.kept_back:
+        if self.policy.kept_back and (tag := relay.received[0].tag) in self.policy.kept_back:
             level = logging.WARNING if tag == NewBLOBVector.tag else logging.DEBUG
             self._log.log(tag, level, "%s: a %s is kept back, as no BLOBs are to pass", self.name, tag)
             return None
+        if (
+            self._link.asked
+            and type(relay) is PlainRelay
+            and len(relay.received) == 1
+            and self._answer(relay.received[0])
+        ):
+            return Room.ENOUGH
         try:
             room = self._outbox.accept(relay, attach=self._attach)
         except ValueError as error:
@@ -148,6 +157,22 @@ class Peer:
         self._delivered.set()
         self._link.push()
         return room
+
+    def _answer(self, frame: Frame) -> bool:
+        """Send a message at once, if it is an answer and nothing else waits; see :meth:`Link.answer`.
+
+        It is counted as if it had been queued and taken out again, which it need not be: where nothing waits, every
+        sender has a share left, and no peer is behind.
+        """
+        data = frame.data + b"\n"
+        if not self._link.answer(data):
+            return False
+        traffic, queued_bytes = self._outbox.traffic, len(data) + self._outbox.holding_bytes
+        traffic.messages_out += 1
+        traffic.bytes_out += len(data)
+        if queued_bytes > traffic.highest_queued_bytes:
+            traffic.highest_queued_bytes = queued_bytes
+        return True
 
     async def _write(self) -> None:
         reason = await self._link.write()
@@ -160,7 +185,7 @@ class Peer:
             self.refuse(self._reason or reason)
 
     async def _log_hanging(self) -> None:
-        """Log when the peer hangs, and when it moves again; nothing else is done about it."""
+        """Log when the peer starts to hang and when it goes on; nothing else is done about it."""
         while True:
             if self._outbox.is_empty:
                 await self._delivered.wait()
@@ -172,7 +197,7 @@ class Peer:
             waiting = self._outbox.queued_bytes
             logger.error("%s: it hangs: nothing taken for %g s, %d bytes wait", self.name, HANGING_SECONDS, waiting)
             await self._next_progress(before)
-            logger.warning("%s: it hangs no more", self.name)
+            logger.warning("%s: it no longer hangs", self.name)
 
     async def _next_progress(self, before: int) -> None:
         while True:
@@ -182,13 +207,16 @@ class Peer:
 
     # -- what it says ------------------------------------------------------------------------------------------
 
+    async def _read(self) -> None:
+        self.refuse(await self._link.read(self._receive, self._receive_plain))
+
     def _receive(self, frame: Frame, *, more: bool = False) -> Awaitable[None] | None:
         if frame.tag in self.policy.kept_back:
             return None
-        self._outbox.count_received(len(frame.data))
+        self._count_received((frame,))
         if self._refused:
             return None
-        if self._hub.is_heavy(frame):
+        if is_heavy(frame, self._hub.limits):
             return self._receive_heavy(frame)
         self._link.note(self._hub.receive(self, frame, forgiving=self.policy.forgiving, more=more))
         return self._hub.pause(self)
@@ -200,18 +228,25 @@ class Peer:
 
     async def _receive_plain(self, frames: Sequence[Frame], turn: Turn) -> None:
         position = 0
-        while position < len(frames) and not self._refused:
-            if turn.over:
-                await turn.give_way()
-                if self._refused:
-                    return
-            start, position = position, self._hub.hand_on_known(self, frames, position)
+        while not self._refused:
+            start, position = position, self._hub.forward_known(self, frames, position)
             if position > start:
-                passed = frames[start:position]
-                self._outbox.count_received(sum([len(frame.data) for frame in passed]), len(passed))
+                self._count_received(frames[start:position])
                 self._link.note(None)
+                if (pause := self._hub.pause(self)) is not None:
+                    await pause
             else:
                 position = await self._receive_next(frames, position)
+            if position == len(frames):
+                return
+            if turn.over:
+                await turn.give_way()
+
+    def _count_received(self, frames: Sequence[Frame]) -> None:
+        traffic = self._outbox.traffic
+        traffic.messages_in += len(frames)
+        for frame in frames:
+            traffic.bytes_in += len(frame.data)
 
     async def _receive_next(self, frames: Sequence[Frame], position: int) -> int:
         """Receive one frame of a row, and return the index of the next."""
@@ -231,15 +266,15 @@ class Peer:
         self._connected.cancel(reason)
 
     def finish(self, reason: str) -> None:
-        """End the connection when the peer has got what waits for it; whoever calls this sets the bound."""
+        """End the connection once the peer has got what waits for it; the caller sets the time limit."""
         if self._reason is None:
             self._reason = reason
         self._link.close()
         if self._reads_no_more:
             self._connected.cancel(reason)
 
-    def part(self, all_sent: Callable[[], None]) -> None:
-        """Send what waits for the peer, and hear it out: the connection lasts until the peer ends it.
+    def finish_sending(self, all_sent: Callable[[], None]) -> None:
+        """Send what waits for the peer, then go on reading until the peer ends the connection.
 
         :param all_sent: called when the peer has got everything, or never will.
         """
@@ -248,7 +283,7 @@ class Peer:
 
 
 async def run_guarded(peer: Peer) -> str:
-    """Run a peer that the hub knows until it ends; what fails in it is its own matter.
+    """Run a peer that the hub knows until it ends; its errors are logged and affect nobody else.
 
     :return: why it ended, in words for people.
     """

@@ -1,7 +1,7 @@
-"""Another server whose devices are served here too: a connection that comes back whenever it was lost.
+"""Another server whose devices are served here too; the connection is made again whenever it is lost.
 
-To lose it is nothing special: its devices go, nothing else is touched, and it is tried again for ever (where
-indiserver exits, protocol.md 2.9). Only what changes is logged, not every attempt.
+Losing it is nothing special: its devices are deleted, nothing else is touched, and we try to reconnect for ever
+(indiserver exits instead, protocol.md 2.9). Only changes are logged, not every attempt.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import anyio
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
 from indianyio.protocol import EnableBLOB, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import require_xml_text
-from indianyio.server._hub import Hub, Port
+from indianyio.server._hub import Hub
 from indianyio.server._peers import FEEDER, Peer, run_guarded
+from indianyio.server._ports import Port
 from indianyio.server._supervision import Attempts, Backoff
-from indianyio.streams import SocketStream, dial
+from indianyio.streams import ByteStream
 
 __all__ = ["RemoteServer"]
 
@@ -33,15 +34,15 @@ class RemoteServer:
 
     :param host: its name or address.
     :param port: its TCP port, 1 to 65535.
-    :param device: the only device that is wanted of it; ``None`` for all.
+    :param device: the only device wanted from it; ``None`` for all.
     :param connect_timeout_seconds: how long one attempt to connect may take, more than 0.
     :param outbox_bytes: how much may wait for it, if it does not read, before more is refused; at least 1.
     :param backoff: how long to wait before each new attempt; it has no limit by default.
-    :param blobs: whether BLOBs pass, either way, to whoever has asked for them.
+    :param blobs: whether BLOBs pass, in either direction, to those who asked for them.
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
-    :ivar name: what people call it, where it is at first, as ``host:port``; not to be changed while it runs.
+    :ivar name: its name for people, ``host:port`` at first; do not change it while it runs.
     :ivar connected: whether there is a connection now.
-    :raises TypeError: the host or the device is no text, or the port no whole number.
+    :raises TypeError: the host or the device is not a string, or the port not an integer.
     :raises ValueError: one of these is out of its range.
     """
 
@@ -76,18 +77,18 @@ class RemoteServer:
         self._debug = debug
         self._port: Peer | None = None
         self._connections = 0
-        self._missed = False
+        self._lost_noted = False
 
     def __repr__(self) -> str:
         return f"RemoteServer({self._where!r}, device={self._device!r})"
 
     @property
     def port(self) -> Port | None:
-        """Its peer of the hub, over this connection or the last; ``None`` before the first."""
+        """Its peer in the hub, of this connection or the last; ``None`` before the first."""
         return self._port
 
     def statistics(self) -> PeerStatistics:
-        """Return what has passed over the last connection; ``restarts`` is how often it was made anew."""
+        """Return the statistics of the last connection; ``restarts`` counts the reconnections."""
         passed = PeerStatistics() if self._port is None else self._port.statistics()
         return replace(passed, restarts=max(0, self._connections - 1))
 
@@ -97,15 +98,15 @@ class RemoteServer:
         return 0.0
 
     async def run(self, hub: Hub) -> None:
-        """Connect, pass frames, and connect again when the connection was lost, for ever.
+        """Connect, pass frames, and reconnect whenever the connection is lost, for ever.
 
-        Raises nothing. Cancelled, it closes the connection at once, and the clients are told that the devices are
-        gone.
+        Raises nothing. When cancelled, it closes the connection at once, and the clients are told that the devices
+        are gone.
 
         :param hub: where the server's messages go to and come from.
         """
-        attempts = Attempts(self._backoff)
-        self._connections, self._missed = 0, False
+        attempts = Attempts(self._backoff, hub.environment.random(self.name).random)
+        self._connections, self._lost_noted = 0, False
         while True:
             lasted = await self._try(hub)
             delay = attempts.next_delay(lasted)
@@ -115,18 +116,18 @@ class RemoteServer:
             await anyio.sleep(delay)
 
     async def _try(self, hub: Hub) -> float:
-        """Connect, and serve what comes, if that works; return how many seconds it has worked."""
+        """Try to connect, and serve the connection to its end; return how many seconds it lasted."""
         try:
-            stream = await dial(*self._address, self._timeout_seconds, name=self.name)
-        except (OSError, UnicodeError) as error:  # a name that is none in DNS is a UnicodeError
-            self._miss(f"cannot be reached: {error}")
+            stream = await hub.environment.connect(*self._address, self._timeout_seconds, name=self.name)
+        except (OSError, UnicodeError) as error:  # UnicodeError: the host cannot be a DNS name
+            self._note_lost(f"cannot be reached: {error}")
             return 0.0
-        began = anyio.current_time()
-        self._miss(await self._serve(hub, stream))
-        return anyio.current_time() - began
+        began = hub.environment.now()
+        self._note_lost(await self._serve(hub, stream))
+        return hub.environment.now() - began
 
-    async def _serve(self, hub: Hub, stream: SocketStream) -> str:
-        """Pass frames over one connection until its end, and tell the clients of that; return why it ended."""
+    async def _serve(self, hub: Hub, stream: ByteStream) -> str:
+        """Pass frames over one connection until it ends, and tell the clients; return why it ended."""
         outbox = DriverOutbox(self._outbox_bytes)
         policy = FEEDER if self._blobs else _WITHOUT_BLOBS
         peer = self._port = Peer(hub, stream, outbox, policy, name=self.name)
@@ -135,22 +136,23 @@ class RemoteServer:
             refusal = hub.add_remote(peer, self._where, self._device, debug=self._debug)
             if refusal is not None:
                 return refusal
-            self._meet()
+            self._note_connected()
             try:
                 reason = f"the connection to {self.name} was lost: {await run_guarded(peer)}"
             finally:
                 self.connected = False
                 hub.remove(peer, reason)
         finally:
-            stream.close()
+            with anyio.CancelScope(shield=True):
+                await stream.aclose()  # it does not wait
         return reason
 
-    def _meet(self) -> None:
+    def _note_connected(self) -> None:
         self.connected = True
-        self._missed = False
+        self._lost_noted = False
         self._connections += 1
         logger.info("%s: connected", self.name)
 
-    def _miss(self, reason: str) -> None:
-        logger.log(logging.DEBUG if self._missed else logging.WARNING, "%s: %s", self.name, reason)
-        self._missed = True
+    def _note_lost(self, reason: str) -> None:
+        logger.log(logging.DEBUG if self._lost_noted else logging.WARNING, "%s: %s", self.name, reason)
+        self._lost_noted = True

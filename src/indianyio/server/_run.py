@@ -1,46 +1,49 @@
 """One run of a server: which task lives in which group, and what ends when.
 
-The work (listeners, drivers, other servers) lives in one group, whose cancel scope is the stop signal; the clients
-live in another that outlasts it. So when the server is to end, the drivers leave first, and what they say then, and
-that their devices are gone, still reaches the clients. Then the clients' outboxes are closed and drained, for as
-long as the grace lasts. The clients' group is shielded, so all this happens however the run is cancelled.
+The work (listeners, drivers, other servers) lives in one task group, whose cancel scope is the stop signal. The
+clients live in another group that outlasts it. So when the server ends, the drivers leave first; their last
+messages, and the deletion of their devices, still reach the clients. Then the clients' outboxes are closed and
+drained, for as long as the grace lasts. The clients' group is shielded, so all this happens however the run is
+cancelled.
 
 A driver may hang in a thread, which nothing can cancel. It keeps this run from returning, but nothing else: no
-client can connect any more, and those that are there are told that its devices have gone, and let go.
+client can connect any more, and the clients that are still connected are told that its devices are gone, and
+disconnected.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
-from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves
+from indianyio._environment import Listener
+from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves, text_of
 from indianyio._routing import PeerStatistics
 from indianyio.driver import IPyDriver
 from indianyio.driver._state import EndRequests
 from indianyio.exceptions import INDIError
-from indianyio.server._access import Connection
 from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
-from indianyio.server._listeners import ConnectionHandler
 from indianyio.server._local_driver import LocalLink
-from indianyio.server._statistics import Counted, log_regularly, statistics_by_name
+from indianyio.server._ports import Counted, log_regularly, statistics_by_name
+from indianyio.streams._accepted import Accepted
 
 __all__ = ["Feeder", "ServerRun"]
 
 logger = logging.getLogger(__name__)
 
-# A driver's work, leave() and last writes have a grace each, and a moment is for the event loop.
+# A driver's work, its leave() and its last writes get a grace each; the event loop gets a moment.
 _DRIVER_GRACES = 3
 _MOMENT_SECONDS = 0.5
 
-# The least that the clients get for the last messages, however long the drivers took; who reads gets them in less.
+# The clients get at least this long for their last messages, however long the drivers took; those that read need
+# less.
 _FAREWELL_SECONDS = 1.0
 
 
@@ -52,45 +55,33 @@ class Feeder(Counted, Hashable, Protocol):
         """How long it may take to end when it is cancelled."""
 
     async def run(self, hub: Hub) -> None:
-        """Bring them until this is cancelled."""
-
-
-class Listening(Protocol):
-    """A socket on which clients arrive."""
-
-    @property
-    def address(self) -> str:
-        """Where it listens, in words."""
-
-    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
-        """Start ``handle`` for every connection."""
-
-    def close(self) -> None:
-        """Listen no more."""
+        """Serve the devices until this is cancelled."""
 
 
 class ServerRun:
     """A server at work; made for each run, inside the event loop.
 
-    :param hub: the middle.
-    :param listeners: where clients arrive; closed when the work ends.
-    :param drivers: drivers of this process.
+    :param hub: passes messages between the peers.
+    :param listeners: where clients connect; closed when the work ends.
+    :param drivers: drivers in this process.
     :param feeders: external drivers and other servers.
-    :param clients: the clients, of whom there are none yet.
-    :param grace_seconds: how long the clients may take for what is left for them; less if the drivers took longer
-        than this, so that both are done within twice the grace, but a second at least.
+    :param clients: holds the clients; empty at first.
+    :param grace_seconds: how long the clients may take to read their last messages; less if the drivers took longer
+        than this, so that both are done within twice the grace, but at least a second.
     :param statistics_seconds: how often the statistics are logged, ``None`` for never.
-    :param ends_alone: whether the run ends when all drivers and other servers have gone.
-    :param ending: called when the run is to end.
-    :ivar nothing_left: set when all drivers and other servers have gone.
-    :ivar failure: why the run has ended by itself: how the last of its drivers failed.
-    :ivar wish: the ``SystemExit`` or ``KeyboardInterrupt`` of a driver's code, because of which the run has ended.
+    :param ends_alone: whether the run ends once all drivers and other servers have ended.
+    :param ending: called when the run begins to end.
+    :param up: called when everything that was given at first is up: the programs are started, and each driver in
+        this process is ready or has failed.
+    :ivar nothing_left: set when all drivers and other servers have ended.
+    :ivar failure: the error of the last driver, if the run ended by itself because no driver was left.
+    :ivar wish: the ``SystemExit`` or ``KeyboardInterrupt`` that a driver's code raised and that ended the run.
     """
 
     def __init__(
         self,
         hub: Hub,
-        listeners: Sequence[Listening],
+        listeners: Sequence[Listener],
         drivers: Sequence[IPyDriver],
         feeders: Sequence[Feeder],
         clients: Clients,
@@ -99,6 +90,7 @@ class ServerRun:
         statistics_seconds: float | None = None,
         ends_alone: bool = False,
         ending: Callable[[], None] | None = None,
+        up: Callable[[], None] | None = None,
     ) -> None:
         self.hub = hub
         self.clients = clients
@@ -109,6 +101,7 @@ class ServerRun:
         self._statistics_seconds = statistics_seconds
         self._ends_alone = ends_alone
         self._tell_ending = ending
+        self._tell_up = up
         self._ending_since = float("inf")
         self._ending = anyio.Event()
         self._end_requests = EndRequests(self._end)
@@ -121,6 +114,8 @@ class ServerRun:
         self._feeding: dict[Feeder, CancelScope] = {}
         self._local: dict[LocalLink, None] = {}
         self._drivers_left = len(drivers)  # those that have yet to be started among them
+        self._drivers_to_come = len(drivers)
+        self._drivers_up = anyio.Event()
         self.nothing_left = anyio.Event()
         self.failure: BaseException | None = None
         self.wish: Exit | None = None
@@ -136,7 +131,7 @@ class ServerRun:
             try:
                 with self._work:
                     if self._work.cancel_called:
-                        started()  # and over: end() came first, and no driver is even touched
+                        started()  # and it is over already: end() was called first, so no driver is started
                     else:
                         await self._clients_welcome.wait()
                         await self._run_work(started)
@@ -146,10 +141,10 @@ class ServerRun:
                 self._work_ended.set()
 
     def end(self, reason: str, message: str = "") -> None:
-        """Let the work end; may be called from any thread, and again.
+        """End the work in order; may be called from any thread, any number of times.
 
-        :param reason: why, for people who debug.
-        :param message: a line for the clients.
+        :param reason: why, for debugging.
+        :param message: a message for the clients.
         """
         self._end_requests.request(reason, message)
 
@@ -167,7 +162,7 @@ class ServerRun:
 
     @property
     def end_seconds(self) -> float:
-        """How long the end of this run may take from now, the clients' farewell included."""
+        """How long this run may take to end from now on, including the clients' last messages."""
         return max(self._longest_end_seconds() + _FAREWELL_SECONDS, 2 * self._grace_seconds)
 
     def statistics(self) -> dict[str, PeerStatistics]:
@@ -175,20 +170,20 @@ class ServerRun:
         return statistics_by_name([*self._local, *self._feeding, *self.clients.ports])
 
     def start_feeder(self, feeder: Feeder) -> None:
-        """Have one more external driver or other server."""
+        """Start one more external driver or other server."""
         if self._work_tasks is not None and feeder not in self._feeding:
             self._feeding[feeder] = CancelScope()
             self._work_tasks.start_soon(self._run_feeder, feeder)
 
     def stop_feeder(self, feeder: Feeder) -> None:
-        """Let an external driver or another server go; its clients are told."""
+        """Stop an external driver or another server; its clients are told."""
         if feeder in self._feeding:
             self._feeding[feeder].cancel("it was asked to stop")
 
     # -- the tasks ---------------------------------------------------------------------------------------------
 
     async def _keep_clients(self) -> None:
-        """Have the clients' tasks, until the work has ended and the clients have got what was left for them."""
+        """Own the clients' tasks until the work has ended and the clients have got their last messages."""
         with self._parting:
             async with create_task_group() as tasks:
                 self._client_tasks = tasks
@@ -196,8 +191,8 @@ class ServerRun:
                 await self._ending.wait()
                 with anyio.move_on_after(self._longest_end_seconds()):
                     await self._work_ended.wait()
-                self._miss_hanging()
-                self._parting.deadline = anyio.current_time() + self._farewell_seconds()
+                self._give_up_hanging()
+                self._parting.deadline = self.hub.environment.now() + self._farewell_seconds()
                 self.clients.finish("the server ends")
 
     def _longest_end_seconds(self) -> float:
@@ -206,10 +201,10 @@ class ServerRun:
         local = _DRIVER_GRACES * max(graces, default=0.0) + _MOMENT_SECONDS
         return max([local, *(feeder.end_seconds for feeder in self._feeding)])
 
-    def _miss_hanging(self) -> None:
-        """Tell the clients that the devices of drivers have gone that have not come to their end."""
+    def _give_up_hanging(self) -> None:
+        """Give up on drivers that have not ended in time, and tell the clients that their devices are gone."""
         for link in list(self._local):
-            logger.error("%s: it hangs, and is left behind", link.name)
+            logger.error("%s: it hangs; the server ends without waiting for it", link.name)
             self._forget(link, "the driver hangs")
 
     def _forget(self, link: LocalLink, reason: str) -> None:
@@ -219,7 +214,7 @@ class ServerRun:
             self.hub.remove(link, reason)
 
     def _farewell_seconds(self) -> float:
-        left = self._ending_since + 2 * self._grace_seconds - anyio.current_time()
+        left = self._ending_since + 2 * self._grace_seconds - self.hub.environment.now()
         return min(self._grace_seconds, max(left, _FAREWELL_SECONDS))
 
     async def _run_work(self, started: Callable[[], None]) -> None:
@@ -234,23 +229,52 @@ class ServerRun:
                 for listener in self._listeners:
                     work.start_soon(listener.accept_forever, self._serve_client, self._client_tasks)
             if self._statistics_seconds is not None:
-                work.start_soon(log_regularly, self.statistics, self._statistics_seconds)
+                work.start_soon(log_regularly, self.hub.environment, self.statistics, self._statistics_seconds)
+            if self._tell_up is not None:
+                work.start_soon(self._wait_until_up, self._tell_up)
             started()
             try:
                 await anyio.sleep_forever()
             finally:
-                self._ending_since = anyio.current_time()
+                self._ending_since = self.hub.environment.now()
                 self._stop_listening()
 
+    async def _wait_until_up(self, tell: Callable[[], None]) -> None:
+        # A program is started in the first step of its task, so one checkpoint lets all programs start.
+        await anyio.lowlevel.checkpoint()
+        if self._drivers_to_come:
+            await self._drivers_up.wait()
+        tell()
+
     async def _run_driver(self, driver: IPyDriver) -> None:
+        ready = self._one_more_driver()
         try:
-            await self._serve_driver(driver)
+            await self._serve_driver(driver, ready)
         finally:
+            ready()
             self._drivers_left -= 1
             self._look_round()
 
-    async def _serve_driver(self, driver: IPyDriver) -> None:
-        """Run a driver of this process; what fails in it is its own matter, and its clients are told."""
+    def _one_more_driver(self) -> Callable[[], None]:
+        """Return a function that notes, when first called, that a driver is up or never will be."""
+        is_noted = False
+
+        def note() -> None:
+            nonlocal is_noted
+            if is_noted:
+                return
+            is_noted = True
+            self._drivers_to_come -= 1
+            if not self._drivers_to_come:
+                self._drivers_up.set()
+
+        return note
+
+    async def _serve_driver(self, driver: IPyDriver, ready: Callable[[], None]) -> None:
+        """Run a driver in this process; if it fails, the error is logged and its clients are told.
+
+        :param ready: called when it is ready.
+        """
         name = f"driver of {', '.join(driver)}"
         link = LocalLink(self.hub, name, driver.wire_limits)
         refusal = self.hub.add_driver(link, driver)
@@ -262,7 +286,7 @@ class ServerRun:
         self._local[link] = None
         try:
             with driver._run_state.claim():
-                await driver._serve(link, _nothing)
+                await driver._serve(link, ready)
         except EXITS as wish:
             reason = "the driver ends its process"
             self._grant(wish, name)
@@ -270,12 +294,12 @@ class ServerRun:
             failure = failure_in(error)
             logger.error("%s failed", name, exc_info=failure)
             self._last_failure = next(leaves(failure))
-            reason = f"the driver has failed: {self._last_failure}"
+            reason = f"the driver has failed: {text_of(self._last_failure)}"
         finally:
             self._forget(link, reason)
 
     def _grant(self, wish: Exit, name: str) -> None:
-        """End in order, because code that we called wants the process to end."""
+        """End in order, because a driver's code raised SystemExit or KeyboardInterrupt."""
         logger.error("%s: its code ends the process: %r", name, wish)
         self.wish = self.wish or wish
         self._end("a driver's code ends the process", "")
@@ -294,7 +318,7 @@ class ServerRun:
             self._look_round()
 
     def _look_round(self) -> None:
-        """See whether anything is left; a server whose drivers have all gone is of no use to anybody."""
+        """End the run if nothing is left to serve; a server without drivers is of no use to anybody."""
         if self._feeding or self._drivers_left:
             return
         self.nothing_left.set()
@@ -302,12 +326,8 @@ class ServerRun:
             self.failure = self._last_failure
             self._end("no driver is left", "")
 
-    async def _serve_client(self, sock: socket.socket, connection: Connection) -> None:
+    async def _serve_client(self, accepted: Accepted) -> None:
         try:
-            await self.clients.serve(self.hub, sock, connection)
+            await self.clients.serve(self.hub, accepted)
         except EXITS as wish:
-            self._grant(wish, f"the access rule for {connection.name}")
-
-
-def _nothing() -> None:
-    """Be told that a driver is ready, which nobody waits for."""
+            self._grant(wish, f"the access rule for {accepted.connection.name}")

@@ -1,14 +1,13 @@
 """What external drivers and other servers have in common: when to try again.
 
-Whatever was lost is tried again soon, then ever later, so that a driver whose camera is unplugged costs nothing.
-The waits differ a little, so that the servers of an observatory do not come back in step after a power cut. What
-has worked for a while was not broken when it began: then waiting starts small again. A limit is one on all attempts
+The first attempt comes soon, each further one later, so that a driver whose camera is unplugged costs nothing. The
+waits vary at random a little, so that the servers of an observatory do not all come back at the same moment after a
+power cut. After something has worked for a while, the waits start small again. A limit counts all attempts of a run
 together, as indiserver counts restarts (protocol.md S9).
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,7 +15,7 @@ from itertools import islice
 __all__ = ["STEADY_SECONDS", "Attempts", "Backoff"]
 
 STEADY_SECONDS = 60.0
-"""What has worked for so long is tried again as soon as if it had never failed."""
+"""After working for this long, something is tried again as soon as if it had never failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +25,8 @@ class Backoff:
     :ivar first_seconds: before the first new attempt, more than 0.
     :ivar factor: how much longer before each further one, at least 1.
     :ivar most_seconds: never longer than this, at least ``first_seconds``.
-    :ivar jitter: by which part each wait is made longer or shorter at random, 0 to 1.
-    :ivar limit: how many new attempts there are in all, ``None`` for any number.
+    :ivar jitter: the fraction by which each wait is made longer or shorter at random, 0 to 1.
+    :ivar limit: how many new attempts there may be in all, ``None`` for any number.
     :raises ValueError: one of them is out of its range.
     """
 
@@ -43,7 +42,7 @@ class Backoff:
             raise ValueError(f"nothing can be tried again by {self!r}")
 
     def delays(self, random: Callable[[], float]) -> Iterator[float]:
-        """Yield how long to wait before each new attempt, in seconds; no more than there are attempts.
+        """Yield how long to wait before each new attempt, in seconds; it stops after the last attempt.
 
         :param random: returns a number from 0 to 1.
         """
@@ -57,23 +56,23 @@ class Backoff:
 
 
 class Attempts:
-    """The new attempts at one thing.
+    """Counts the new attempts at one thing.
 
     :param backoff: how long to wait before each, and how many there may be.
     :param random: returns a number from 0 to 1.
     :ivar made: how many there were.
     """
 
-    def __init__(self, backoff: Backoff, random: Callable[[], float] = random.random) -> None:
+    def __init__(self, backoff: Backoff, random: Callable[[], float]) -> None:
         self.made = 0
         self._backoff = backoff
         self._random = random
         self._delays = backoff.delays(random)
 
     def next_delay(self, lasted_seconds: float) -> float | None:
-        """Return how long to wait before the next attempt, and count that; ``None`` if there is to be none.
+        """Return how long to wait before the next attempt, and count it; ``None`` if no more are allowed.
 
-        :param lasted_seconds: how long the last one has worked.
+        :param lasted_seconds: how long the last one worked.
         """
         if lasted_seconds >= STEADY_SECONDS:
             limit = self._backoff.limit

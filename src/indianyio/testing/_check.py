@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import anyio
 
+from indianyio._environment import THIS_MACHINE
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import ConnectionLostError
 from indianyio.server._processes import DriverProcess
@@ -172,7 +173,8 @@ async def _in_memory(
 async def _as_process(
     command: list[str], bounds: Bounds, failures: list[str]
 ) -> AsyncGenerator[tuple[ByteStream, End]]:
-    with DriverProcess(command, None, name=command[0]) as process:
+    name = command[0]
+    with DriverProcess(THIS_MACHINE.launch(command, None, name=name), name=name) as process:
 
         async def drain() -> None:
             """Read what it still says, so that it is not held up in its end."""
