@@ -40,6 +40,7 @@ from indianyio.driver import (
     newTextVector,
 )
 from indianyio.exceptions import (
+    AnswerTooLongError,
     ConnectionLostError,
     DriverLoadError,
     INDIError,
@@ -53,11 +54,16 @@ from indianyio.exceptions import (
     UnknownDeviceError,
     UnknownMemberError,
     UnknownVectorError,
+    WireBusyError,
+    WireError,
+    WireLostError,
+    WireTimeoutError,
     WriteRefusedError,
 )
 from indianyio.protocol._numbers import getfloat
 
 __all__ = [
+    "AnswerTooLongError",
     "AnyVector",
     "BLOBHandling",
     "BLOBMember",
@@ -94,6 +100,10 @@ __all__ = [
     "UnknownDeviceError",
     "UnknownMemberError",
     "UnknownVectorError",
+    "WireBusyError",
+    "WireError",
+    "WireLostError",
+    "WireTimeoutError",
     "WriteRefusedError",
     "defBLOBVector",
     "defLightVector",

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import base64
 import os
+import resource
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.client import Blob, ConnectionLostError, OperationAbortedError, Progress, RefusedError, open_client
+from indianyio.client import (
+    Blob,
+    ConnectionLostError,
+    OperationAbortedError,
+    Progress,
+    RefusedError,
+    open_client,
+)
 from indianyio.client._connection import _unnamed_file
 from indianyio.client._spooling import Spooler, SpoolProgress
 from indianyio.driver import NewEvent
@@ -85,6 +94,43 @@ async def test_what_nobody_has_asked_for_is_not_kept() -> None:
         assert [(await enabled(script)).value, (await enabled(script)).value] == ["Also", "Never"]
 
 
+async def test_a_policy_and_blocks_that_wait_do_not_disturb_each_other() -> None:
+    async with camera() as script:
+        async with script.device.next("CCD1") as image:
+            await script.device.enable_blobs("CCD1", "Never")
+            await script.say(set_blob(b"first"))
+            assert (await image.get(timeout=1)).content() == b"first"
+        assert [(await enabled(script)).value for _ in range(3)] == ["Also", "Also", "Never"]
+        async with script.device.next("CCD1") as image:
+            await script.say(set_blob(b"second"))
+            assert (await image.get(timeout=1)).content() == b"second"
+        for _ in range(2):
+            await script.device.enable_blobs("CCD1")
+        async with script.device.next("CCD1"):
+            pass
+        await script.say(set_blob(b"third"))
+        assert script.vector("CCD1")["CCD1"].content() == b"third"
+        await script.device.enable_blobs("CCD1", "Never")
+        values = [(await enabled(script)).value for _ in range(6)]
+        assert values == ["Also", "Never", "Also", "Also", "Also", "Never"]
+
+
+async def test_a_policy_is_never_left_over() -> None:
+    """Though the server has not read for a while when the block ends, and there is no room for anything."""
+    async with camera() as script:
+        text = f'<defTextVector device="{DEVICE}" name="T" perm="rw"><defText name="text"/></defTextVector>'
+        await script.say(text)
+        async with script.device.next("CCD1"):
+            assert (await enabled(script)).value == "Also"
+            for _ in range(40):
+                with anyio.move_on_after(0.2):
+                    await script.vector("T").set(text="x" * 900_000, wait=False)
+                    continue
+                break
+        with anyio.fail_after(5):
+            assert (await enabled(script)).value == "Never"
+
+
 async def test_no_image_comes() -> None:
     async with camera() as script:
         async with script.device.next("CCD1") as image:
@@ -133,6 +179,28 @@ async def test_an_error_of_the_progress_function_comes_out_of_get() -> None:
         assert script.vector("CCD_EXPOSURE").state == "Busy"
 
 
+async def test_nothing_comes_when_the_block_has_ended() -> None:
+    """The server was told that nobody wants it: to wait would be for ever."""
+    async with camera() as script:
+        async with script.device.next("CCD1") as image:
+            pass
+        async with script.device.next("CCD1") as other:
+            await script.say(set_blob(b"content"))
+        with anyio.fail_after(5):
+            with pytest.raises(RuntimeError, match=r"Scripted.CCD1: the block of next\(\) has ended"):
+                await image.get()
+            assert (await other.get()).content() == b"content"
+
+
+async def test_whoever_waits_in_another_task_is_told_that_the_block_has_ended() -> None:
+    async with camera() as script:
+        with pytest.RaisesGroup(RuntimeError), anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                async with script.device.next("CCD1") as image:
+                    tasks.start_soon(image.get)
+                    await anyio.wait_all_tasks_blocked()
+
+
 # -- files ---------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +215,36 @@ async def test_a_file_is_complete_when_it_is_there(tmp_path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+async def test_a_name_may_be_as_long_as_names_may_be(tmp_path: Path) -> None:
+    target = tmp_path / ("m" * 250 + ".fits")
+    assert await Blob("x", ".fits", 3, data=b"abc").save(target) == target
+    assert os.listdir(tmp_path) == [target.name]
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/"])
+async def test_a_path_that_names_no_file_is_an_error_of_the_file_system(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError):  # noqa: PT011 - as open() raises
+        await Blob("x", ".fits", 3, data=b"abc").save(path)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "image.fits"
+    target.write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await Blob("x", ".fits", len(CONTENT), data=CONTENT).save(target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ["image.fits"]
+    assert target.read_bytes() == b"old"
 
 
 async def test_what_is_compressed_is_saved_as_it_was(tmp_path: Path) -> None:
@@ -378,6 +476,19 @@ def test_what_is_short_passes_unchanged_and_what_is_long_is_taken_out() -> None:
     )
     assert reports[-1] == SpoolProgress("D", "N", 200, 200)
     assert spooled(PIECES[6], [])[1] == ["its base64 is damaged: Non-base64 digit found"]
+
+
+def test_how_far_it_is_is_told_of_short_ones_too() -> None:
+    content = bytes(60)
+    stream = set_blob(content).encode()
+    reports: list[SpoolProgress] = []
+    spooler = Spooler(lambda: _unnamed_file(None), RefusedAttachment, limit_bytes=10_000, report=reports.append)
+    passed = b"".join(spooler.feed(stream[at : at + 7])[0] for at in range(0, len(stream), 7))
+    assert passed == stream
+    done = [report.done for report in reports]
+    assert done == sorted(done)
+    assert 40 < done[-1] <= len(content)
+    assert {report[:2] + report[3:] for report in reports} == {(DEVICE, "CCD1", len(content))}
 
 
 def test_what_is_too_long_is_not_kept() -> None:

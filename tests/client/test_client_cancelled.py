@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
+
 import anyio
 import pytest
 from trio.testing import MockClock
@@ -117,7 +120,7 @@ async def test_a_device_that_does_not_stop_keeps_nobody_for_long(caplog: pytest.
     result = await cancelled("CCD_EXPOSURE", "X", 5.0, "CCD_ABORT_EXPOSURE", answers=False)
     assert result.aborts == ["CCD_ABORT_EXPOSURE"]
     assert 4.9 < result.seconds < 7
-    assert "CCD_EXPOSURE is still Busy 5 s after it was told to stop" in caplog.text
+    assert "CCD_EXPOSURE has not said within 5 s that it has stopped" in caplog.text
 
 
 async def test_a_block_that_is_cancelled_from_outside_still_stops_the_device() -> None:
@@ -178,6 +181,75 @@ async def test_what_was_connected_before_stays_so() -> None:
         assert patience.cancelled_caught
 
 
+@contextlib.asynccontextmanager
+async def connectable() -> AsyncGenerator[tuple[Script, list[str]]]:
+    """Yield a device that connects and disconnects at once, and what it was told."""
+    told: list[str] = []
+    async with scripted(connection("Idle", on=False, define=True)) as script, anyio.create_task_group() as tasks:
+
+        async def driver() -> None:
+            while True:
+                (member,) = await script.written("CONNECTION")
+                told.append(member)
+                on = member == "CONNECT"
+                await script.say(connection("Busy", on=on), connection("Ok" if on else "Idle", on=on))
+
+        tasks.start_soon(driver)
+        yield script, told
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_last_of_several_blocks_disconnects() -> None:
+    """Two tasks use one mount: when the first is done, the second must not lose it in the middle of a slew."""
+    async with connectable() as (script, told):
+        first, second = script.device.connected(), script.device.connected()
+        async with contextlib.AsyncExitStack() as cleanup:
+            await first.__aenter__()
+            await cleanup.enter_async_context(second)
+            await first.__aexit__(None, None, None)
+            await script.fence()
+            assert script.device.is_connected
+        assert told == ["CONNECT", "DISCONNECT"]
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(_use, script)
+        assert told == ["CONNECT", "DISCONNECT"] * 2
+
+
+async def test_a_block_waits_no_longer_than_it_may_for_another_that_connects() -> None:
+    async with scripted(connection("Idle", on=False, define=True)) as script:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_use, script)
+            await script.written("CONNECTION")
+            await script.say(connection("Busy", on=True))
+            began = anyio.current_time()
+            with pytest.raises(TimeoutError, match=r"Scripted.CONNECTION: not done within 0.2 s; it is <Switch"):
+                async with script.device.connected(timeout=0.2):
+                    pytest.fail("it is not")
+            assert anyio.current_time() - began < 2
+            tasks.cancel_scope.cancel()
+            await script.written("CONNECTION")
+            await script.say(connection("Idle", on=False))
+
+
+async def _use(script: Script) -> None:
+    async with script.device.connected():
+        assert script.device.is_connected
+        await script.fence()
+        assert script.device.is_connected
+
+
+async def test_a_connection_that_nobody_may_write_is_not_written() -> None:
+    define = connection("Idle", on=False, define=True).replace('perm="rw"', 'perm="ro"')
+    async with scripted(define) as script:
+        with pytest.raises(ValueError, match="read-only"):
+            async with script.device.connected():
+                pytest.fail("it is not")
+        with anyio.move_on_after(0.05) as patience:
+            await script.written("CONNECTION")
+        assert patience.cancelled_caught
+
+
 async def test_a_driver_that_cannot_connect_says_why() -> None:
     async with scripted(connection("Idle", on=False, define=True)) as script, anyio.create_task_group() as tasks:
 
@@ -192,3 +264,31 @@ async def test_a_driver_that_cannot_connect_says_why() -> None:
         with anyio.move_on_after(0.05) as patience:
             await script.written("CONNECTION")
         assert patience.cancelled_caught
+
+
+async def test_a_set_that_is_cancelled_before_anything_was_heard_waits_for_the_answer_of_its_abort() -> None:
+    """What is not Busy yet may be about to begin."""
+    async with scripted(
+        numbers("ABS_FOCUS_POSITION", "Ok", X=0.0), switches(FOCUS, rule="AtMostOne", ABORT=False)
+    ) as script:
+        scope, ended = anyio.CancelScope(), anyio.Event()
+
+        async def move() -> None:
+            with scope:
+                await script.vector("ABS_FOCUS_POSITION").set(X=5.0)
+            ended.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(move)
+            await script.written("ABS_FOCUS_POSITION")
+            scope.cancel()
+            await script.written(FOCUS)
+            await script.fence()
+            assert not ended.is_set()
+            await script.say(set_numbers("ABS_FOCUS_POSITION", "Busy", X=1.0))
+            await script.say(set_switches(FOCUS, "Ok", ABORT=False))
+            await script.fence()
+            assert not ended.is_set()
+            await script.say(set_numbers("ABS_FOCUS_POSITION", "Idle", X=1.0))
+            with anyio.fail_after(1):
+                await ended.wait()

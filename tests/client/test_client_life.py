@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -181,6 +182,42 @@ def test_a_server_that_answers_is_asked_again_and_again() -> None:
     assert 20 < trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) < 60
 
 
+def test_a_server_that_takes_a_long_upload_may_be_silent() -> None:
+    """On a slow line: what it is asked stands behind the upload, and it can only answer what it has."""
+
+    async def main() -> None:
+        near, far = memory_pair(capacity_bytes=1 << 16)
+        peer = Peer(near, answer_pings=False)
+        async with open_client(stream=far) as client, anyio.create_task_group() as tasks:
+            await peer.send(PingReply(uid=(await peer.expect(PingRequest)).uid))
+            await peer.send(blobs("MAP", "map").replace('"ro"', '"rw"'))
+            vector = await (await client.device("Scripted")).vector("MAP")
+            tasks.start_soon(partial(vector.set, map=bytes(1_500_000), start_timeout=20))
+            size = 0
+            while size < 2_000_000:
+                await anyio.sleep(5)
+                size += len((await near.receive()).data)
+            await peer.send('<setBLOBVector device="Scripted" name="MAP" state="Ok"/>')
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_server_that_takes_nothing_of_an_upload_is_lost() -> None:
+    async def main() -> float:
+        near, far = memory_pair(capacity_bytes=1 << 16)
+        peer = Peer(near, answer_pings=False)
+        began = trio.current_time()
+        with ends_with(ConnectionLostError, "silent for"):
+            async with open_client(stream=far) as client:
+                await peer.send(PingReply(uid=(await peer.expect(PingRequest)).uid))
+                await peer.send(blobs("MAP", "map").replace('"ro"', '"rw"'))
+                vector = await (await client.device("Scripted")).vector("MAP")
+                await vector.set(map=bytes(1_500_000))
+        return trio.current_time() - began
+
+    assert 25 < trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) < 90
+
+
 # -- hostile servers -----------------------------------------------------------------------------------------------
 
 
@@ -348,7 +385,7 @@ async def test_a_server_that_is_killed_in_the_middle_fails_what_is_on_its_way() 
                 await vector.set(X=5)
             await client.wait_for(lambda c: c.is_connected)
             connection, _ = listener.accept()
-            with pytest.raises(TimeoutError, match="has not been told again"):
+            with pytest.raises(TimeoutError, match="has not been reported again"):
                 await vector.set(X=5, start_timeout=0.05)
             connection.sendall(numbers("N", X=2).encode())
             await vector.wait_for(lambda v: v["X"] == 2)

@@ -11,7 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from indianyio.client import OperationAbortedError, RefusedError, Vector
-from indianyio.client._settle_table import RULE, SETTLE_ROWS, row_for
+from indianyio.standard._settle_table import RULE, SETTLE_ROWS, row_for
 from tests.client.scripted import Script, Values, deleted, numbers, scripted, set_numbers, set_switches, switches
 
 pytestmark = pytest.mark.anyio
@@ -276,8 +276,9 @@ async def test_two_writes_of_one_vector_wait_for_each_other() -> None:
         await script.say(set_numbers("N", "Ok", X=7))
 
 
-async def test_a_button_that_is_off_again_has_answered() -> None:
-    async with scripted(switches("BUTTON", "Ok", rule="AtMostOne", PRESS=False)) as script:
+@pytest.mark.parametrize("rule", ["AtMostOne", "OneOfMany"])
+async def test_a_button_that_is_off_again_has_answered(rule: str) -> None:
+    async with scripted(switches("BUTTON", "Ok", rule=rule, PRESS=False)) as script:
         async with writing(script, "BUTTON", PRESS=True) as write:
             assert await seen(script, write, set_switches("BUTTON", "Idle", PRESS=False)) == "waiting"
             assert await seen(script, write, set_switches("BUTTON", "Ok", PRESS=False)) == "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 
 from indianyio import newBLOBVector, sync
 from indianyio.client import Client, RefusedError, Upload, open_client
+from indianyio.client._uploads import with_contents
 from indianyio.driver import NewEvent
+from indianyio.protocol import NewBLOBVector, OneBLOB
 from indianyio.server import IPyServer
+from indianyio.streams._contents import OutgoingContent
 from tests.client.scripted import blobs, scripted
 from tests.client.test_client_life import GADGET, port_of
 from tests.driver.gadget import Gadget
@@ -104,6 +108,60 @@ async def test_what_is_read_only_is_not_written() -> None:
     async with scripted(blobs()) as script:
         with pytest.raises(ValueError, match="is read-only"):
             await script.vector("CCD1").set(CCD1=b"x")
+
+
+async def test_a_slow_upload_is_no_silence_of_the_driver() -> None:
+    """The driver's time to answer begins when it has the whole of it."""
+    async with scripted(blobs("MAP", "map").replace('"ro"', '"rw"'), capacity_bytes=1 << 16) as script:
+        ended: list[BaseException | None] = []
+
+        async def upload() -> None:
+            try:
+                await script.vector("MAP").set(map=LONG[:500_000], start_timeout=0.2)
+            except TimeoutError as error:
+                ended.append(error)
+            else:
+                ended.append(None)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(upload)
+            await anyio.sleep(0.5)
+            assert (await script.asked(NewBLOBVector)).members[0].data == LONG[:500_000]
+            await script.say('<setBLOBVector device="Scripted" name="MAP" state="Ok"/>')
+        assert ended == [None]
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix"])
+async def test_what_is_long_is_encoded_in_a_thread(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "map.fits"
+    path.write_bytes(LONG)
+    pieces: list[tuple[bool, int]] = []
+    write = OutgoingContent.write
+
+    def watched(content: OutgoingContent, piece: bytes) -> None:
+        pieces.append((threading.get_ident() == loop, len(piece)))
+        write(content, piece)
+
+    loop = threading.get_ident()
+    async with connected(way, tmp_path) as (_, indi):
+        monkeypatch.setattr(OutgoingContent, "write", watched)
+        for content in (path, LONG):
+            await indi[GADGET]["IMAGE"].set(a=content)
+            assert sum(size for _, size in pieces) == len(LONG)
+            assert all(size <= 1 << 20 and not in_loop for in_loop, size in pieces)
+            pieces.clear()
+
+
+async def test_no_more_is_attached_than_a_message_may_carry() -> None:
+    """What comes beyond goes as base64, as for a driver's."""
+    names = [str(number) for number in range(20)]
+    message = NewBLOBVector(device="D", name="B", members=tuple(OneBLOB(name=name, format=".x") for name in names))
+    loaded = await with_contents(message, {name: Upload(b"abcd", ".x") for name in names}, attach=True)
+    assert [one.attachment is not None for one in loaded.message.members] == [True] * 16 + [False] * 4
+    assert list(loaded.base64) == names[16:]
+    assert b"".join(loaded.base64["16"]) == b"YWJjZA=="
 
 
 @pytest.mark.parametrize("way", ["tcp", "unix"])

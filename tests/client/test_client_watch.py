@@ -6,6 +6,7 @@ import gc
 import json
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from indianyio.client import Change, SwitchVector
@@ -55,6 +56,46 @@ async def test_a_slow_watcher_gets_the_newest_and_how_many_were_left_out() -> No
             assert (only.vector, only.state, only.left_out) == (script.vector("N"), "Ok", 0)
             await script.say(set_numbers("N", "Busy", X=1))
             assert (await anext(slow)).left_out == 0
+
+
+async def test_whoever_asks_for_a_change_is_cancelled_whatever_there_is_and_takes_nothing_then() -> None:
+    async with scripted(numbers("N", X=0)) as script, script.client.watch(DEVICE) as changes:
+
+        async def is_cancelled() -> bool:
+            with anyio.CancelScope() as scope:
+                scope.cancel("while it asks")
+                await anext(changes)
+            return scope.cancelled_caught
+
+        assert await is_cancelled()  # nothing waits
+        await script.say(set_numbers("N", "Ok", X=1))
+        assert await is_cancelled()
+        change = await anext(changes)
+        assert change.vector is script.vector("N")
+        assert change.left_out == 0
+        changes.close()
+        assert await is_cancelled()
+        with pytest.raises(StopAsyncIteration):
+            await anext(changes)
+
+
+async def test_whoever_takes_one_change_after_the_other_lets_others_have_their_turn() -> None:
+    async with scripted(numbers("N", X=0), numbers("M", X=0)) as script, script.client.watch(DEVICE) as changes:
+        await script.say(set_numbers("N", "Ok", X=1), set_numbers("M", "Ok", X=1))
+        turns = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(count_turns)
+            await anext(changes)
+            await anext(changes)
+            assert turns > 0
+            tasks.cancel_scope.cancel("seen")
 
 
 async def test_a_watcher_that_is_asleep_delays_nobody() -> None:
@@ -209,6 +250,9 @@ async def test_a_server_that_talks_without_end_is_not_remembered_without_end() -
         ("N", {"Z": 1}, KeyError, "has no member 'Z'; it has 'X'"),
         ("N", {"X": True}, ValueError, "finite number"),
         ("N", {"X": float("nan")}, ValueError, "finite number"),
+        ("N", {"X": "45,5"}, ValueError, "X: '45,5' is not a number; write it as 45.5"),
+        ("N", {"X": "4 5 6 7"}, ValueError, "not a number"),
+        ("N", {"X": "inf"}, ValueError, "not a number"),
         ("N", {"X": "banana"}, ValueError, "banana"),
         ("N", {"X": 11}, ValueError, "must be from 1 to 10, not 11"),
         ("S", {"A": "on"}, ValueError, "'On' or 'Off', not 'on'"),

@@ -1,6 +1,6 @@
-"""The client: what a server's devices are, and how to have them do something.
+"""The client: the devices of a server, what they report, and how to command them.
 
-:func:`open_client` is the way in::
+Start with :func:`open_client`::
 
     import anyio
     from indianyio.client import open_client

@@ -1,4 +1,4 @@
-"""What devices and vectors need of the client that they belong to."""
+"""What devices and vectors need from their client."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from indianyio.client._blobs import OnProgress
     from indianyio.client._changes import Change
     from indianyio.client._coming import Coming
-    from indianyio.client._settle_table import OnCancel
     from indianyio.client._vectors import BLOBVector, Vector
+    from indianyio.standard._settle_table import OnCancel
 
 __all__ = ["Actions", "Upload", "Written"]
 
 
 class Upload(NamedTuple):
-    """What a BLOB member is written as, where its format is to be said.
+    """A value for a BLOB member together with its format.
 
-    :ivar content: the bytes, or the path of a file that has them.
+    :ivar content: the bytes, or the path of a file with them.
     :ivar format: a file suffix with its leading dot, such as ``.fits``.
     """
 
@@ -31,12 +31,12 @@ class Upload(NamedTuple):
 
 
 Written: TypeAlias = float | bool | str | bytes | os.PathLike[str] | Upload
-"""What a member is written as: a number, a truth value for a switch, a text; for a BLOB bytes, the path of a file,
-whose suffix is the format, or an :class:`Upload`."""
+"""A value to write to a member: a number, also as a text such as ``-0:30:15``; a bool for a switch; a text; for a
+BLOB bytes, an :class:`Upload`, or the path of a file, whose suffix is the format."""
 
 
 class Actions(Protocol):
-    """The ways to the server, and back."""
+    """The ways to write to the server and to hear from it."""
 
     async def set(
         self,
@@ -49,15 +49,15 @@ class Actions(Protocol):
         on_cancel: OnCancel | None,
         validate: bool | None,
     ) -> None:
-        """Write, and wait for what becomes of it."""
+        """Write, and wait for the outcome."""
 
     async def wait_until(
         self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
     ) -> None:
-        """Wait until a condition holds, looking after each change; ``what`` is the text if it does not in time."""
+        """Wait until a condition holds, testing it after each change; ``what`` makes the timeout error's text."""
 
     def listening(self, listener: Callable[[Change], None]) -> AbstractContextManager[None]:
-        """Have a function called with each change while the block lasts; it must neither wait nor raise."""
+        """Call a function with each change while the block lasts; it must neither wait nor raise."""
 
     def next_blob(
         self, vector: BLOBVector, member: str | None, progress: OnProgress | None

@@ -1,7 +1,8 @@
-"""The content of a BLOB member: in memory while it is small, else in a file that nobody else can see."""
+"""The content of a BLOB member: in memory if it is small, otherwise in a file without a name."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import zlib
@@ -25,10 +26,10 @@ _SLICE_BYTES = 1 << 20
 
 
 class Progress(NamedTuple):
-    """How far a BLOB has come.
+    """The progress of a BLOB.
 
     :ivar done: bytes received or written so far.
-    :ivar total: how many there will be; 0 if that is not known.
+    :ivar total: how many there will be; 0 if unknown.
     """
 
     done: int
@@ -36,20 +37,20 @@ class Progress(NamedTuple):
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
-"""Is told how far a BLOB has come; must not wait."""
+"""Called with the progress of a BLOB; must not wait."""
 
 
 class Content:
-    """The content of a BLOB member, as it came.
+    """The content of a BLOB member, as it arrived.
 
     Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
-    is only read when it is asked for. That is let go with the last reference to this object.
+    is only read when it is asked for. The file or memory is released with the last reference to this object.
 
     :ivar name: the member's name; it comes from the network, so it is never used as a path.
-    :ivar format: a file suffix with its leading dot, such as ``.fits``; ``.fits.z`` for what is compressed.
-    :ivar size: the bytes of the content when it is not compressed, as the driver says.
-    :ivar length: the bytes of the content as transported.
-    :ivar timestamp: when the driver sent it, in UTC; ``None`` if it does not say.
+    :ivar format: a file suffix with its leading dot, such as ``.fits``; ``.fits.z`` if it is compressed.
+    :ivar size: the uncompressed size in bytes, according to the driver.
+    :ivar length: the size in bytes as transported.
+    :ivar timestamp: when the driver sent it, in UTC; ``None`` if the driver does not say.
     """
 
     __slots__ = ("__weakref__", "_attachment", "_data", "format", "length", "name", "size", "timestamp")
@@ -83,29 +84,32 @@ class Content:
 
     @property
     def data(self) -> bytes:
-        """The content as transported, read now if it lies in a file.
+        """The content as transported, read now if it is in a file.
 
-        :raises ValueError: it cannot be had; the text says why.
+        :raises ValueError: it cannot be read; the text says why.
         """
         return self._data if self._attachment is None else self._attachment.read(self.length)
 
     def content(self) -> bytes:
         """Return the content, decompressed if need be.
 
-        :raises ValueError: it cannot be had, or is damaged.
+        :raises ValueError: it cannot be read, or is damaged.
         """
         return b"".join(self.slices())
 
     def slices(self) -> Iterator[bytes]:
         """Yield the content piece by piece, decompressed if need be, so that it never lies in memory as a whole.
 
-        :raises ValueError: it cannot be had, or is damaged.
+        :raises ValueError: it is not available, or is damaged.
         """
         return _inflated(self._transported(), self.size) if self.is_compressed else self._transported()
 
     def _saving(self, target: Path) -> Generator[Progress]:
-        """Write the content into a file piece by piece; closed before its end, it leaves nothing."""
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        """Write the content into a file piece by piece; closed before its end, this leaves nothing behind."""
+        if not target.name:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        # Not made from the target's name, which may already have the greatest length.
+        beside = target.with_name(f".{secrets.token_hex(8)}.part")
         file = _new_file(beside)
         try:
             with file:
@@ -116,8 +120,8 @@ class Content:
                         rest = rest[file.write(rest) :]
                     done += len(piece)
                     yield Progress(done, self.size)
-                # Its bytes before its name: after a power cut there is the old file or the new one, not an empty
-                # one.
+                # The bytes are stored before the name: after a power cut there is the old file or the new one,
+                # never an empty one.
                 os.fsync(file.fileno())
                 beside.replace(target)
         except BaseException:
@@ -136,25 +140,25 @@ class Content:
 
 
 class Blob(Content):
-    """The content of a BLOB member, as it came.
+    """The content of a BLOB member, as it arrived.
 
     Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
-    is only read when it is asked for. That is let go with the last reference to this object.
+    is only read when it is asked for. The file or memory is released with the last reference to this object.
     """
 
     __slots__ = ()
 
     async def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
-        """Write the content into a file, which is complete as soon as it is there.
+        """Write the content into a file, which is complete as soon as it appears.
 
-        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
-        leaves nothing.
+        It is written under another name in the same folder, and then renamed; an existing file is replaced. If this
+        is cancelled, it leaves nothing behind.
 
         :param path: where; nothing that comes from the network becomes part of it.
-        :param progress: is told how far the writing is.
+        :param progress: called with the progress of the writing.
         :return: the path.
         :raises OSError: it cannot be written there.
-        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
+        :raises ValueError: the content is not available, or is damaged; nothing was written.
         """
         target = Path(path)
         with closing(self._saving(target)) as pieces:
@@ -165,9 +169,9 @@ class Blob(Content):
 
 
 def blob_of(one: OneBLOB, timestamp: datetime | None) -> Blob | None:
-    """Return the content that a member of an update carries; ``None`` where it only reports a state.
+    """Return the content that a member of an update carries, or ``None`` if it only reports a state.
 
-    :raises ValueError: its size is no whole number.
+    :raises ValueError: its size is not a whole number.
     """
     size = None if one.size is None else whole_number(one.size)
     suffix = one.format or ".bin"

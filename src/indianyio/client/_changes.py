@@ -1,14 +1,14 @@
 """What changes, who is told, and who watches.
 
-No task polls. A listener is a function that is called with each change, by the task that reads; it must neither
-wait nor raise.
+No task polls. A listener is a function that the task which reads calls with each change; it must neither wait nor
+raise.
 """
 
 from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ChangeKind", "Listener", "Listeners", "Watch"]
 
-# How many vectors may have a change that waits. There are that many where a server defines and deletes without end.
+# How many vectors may have a change waiting. Only a server that defines and deletes without end has that many.
 _MOST_WAITING = 10_000
 
 ChangeKind: TypeAlias = Literal["defined", "updated", "deleted", "message", "lost", "back"]
+"""What has happened to a vector, a device or the connection; :class:`Change` says what each word means."""
 
 
 class Change(NamedTuple):
     """What has changed.
 
-    :ivar kind: what has happened: a vector was defined, updated or deleted, a message for people came, the
+    :ivar kind: what has happened: a vector was defined, updated or deleted, a message for people arrived, the
         connection was lost or is back.
-    :ivar device: the device's name; ``None`` where all are concerned.
-    :ivar vector: the vector, as it is now; ``None`` where a device is concerned as a whole.
+    :ivar device: the device's name; ``None`` if all devices are concerned.
+    :ivar vector: the vector as it is now; ``None`` if a device as a whole is concerned.
     :ivar state: the vector's state after this change.
     :ivar members: the members that an update names.
     :ivar message: the driver's text, or "".
-    :ivar left_out: how many changes of the same vector were left out before this one, because whoever watches was
-        slower than they came.
+    :ivar left_out: how many changes of the same vector were left out before this one, because they came faster than
+        the watcher looked at them.
     """
 
     kind: ChangeKind
@@ -57,9 +58,9 @@ Listener: TypeAlias = Callable[[Change], None]
 
 
 class Listeners:
-    """Those who are told.
+    """Those who are told about changes.
 
-    :ivar ended: why nothing more will come, once that is so; ``None`` until then.
+    :ivar ended: why there will be no more changes; ``None`` while there may be some.
     """
 
     def __init__(self) -> None:
@@ -67,18 +68,18 @@ class Listeners:
         self.ended: str | None = None
 
     def add(self, listener: Listener) -> object:
-        """Have a function called with each change from now on; return what :meth:`remove` needs."""
+        """Call a function with each change from now on; return what :meth:`remove` needs."""
         key = object()
         self._listeners[key] = listener
         return key
 
     def remove(self, key: object) -> None:
-        """Call that function no more; twice does nothing."""
+        """Stop calling that function; removing it twice does nothing."""
         self._listeners.pop(key, None)
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Have a function called with each change for as long as the block lasts."""
+        """Call a function with each change for as long as the block lasts."""
         key = self.add(listener)
         try:
             yield
@@ -91,29 +92,30 @@ class Listeners:
             listener(change)
 
     def end(self, reason: str) -> None:
-        """Take note that nothing more will come, and tell all."""
+        """Note that there will be no more changes, and tell everybody."""
         if self.ended is None:
             self.ended = reason
             self.tell(Change("lost", message=reason))
 
     def require_more(self) -> None:
-        """Raise :exc:`ConnectionLostError` if nothing more will come."""
+        """Raise :exc:`ConnectionLostError` if there will be no more changes."""
         if self.ended is not None:
             raise ConnectionLostError(self.ended)
 
     async def wait_for(
         self, predicate: Callable[[], bool], *, seconds: float | None, what: Callable[[], str]
     ) -> None:
-        """Wait until a condition holds, looking after each change; return at once if it does already.
+        """Wait until a condition holds, checking it after each change; return at once if it already holds.
 
-        :param predicate: the condition. What it raises comes out of here.
-        :param seconds: for how long at the most; ``None`` for ever.
-        :param what: says what was waited for and what there was instead.
-        :raises TimeoutError: it has not held within that time.
-        :raises ConnectionLostError: the server was lost, and will not be connected again.
+        :param predicate: the condition. What it raises is raised here.
+        :param seconds: how long to wait at most; ``None`` for ever.
+        :param what: returns a text that says what was waited for and what there was instead.
+        :raises TypeError: the condition is an async function.
+        :raises TimeoutError: the condition has not held within that time.
+        :raises ConnectionLostError: the server was lost, and the client will not reconnect.
         """
         self.require_more()
-        if predicate():
+        if _holds(predicate):
             await anyio.lowlevel.checkpoint()
             return
         held = anyio.Event()
@@ -122,11 +124,11 @@ class Listeners:
         def look(_: Change) -> None:
             nonlocal failure
             if held.is_set():
-                return  # it held; what comes before the waiting task has its turn does not count
+                return  # it held once; changes that come before the waiting task runs do not count
             try:
-                if self.ended is None and not predicate():
+                if self.ended is None and not _holds(predicate):
                     return
-            except Exception as error:  # noqa: BLE001 - of the caller's own function; raised to the caller below
+            except Exception as error:  # noqa: BLE001 - from the caller's own function; raised to the caller below
                 failure = error
             held.set()
 
@@ -136,21 +138,29 @@ class Listeners:
             raise failure
         if not held.is_set():
             raise TimeoutError(what())
-        await anyio.lowlevel.checkpoint_if_cancelled()  # in the client's block, that ends with this very error
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a client's block that ends raises this error itself
         self.require_more()
+
+
+def _holds(predicate: Callable[[], object]) -> bool:
+    result = predicate()
+    if isinstance(result, Coroutine):
+        result.close()  # every coroutine is true: it would be taken for a condition that holds already
+        raise TypeError("a condition must be an ordinary function, not an async one")
+    return bool(result)
 
 
 class Watch:
     """An iterator of changes; :meth:`indianyio.client.Client.watch` makes one.
 
-    It watches from the moment on at which it is made. It never delays the reader and never grows: of each vector
-    only the newest change waits, and says how many it has replaced. It ends with its block, or when it is
-    forgotten.
+    It watches from the moment it is made. It never delays the reader and never grows: of each vector only the
+    newest change waits, and says how many others it has replaced. It ends with its block, or when nobody refers to
+    it any more.
 
-    :param listeners: tells of changes.
-    :param device: only of this device; of all if ``None``.
-    :param vector: only of vectors of this name.
-    :param state: only when a vector is in this state.
+    :param listeners: tells about changes.
+    :param device: watch only this device; all devices if ``None``.
+    :param vector: watch only vectors of this name.
+    :param state: watch only changes after which a vector is in this state.
     """
 
     def __init__(
@@ -158,7 +168,8 @@ class Watch:
     ) -> None:
         queue = self._queue = _Queue(device, vector, state)
         self._listeners = listeners
-        # The queue is listening, not the watch: so whoever forgets a watch is not listened for any more.
+        # The queue listens, not the watch. So when nobody refers to the watch any more, nobody listens for it
+        # either.
         self._close = weakref.finalize(self, listeners.remove, listeners.add(queue.put))
 
     async def __aenter__(self) -> Self:
@@ -171,7 +182,7 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Watch no more; what waits can still be had."""
+        """Stop watching; changes that are waiting can still be read."""
         self._close()
         self._queue.filled.set()
 
@@ -180,7 +191,8 @@ class Watch:
 
     async def __anext__(self) -> Change:
         queue = self._queue
-        await anyio.lowlevel.checkpoint()
+        if queue.waiting or not self._close.alive or self._listeners.ended is not None:
+            await anyio.lowlevel.checkpoint()  # otherwise the wait below is one
         while not queue.waiting:
             if not self._close.alive:
                 raise StopAsyncIteration
@@ -191,7 +203,7 @@ class Watch:
 
 
 class _Queue:
-    """What waits to be looked at: the newest change of each vector, in the order of their first."""
+    """The changes that wait to be looked at: the newest of each vector, in the order of their first."""
 
     def __init__(self, device: str | None, vector: str | None, state: State | None) -> None:
         self.waiting: dict[tuple[str | None, ...], Change] = {}
@@ -201,7 +213,7 @@ class _Queue:
         self._state = state
 
     def put(self, change: Change) -> None:
-        """Take a change, if it is one that is wanted."""
+        """Take a change, if it is wanted."""
         if not self._wants(change):
             return
         if change.kind in ("lost", "back"):
@@ -217,7 +229,7 @@ class _Queue:
         self.filled.set()
 
     def take(self) -> Change:
-        """Return what has waited longest."""
+        """Return the change that has waited longest."""
         change = self.waiting.pop(next(iter(self.waiting)))
         if not self.waiting:
             self.filled = anyio.Event()

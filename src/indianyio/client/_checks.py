@@ -1,7 +1,7 @@
-"""From what a program wants to the message that is sent.
+"""From what a program asks for to the message that is sent.
 
-It is checked first, so that a mistake is raised where it is made. The rules are those by which drivers refuse
-(docs/protocol.md 3.2); a refusal of the driver's own can only come for what a client cannot know.
+It is checked first, so that a mistake raises where it is made. The rules are those by which drivers refuse
+(docs/protocol.md 3.2). So a driver only ever has to refuse for reasons that a client cannot know.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,39 @@ from indianyio.protocol import (
     OneSwitch,
     OneText,
 )
-from indianyio.protocol._numbers import getfloat, number_text
+from indianyio.protocol._numbers import getfloat, number_text, typed_number
 from indianyio.protocol._text import require_xml_text
 
-__all__ = ["new_message", "typed_values"]
+__all__ = ["new_message", "require_wishes", "typed_values"]
+
+
+def require_wishes(timeout: float | None, start_timeout: float, on_cancel: str | None) -> None:
+    """Raise an error for wishes that make no sense, before anything is sent.
+
+    Found out later, such a mistake would leave a device at work that nobody waits for, or that nobody stops.
+
+    :raises TypeError: a time is not a number of seconds.
+    :raises ValueError: a time is NaN, or ``on_cancel`` is another word.
+    """
+    _require_seconds("timeout", 0.0 if timeout is None else timeout)
+    _require_seconds("start_timeout", start_timeout)
+    if on_cancel not in (None, "abort", "leave"):
+        raise ValueError(f"on_cancel must be 'abort' or 'leave', not {on_cancel!r}")
+
+
+def _require_seconds(name: str, seconds: object) -> None:
+    if not isinstance(seconds, Real):  # numpy's numbers are such, too
+        raise TypeError(f"{name} must be a number of seconds, not {seconds!r}")
+    if math.isnan(seconds):
+        raise ValueError(f"{name} must be a number of seconds, not NaN")
 
 
 def typed_values(vector: Vector[Any], values: Mapping[str, Written]) -> dict[str, Written]:
-    """Return the values in the types that the vector has: numbers as floats, switches as truth values.
+    """Return the values in the types of the vector: numbers as floats, switches as truth values.
 
     :raises UnknownMemberError: the vector has no such member.
     :raises TypeError: a value is of another type.
-    :raises ValueError: a text that stands for a number or a switch is neither; nobody can write the vector.
+    :raises ValueError: a text that should be a number or a switch is neither; or nobody can write the vector.
     """
     if not values:
         raise ValueError(f"{_named(vector)}: name at least one member and its value")
@@ -53,10 +75,10 @@ def typed_values(vector: Vector[Any], values: Mapping[str, Written]) -> dict[str
 
 
 def new_message(vector: Vector[Any], values: Mapping[str, Written], *, validate: bool) -> NewVector:
-    """Return the message that writes these values; for BLOBs without their contents.
+    """Return the message that writes these values; for BLOBs, without their contents.
 
     :param values: as :func:`typed_values` returns them.
-    :param validate: whether permission, range and rule are looked at.
+    :param validate: whether to check permission, range and rule.
     :raises ValueError: the driver would refuse it.
     """
     if validate and vector.perm is Permission.RO:
@@ -92,6 +114,11 @@ def _upload(value: Written) -> Upload:
 def _read_number(vector: Vector[Any], name: str, value: Written) -> float:
     if not isinstance(value, float | int | str):
         raise TypeError(f"{_named(vector)}: {name} must be a number, not {type(value).__name__}")
+    if isinstance(value, str):
+        try:
+            return typed_number(value)
+        except ValueError as error:
+            raise ValueError(f"{_named(vector)}: {name}: {error}") from None
     number = getfloat(value) if not isinstance(value, bool) else math.nan
     if not math.isfinite(number):
         raise ValueError(f"{_named(vector)}: {name} must be a finite number, not {value!r}")

@@ -1,43 +1,44 @@
-"""The client of one server: what there is, what becomes of it, and the tasks behind that."""
+"""The client of one server: its devices, how they change, and the tasks that keep them up to date."""
 
 from __future__ import annotations
 
 import logging
-import random
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Self
 
 import anyio
+import anyio.lowlevel
 
+from indianyio._environment import THIS_MACHINE, Environment
 from indianyio._vocabulary import BLOBHandling, State
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
 from indianyio.client._changes import Change, Listeners, Watch
-from indianyio.client._coming import Coming
+from indianyio.client._coming import Coming, WantedBLOBs
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
 from indianyio.client._members import NamedThings
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
-from indianyio.client._settle_table import OnCancel
 from indianyio.client._spooling import SpoolProgress
 from indianyio.client._vectors import BLOBVector, Vector
 from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import EnableBLOB, GetProperties, WireMessage
+from indianyio.standard._settle_table import OnCancel
 from indianyio.streams import ByteStream
 
 __all__ = ["Client"]
 
 logger = logging.getLogger(__name__)
 
-# How long the server may take to read the last words of a client that ends.
+# How long the server may take to read the last messages of a client that ends.
 _LAST_WORDS_SECONDS = 2.0
 
-# How long to wait before connecting again: first, and at the most; each wait differs a little from the one before,
-# so that the clients of an observatory do not come back in step. What is not defined again after a while is not
-# there.
+# How long to wait before connecting again: at first, and at most. Each wait differs a little from the one before,
+# so that the clients of an observatory do not come back in step. What is not defined again after a while no longer
+# exists.
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS, _JITTER = 0.5, 30.0, 0.2
 _DEFINED_AGAIN_SECONDS = 10.0
 
@@ -47,7 +48,7 @@ class Client(NamedThings[Device]):
 
     All of it belongs to the event loop in which it was opened.
 
-    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+    :ivar messages: the server's latest messages that do not belong to a device, the oldest first, each with its
         timestamp.
     """
 
@@ -60,6 +61,7 @@ class Client(NamedThings[Device]):
         reconnect: bool,
         validate: bool,
         folder: str | None,
+        environment: Environment = THIS_MACHINE,
     ) -> None:
         self._dial = dial
         self._name = name
@@ -67,15 +69,16 @@ class Client(NamedThings[Device]):
         self._reconnect = reconnect
         self._validate = validate
         self._folder = folder
+        self._environment = environment
         self._connection: Connection | None = None
         self._ending = False
         self._was_connected = False
         self._life = anyio.CancelScope(shield=True)
-        self._wanted_blobs: Counter[tuple[str, str]] = Counter()
+        self._wanted_blobs = WantedBLOBs()
         self._coming: list[Coming] = []
         self._listeners = Listeners()
         actions = _Actions(self)
-        self._mirror = Mirror(actions, wants_blobs=lambda device, vector: self._wanted_blobs[device, vector] > 0)
+        self._mirror = Mirror(actions, wants_blobs=lambda *key: key in self._wanted_blobs)
         self._operations = Operations(
             self._listeners,
             self._send,
@@ -100,7 +103,7 @@ class Client(NamedThings[Device]):
 
     @property
     def messages(self) -> deque[tuple[str, str]]:
-        """The latest messages that belong to no device."""
+        """The latest messages that do not belong to a device."""
         return self._mirror.messages
 
     @property
@@ -115,10 +118,10 @@ class Client(NamedThings[Device]):
     # -- waiting and watching --------------------------------------------------------------------------------------
 
     async def device(self, name: str, timeout: float | None = None) -> Device:
-        """Wait until the server has a device of this name, and return it; at once if it has it already.
+        """Wait until the server has a device of this name, and return it; at once if it already has it.
 
         :param name: its name.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: there is no such device; the text says which there are instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -130,10 +133,10 @@ class Client(NamedThings[Device]):
         return self._mirror[name]
 
     async def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds; return at once if it does already.
+        """Wait until a condition holds; return at once if it already holds.
 
         :param predicate: gets this client, after each change.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: it did not hold within that time.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -155,11 +158,12 @@ class Client(NamedThings[Device]):
                 async for change in changes:
                     print(change.vector)
 
-        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
+        A loop that is slower than the changes gets the newest one of each vector, and is told how many were left
+        out.
 
-        :param device: only of this device; of all if absent.
-        :param vector: only of vectors of this name.
-        :param state: only when a vector is in this state.
+        :param device: watch only this device; all devices if absent.
+        :param vector: watch only vectors of this name.
+        :param state: watch only changes after which a vector is in this state.
         """
         return Watch(self._listeners, device=device, vector=vector, state=None if state is None else State(state))
 
@@ -170,11 +174,12 @@ class Client(NamedThings[Device]):
 
         :param ready: called as soon as there is a connection.
         :raises OSError: the server cannot be reached.
-        :raises ConnectionLostError: it was lost, and is not to be made again.
+        :raises ConnectionLostError: the connection was lost, and the client does not reconnect.
         :raises RemoteProtocolError: the server defines more than a client can keep.
         """
         try:
-            # Whoever is cancelled in the block may still have a telescope to stop; _end() ends this.
+            # The block's code may still have to stop a telescope when it is cancelled, so only _end() ends this
+            # task.
             with self._life:
                 stream = await self._dial()
                 while True:
@@ -189,7 +194,7 @@ class Client(NamedThings[Device]):
             self._mirror.release_blobs()
 
     async def _end(self) -> None:
-        """Send what there is to be sent, and end."""
+        """Send what waits, and end."""
         self._ending = True
         connection = self._connection
         if connection is not None:
@@ -205,23 +210,21 @@ class Client(NamedThings[Device]):
         self._connection = connection
         greeting: list[WireMessage] = [GetProperties(device=self._device)]
         greeting += [
-            EnableBLOB(device=device, name=vector, value=BLOBHandling.ALSO)
-            for (device, vector), count in self._wanted_blobs.items()
-            if count > 0
+            EnableBLOB(device=device, name=vector, value=BLOBHandling.ALSO) for device, vector in self._wanted_blobs
         ]
         if is_back:
             self._listeners.tell(Change("back"))
         ready()
         reason = "the client ends"
         try:
-            reason = await connection.run(greeting, self._forget_what_does_not_come_back if is_back else None)
+            reason = await connection.run(greeting, self._forget_stale_later if is_back else None)
         finally:
             self._connection = None
             self._lose(f"the connection to {self._name} was lost: {reason}", connection)
         return f"the connection to {self._name} was lost: {reason}"
 
-    async def _forget_what_does_not_come_back(self) -> None:
-        """Take for deleted what a server that is back has not defined after a while."""
+    async def _forget_stale_later(self) -> None:
+        """After a reconnection, treat as deleted what the server has not defined again after a while."""
         await anyio.sleep(_DEFINED_AGAIN_SECONDS)
         for change in self._mirror.forget_stale():
             self._listeners.tell(change)
@@ -239,9 +242,10 @@ class Client(NamedThings[Device]):
             self._listeners.end(reason)
 
     async def _dial_again(self) -> ByteStream:
+        chance = self._environment.random(f"the client of {self._name}")
         delay = _FIRST_RETRY_SECONDS
         while True:
-            await anyio.sleep(delay * (1 + _JITTER * random.uniform(-1, 1)))
+            await anyio.sleep(delay * (1 + _JITTER * chance.uniform(-1, 1)))
             try:
                 return await self._dial()
             except OSError as error:
@@ -257,8 +261,17 @@ class Client(NamedThings[Device]):
         for coming in self._coming:
             coming._notice_progress(progress)
 
-    async def _send(self, message: WireMessage) -> None:
-        await self._present_connection().send(message)
+    async def _send(
+        self,
+        message: WireMessage,
+        *,
+        base64: Mapping[str, Sequence[bytes]] | None = None,
+        begun: Callable[[], None] | None = None,
+    ) -> None:
+        connection = self._present_connection()
+        await connection.send(message, base64=base64, begun=begun)
+        if base64 is not None and begun is not None:
+            await connection.flushed()
 
     def _present_connection(self) -> Connection:
         self._listeners.require_more()
@@ -288,7 +301,7 @@ class _Actions:
         checked = client._validate if validate is None else validate
         wishes = Wishes(timeout, start_timeout, wait, on_cancel, checked)
         if isinstance(vector, BLOBVector) and wait:
-            # A server passes on no answer about BLOBs to a client that has not asked for them.
+            # A server does not pass on answers about a BLOB vector to a client that has not enabled its BLOBs.
             async with self.next_blob(vector, None, None):
                 await client._operations.set(vector, values, wishes)
         else:
@@ -306,13 +319,13 @@ class _Actions:
     async def next_blob(
         self, vector: BLOBVector, member: str | None, progress: OnProgress | None
     ) -> AsyncGenerator[Coming]:
-        # BLOBs are read with it, and it takes a while to load: now, and not while one arrives.
+        # It reads BLOBs and takes a while to load, so load it now, not while a BLOB arrives.
         from indianyio.protocol import _xml_decoder  # noqa: F401
 
         client = self._client
         key = (vector.device, vector.name)
-        coming = Coming(vector, member, self.wait_until, progress)
-        client._wanted_blobs[key] += 1
+        coming = Coming(vector, member, progress)
+        client._wanted_blobs.wait(key)
         client._coming.append(coming)
         try:
             with self.listening(coming._notice):
@@ -320,17 +333,16 @@ class _Actions:
                 yield coming
         finally:
             client._coming.remove(coming)
-            client._wanted_blobs[key] -= 1
-            if not client._wanted_blobs[key]:
-                del client._wanted_blobs[key]
-                if client._connection is not None:
-                    client._connection.offer(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.NEVER))
+            coming._end()
+            client._wanted_blobs.wait_no_more(key)
+            if key not in client._wanted_blobs and client._connection is not None:
+                client._connection.put(EnableBLOB(device=key[0], name=key[1], value=BLOBHandling.NEVER))
 
     async def enable_blobs(self, device: str, vector: str, policy: BLOBHandling) -> None:
-        client = self._client
+        client, key = self._client, (device, vector)
         if policy is BLOBHandling.NEVER:
-            client._wanted_blobs.pop((device, vector), None)
+            client._wanted_blobs.watch_no_more(key)
         else:
-            client._wanted_blobs[device, vector] += 1
-        value = BLOBHandling.NEVER if policy is BLOBHandling.NEVER else BLOBHandling.ALSO
+            client._wanted_blobs.watch(key)
+        value = BLOBHandling.ALSO if key in client._wanted_blobs else BLOBHandling.NEVER
         await client._send(EnableBLOB(device=device, name=vector, value=value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -24,16 +24,17 @@ __all__ = ["Connection", "Receive"]
 
 _OUTBOX_BYTES = 8 << 20
 
-# What a client's pings are called; drivers answer the pings of others, and servers pass that on to everybody.
+# The uid of a client's pings. Servers pass answers to all clients, so the uid tells answers to our pings from
+# others.
 _PING = "indianyio"
 
-# A server that has sent nothing for so long is asked, and has so long to answer.
+# A server that has sent nothing for the first of these times is pinged, and has the second to answer.
 _SILENT_SECONDS = 20.0
 _ANSWER_SECONDS = 10.0
-# When the event loop itself was late, what has been received meanwhile is looked at first.
+# If the event loop itself was late, what arrived meanwhile is read before the server is given up.
 _GRACE_SECONDS = 0.5
 
-# How much is read at a time by those behind: some hundred messages, which are dealt with before others have a turn.
+# How much the reader gets at a time: some hundred messages, which are dealt with before other tasks have a turn.
 _TURN_BYTES = 32 << 10
 
 Receive = Callable[[WireMessage], None]
@@ -41,14 +42,14 @@ Receive = Callable[[WireMessage], None]
 
 
 class Connection:
-    """A connection that is there.
+    """An open connection.
 
     :param stream: the bytes; closed when the connection ends.
     :param receive: takes the messages.
-    :param report: is told how far a large BLOB has come.
-    :param folder: where large BLOBs are kept; where temporary files go if ``None``.
+    :param report: called with the progress of each large BLOB.
+    :param folder: where large BLOBs are kept; the folder for temporary files if ``None``.
     :ivar ended: set when it has ended.
-    :ivar failure: what the server did that cannot be lived with; ``None`` if it was merely lost.
+    :ivar failure: how the server broke the protocol; ``None`` if the connection was merely lost.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Connection:
         self.ended = anyio.Event()
         self.failure: RemoteProtocolError | None = None
         self._stream = _HeardStream(stream, limits, report, folder)
-        # A server stands for all its drivers: what one of them does wrong costs its message and nothing else.
+        # A server speaks for all its drivers: one driver's mistake costs only its message.
         self._link = WaitingLink(self._stream, limits=limits, outbox=Outbox(_OUTBOX_BYTES))
         self._receive = receive
         self._scope = anyio.CancelScope()
@@ -76,12 +77,13 @@ class Connection:
         """Read and write until the connection ends.
 
         :param greeting: what is sent first.
-        :param meanwhile: is to be done while there is this connection.
+        :param meanwhile: runs while the connection lasts.
         :return: why it ended, in words.
         """
         for message in greeting:
             self._link.offer(message)
-        # Whoever answers this will be asked again when it has been silent for long. Old servers do not.
+        # A server that answers this ping is pinged again whenever it has been silent for long. Old servers do not
+        # answer.
         self._link.offer(PingRequest(uid=_PING))
         try:
             with self._scope:
@@ -103,16 +105,30 @@ class Connection:
         """Whether BLOBs may travel as shared memory."""
         return self._stream.carries_attachments
 
-    async def send(self, message: WireMessage) -> None:
-        """Send a message, waiting while there is no room for it."""
-        await self._link.send(message)
+    async def send(
+        self,
+        message: WireMessage,
+        *,
+        base64: Mapping[str, Sequence[bytes]] | None = None,
+        begun: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a message, waiting while there is no room for it.
 
-    def offer(self, message: WireMessage) -> bool:
-        """Send a message if that takes no waiting; return whether it did not."""
-        return self._link.offer(message)
+        :param base64: contents of a BLOB vector that are already encoded, by member, in slices.
+        :param begun: called when the message is queued: from then on it may reach the server.
+        """
+        await self._link.send(message, base64=base64, begun=begun)
+
+    async def flushed(self) -> None:
+        """Wait until everything has been sent to the server, or the connection is lost."""
+        await self._link.flushed()
+
+    def put(self, message: WireMessage) -> None:
+        """Send a short message without waiting, even if the outbox is full."""
+        self._link.put(message)
 
     def finish(self) -> None:
-        """End the connection when everything is sent."""
+        """End the connection once everything has been sent."""
         self._finishing = True
         self._link.close()
 
@@ -123,7 +139,7 @@ class Connection:
     async def _write(self) -> None:
         reason = await self._link.write()
         if not self._finishing:
-            # What the server has still said may be the verdict that somebody waits for.
+            # The server's last messages may contain the answer that somebody waits for.
             await anyio.sleep(_GRACE_SECONDS)
         self._end("it was closed at this end" if self._finishing else reason)
 
@@ -135,7 +151,8 @@ class Connection:
             if anyio.current_time() < stream.heard_at + _SILENT_SECONDS:
                 continue
             asked_at = anyio.current_time()
-            self._link.offer(PingRequest(uid=_PING))
+            self.put(PingRequest(uid=_PING))
+            await self._flushed_or_stuck()
             await anyio.sleep(_ANSWER_SECONDS)
             if stream.heard_at < asked_at:
                 await anyio.sleep(_GRACE_SECONDS)
@@ -143,6 +160,15 @@ class Connection:
                 self._end(
                     f"it has been silent for {anyio.current_time() - stream.heard_at:.0f} s and does not answer"
                 )
+
+    async def _flushed_or_stuck(self) -> None:
+        """Wait until all is sent, as long as the server takes anything: a long upload may be ahead of the ping."""
+        taken = -1
+        while taken != self._link.progress:
+            taken = self._link.progress
+            with anyio.move_on_after(_ANSWER_SECONDS):
+                await self._link.flushed()
+                return
 
     def _handle(self, frame: Frame) -> None:
         message = self._link.decode(frame)
@@ -155,7 +181,7 @@ class Connection:
                 self._answers_pings.set()
         else:
             if isinstance(message, SetBLOBVector):
-                # They are its members' from now on, and closed with them.
+                # The members own the attachments from now on, and close them.
                 frame.attachments = ()
             try:
                 self._receive(message)
@@ -165,7 +191,7 @@ class Connection:
 
 
 class _HeardStream(WrappingStream):
-    """A stream that remembers when something came, and takes large BLOBs out of it."""
+    """A stream that remembers when something was last received, and takes large BLOBs out of it."""
 
     def __init__(
         self, stream: ByteStream, limits: Limits, report: Callable[[SpoolProgress], None], folder: str | None
@@ -173,7 +199,7 @@ class _HeardStream(WrappingStream):
         super().__init__(stream)
         self.heard_at = anyio.current_time()
         self._rest: deque[bytes] = deque()
-        # Where BLOBs come as descriptors there is nothing to take out.
+        # If BLOBs arrive as descriptors, there is nothing to take out.
         self._spooler = (
             None
             if stream.carries_attachments
@@ -214,7 +240,7 @@ class _HeardStream(WrappingStream):
 
 
 def _unnamed_file(folder: str | None) -> SharedMemory:
-    """Return an empty file that has no name, and so is let go with its descriptor whatever happens.
+    """Return an empty file without a name, which disappears with its descriptor, whatever happens.
 
     :raises OSError: there is no room for it.
     """

@@ -1,4 +1,4 @@
-"""The members of a vector, as a client sees them: typed values, and what the definition says of each."""
+"""The members of a vector, as a client sees them: typed values, and what the definition says about each."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ from typing import Generic, TypeVar
 
 from indianyio._vocabulary import State
 from indianyio.protocol import format_number
-from indianyio.protocol._numbers import getfloat
+from indianyio.protocol._numbers import LONGEST_NUMBER_TEXT, getfloat, is_plain_decimal
 
 __all__ = ["Member", "NamedThings", "NumberMember", "number_or", "shortened", "state_or"]
 
 V = TypeVar("V")
 
-# How much is kept of a text for people; libindi cuts them at 254.
+# How much of a text for people is kept; libindi cuts them at 254.
 _TEXT_CHARACTERS = 1000
 
 
 class NamedThings(Mapping[str, V]):
-    """A mapping with an identity: equal contents do not make two of them one."""
+    """A mapping with an identity: two of them are not equal just because their contents are."""
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
 
 class Member(Generic[V]):
-    """A member as the server last told of it.
+    """A member as the server last reported it.
 
     :ivar name: its name.
-    :ivar label: what people read.
+    :ivar label: the text that people read.
     :ivar value: its value: a number as :class:`float`, a switch as :class:`bool`, a text as :class:`str`, a light
-        as
-        :class:`~indianyio.State`; a BLOB as :class:`~indianyio.client.Blob`, or ``None`` before the first.
+        as :class:`~indianyio.State`; a BLOB as :class:`~indianyio.client.Blob`, or ``None`` before the first.
     """
 
     __slots__ = ("label", "name", "value")
@@ -56,8 +55,8 @@ class NumberMember(Member[float]):
     """A number.
 
     :ivar format: how it is printed (docs/protocol.md 1.3).
-    :ivar min: the least value that may be written, if it is below :attr:`max`.
-    :ivar max: the greatest value that may be written.
+    :ivar min: the lowest value that may be written, if it is below :attr:`max`.
+    :ivar max: the highest value that may be written.
     :ivar step: the step that a dial should have; 0 if it does not matter.
     """
 
@@ -78,7 +77,7 @@ class NumberMember(Member[float]):
 
     @property
     def text(self) -> str:
-        """The value in the member's own format; ``%g`` where that cannot be used."""
+        """The value in the member's own format; in ``%g`` if that format cannot be used."""
         try:
             return format_number(self.value, self.format).strip()
         except ValueError:
@@ -86,18 +85,22 @@ class NumberMember(Member[float]):
 
     @property
     def has_limits(self) -> bool:
-        """Whether there is a range; equal limits mean that there is not."""
+        """Whether there is a range; equal limits mean that there is none."""
         return self.min < self.max
 
 
 def shortened(text: str | None) -> str:
-    """Return a text for people without the white space around it, and no longer than people read."""
+    """Return a text for people without the white space around it, cut to a length that people read."""
     return (text or "").strip()[:_TEXT_CHARACTERS]
 
 
 def number_or(text: str | None, otherwise: float) -> float:
-    """Return the number that a text has, or something else where it is not a number."""
-    if text is None or not text.strip():
+    """Return the number that a text gives, or ``otherwise`` if it is not a number."""
+    if text is None:
+        return otherwise
+    if len(text) <= LONGEST_NUMBER_TEXT and is_plain_decimal(text):
+        return float(text)  # nearly all are plain, and are read alike below
+    if not text.strip():
         return otherwise
     try:
         return getfloat(text)
@@ -106,7 +109,7 @@ def number_or(text: str | None, otherwise: float) -> float:
 
 
 def state_or(text: str, otherwise: State) -> State:
-    """Return the state that a text names, or something else where it is not the name of a state."""
+    """Return the state that a text names, or ``otherwise`` if it does not name one."""
     try:
         return State(text.strip())
     except ValueError:

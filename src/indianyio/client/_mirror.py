@@ -1,8 +1,8 @@
 """What a server has told a client: devices, vectors, messages. No I/O, no clock.
 
-:meth:`Mirror.receive` takes a message and returns what has changed by it. Nothing that a server sends can make the
-mirror grow beyond its limit, and nothing that is missing or odd in a message costs more than that: a state that is
-no state leaves the one before, a number that cannot be read leaves the one before.
+:meth:`Mirror.receive` takes a message and returns what it has changed. Nothing that a server sends can make the
+mirror grow beyond its limit, and if something in a message is missing or odd, nothing else is lost: a word that is
+not a state leaves the state unchanged, a number that cannot be read leaves the value unchanged.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ from indianyio.protocol import (
 __all__ = ["MIRROR_BYTES", "Mirror"]
 
 MIRROR_BYTES = 64 << 20
-"""What the definitions and texts of one server may hold."""
+"""How much memory the definitions and texts of one server may take."""
 
-# What an object costs beside its texts, roughly: so that a million empty members are not free.
-_MEMBER_BYTES, _VECTOR_BYTES = 400, 1500
+# What an object costs besides its texts, roughly; so a million empty members are not free.
+_MEMBER_BYTES, _VECTOR_BYTES, _DEVICE_BYTES = 400, 1500, 2500
 
 # How many lines all logs together keep.
 _LINES = 5000
 
-# How many members keep their latest BLOB: small ones are memory, large ones a file that is open.
+# How many members keep their latest BLOB: a small one takes memory, a large one an open file.
 _KEPT_BLOBS = 16
 
 
 class Mirror(Mapping[str, Device]):
     """All devices of a server, by name.
 
-    :param actions: what the vectors do their writes with.
-    :param wants_blobs: whether anybody has asked for the BLOBs of a vector; what nobody has asked for is not kept.
+    :param actions: what the vectors use to write.
+    :param wants_blobs: whether anybody has asked for the BLOBs of a vector; others are not kept.
     :param limit_bytes: how much may be kept.
-    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+    :ivar messages: the server's latest messages that do not belong to a device, the oldest first, each with its
         timestamp.
     """
 
@@ -81,7 +81,7 @@ class Mirror(Mapping[str, Device]):
         self._actions = actions
         self._limit_bytes = limit_bytes
         self._present: dict[str, Device] = {}
-        # What is deleted and defined again is the same object for whoever has kept it.
+        # A device that is deleted and defined again is the same object for whoever has kept it.
         self._known: WeakValueDictionary[str, Device] = WeakValueDictionary()
         self._known_vectors: WeakValueDictionary[tuple[str, str], AnyVector] = WeakValueDictionary()
         self._wants_blobs = wants_blobs
@@ -102,7 +102,7 @@ class Mirror(Mapping[str, Device]):
         return len(self._present)
 
     def receive(self, message: WireMessage) -> Change | None:
-        """Take a message of the server; return what has changed by it, or ``None`` for nothing.
+        """Take a message of the server; return what it has changed, or ``None`` for nothing.
 
         :raises RemoteProtocolError: more would have to be kept than the limit allows.
         """
@@ -117,20 +117,20 @@ class Mirror(Mapping[str, Device]):
         return None
 
     def lose(self) -> None:
-        """Mark everything as stale: the connection was lost."""
+        """Mark everything as stale, because the connection was lost."""
         for device in self._present.values():
             for vector in device._present.values():
                 vector.stale = True
 
     def release_blobs(self) -> None:
-        """Let go of all contents; whoever has one keeps it."""
+        """Release all contents; whoever holds one keeps it."""
         for vector, name in self._with_blobs:
             if name in vector.members:
                 vector.members[name].value = None
         self._with_blobs.clear()
 
     def forget_stale(self) -> list[Change]:
-        """Delete what was not defined anew after the connection came back."""
+        """Delete everything that was not defined again after the connection came back."""
         changes: list[Change] = []
         for device in list(self._present.values()):
             for name, vector in list(device._present.items()):
@@ -147,7 +147,9 @@ class Mirror(Mapping[str, Device]):
         self._account(message)
         if device is None:
             device = self._known[message.device] = Device(message.device, self._actions)
-        self._present[message.device] = device
+        if message.device not in self._present:
+            self._held_bytes += _DEVICE_BYTES
+            self._present[message.device] = device
         kind = _KINDS[type(message)]
         if before is None or type(before) is not kind:
             if before is not None:
@@ -161,7 +163,7 @@ class Mirror(Mapping[str, Device]):
     def _set(self, message: SetVector) -> Change | None:
         device = self._present.get(message.device)
         vector = None if device is None else device._present.get(message.name)
-        # An update of another kind than the definition says nothing that could be understood.
+        # An update of another kind than the definition cannot be understood.
         if device is None or vector is None or _KINDS_OF_SETS[type(message)] is not type(vector):
             return None
         text = self._log(device, message.timestamp, message.message)
@@ -175,7 +177,7 @@ class Mirror(Mapping[str, Device]):
         return Change("updated", device.name, vector, vector.state, taken, text)
 
     def _bound_blobs(self, vector: BLOBVector, taken: frozenset[str]) -> None:
-        """Let go of the oldest BLOBs where there are too many members that have one."""
+        """Release the oldest BLOBs if too many members have one."""
         for name in taken:
             self._with_blobs.pop((vector, name), None)
             self._with_blobs[vector, name] = None
@@ -196,7 +198,7 @@ class Mirror(Mapping[str, Device]):
             return self._remove(device, message.name)._replace(message=text)
         for name in list(device._present):
             self._remove(device, name)
-        self._present.pop(device.name, None)
+        self._forget(device)
         return Change("deleted", device.name, message=text)
 
     def _remove(self, device: Device, name: str) -> Change:
@@ -204,8 +206,12 @@ class Mirror(Mapping[str, Device]):
         vector.exists = False
         self._held_bytes -= self._costs.pop((device.name, name), 0)
         if not device._present:
-            self._present.pop(device.name, None)
+            self._forget(device)
         return Change("deleted", device.name, vector)
+
+    def _forget(self, device: Device) -> None:
+        if self._present.pop(device.name, None) is not None:
+            self._held_bytes -= _DEVICE_BYTES
 
     def _say(self, message: Message) -> Change | None:
         text = shortened(message.message)
@@ -225,7 +231,7 @@ class Mirror(Mapping[str, Device]):
         return text
 
     def _write(self, log: deque[tuple[str, str]], timestamp: str | None, text: str) -> None:
-        """Write a line into a log; of all logs together the oldest line goes, where there are too many."""
+        """Write a line into a log; if all logs together have too many, the oldest line of all is dropped."""
         log.append((shortened(timestamp), text))
         self._logs.append(log)
         if len(self._logs) > _LINES:

@@ -1,11 +1,11 @@
-"""Large BLOBs go into a file while they arrive, so that none ever lies in memory as a whole.
+"""Large BLOBs go into a file while they arrive, so that none is ever held in memory as a whole.
 
-This stands between the stream and whatever reads messages. Everything passes unchanged, but for the content of a
-oneBLOB that grows beyond a threshold: its base64 is decoded as it comes into a file without a name, and what is
-passed on is the form in which BLOBs travel beside the XML (docs/protocol.md 1.6): a member without text, that says
-``attached="true"``, and the file as its attachment. So whoever reads has one form to deal with.
+This stands between the stream and whatever reads messages. Everything passes unchanged, except the content of a
+oneBLOB that grows beyond a threshold. Its base64 is decoded, as it arrives, into a file without a name, and what is
+passed on is the form in which BLOBs travel beside the XML (docs/protocol.md 1.6): a member without text that says
+``attached="true"``, and the file as its attachment. So the reader has to handle only one form.
 
-Nothing is decided by where the stream is cut.
+The result does not depend on where the stream is cut.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["SPOOLED_BYTES", "SpoolFile", "SpoolProgress", "Spooler"]
 SPOOLED_BYTES = 1 << 20
 """A BLOB with more base64 than this goes into a file."""
 
-# A start tag of a member that is longer is passed on as it is: the reader behind has the same limit and refuses it.
+# A longer start tag of a member is passed on unchanged: the reader behind this has the same limit and refuses it.
 _LONGEST_HEAD = 64 << 10
 
 _VECTOR = re.compile(rb"<setBLOBVector(?=[ \t\r\n])")
@@ -45,16 +45,16 @@ class SpoolFile(Attachment, Protocol):
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """Append all of ``piece``.
 
-        :raises OSError: there is no room.
+        :raises OSError: no space is left.
         """
 
 
 class SpoolProgress(NamedTuple):
     """How far a large BLOB has come.
 
-    :ivar device: of which device it is.
-    :ivar vector: of which vector.
-    :ivar done: how many bytes are there.
+    :ivar device: the device that sends it.
+    :ivar vector: its vector.
+    :ivar done: how many bytes have arrived.
     :ivar total: how many there will be; 0 if that is not known.
     """
 
@@ -74,13 +74,13 @@ class _Place(Enum):
 
 
 class Spooler:
-    """Take large BLOBs out of one peer's bytes.
+    """Takes large BLOBs out of one peer's bytes.
 
     :param make: makes an empty file.
-    :param refused: makes an attachment that cannot be read, of the reason why.
-    :param limit_bytes: the longest BLOB that is taken.
+    :param refused: makes an attachment that cannot be read, given the reason.
+    :param limit_bytes: the longest BLOB that is accepted.
     :param report: is told how far a BLOB has come.
-    :param threshold_bytes: how much base64 is left where it is.
+    :param threshold_bytes: a BLOB with no more base64 than this is passed on unchanged.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Spooler:
         self._threshold_bytes = threshold_bytes
         self._place = _Place.OUTSIDE
         self._names = (b"", b"")
-        self._held = bytearray()  # what is not passed on yet
+        self._held = bytearray()  # what has not been passed on yet
         self._head = b""
         self._content: _Content | None = None
 
     def feed(self, data: bytes) -> tuple[bytes, list[Attachment]]:
-        """Take the next bytes; return what is to be read instead, and the attachments that belong to it.
+        """Take the next bytes; return what should be read instead, and the attachments that belong to it.
 
         :param data: any bytes; none ends the stream, and whatever was held back comes out.
         """
@@ -114,7 +114,7 @@ class Spooler:
             and b"<" not in data[-_LONGEST_TAG:]
             and (_VECTOR.search(data) is None)
         ):
-            return data, []  # which is nearly always so
+            return data, []  # this is nearly always so
         if not data:
             self.close()
             rest, self._held = bytes(self._held), bytearray()
@@ -128,12 +128,12 @@ class Spooler:
         return b"".join(passed), attachments
 
     def close(self) -> None:
-        """Let go of a BLOB that has not come to its end."""
+        """Drop a BLOB that has not come to its end."""
         if self._content is not None and self._content.file is not None:
             self._content.file.close()
         self._content = None
 
-    # -- the steps: each takes what is there, and returns what the next is to take, or None if it needs more -------
+    # -- the steps: each takes what is there, and returns what the next should take, or None if it needs more ------
 
     def _outside(self, piece: bytes, passed: list[bytes], attachments: list[Attachment]) -> bytes | None:
         piece = self._with_held(piece)
@@ -184,9 +184,9 @@ class Spooler:
     def _take_head(
         self, piece: bytes, passed: list[bytes], begin: Callable[[bytes, list[bytes]], None]
     ) -> bytes | None:
-        """Begin what a start tag begins, once the tag is complete; return what is behind it.
+        """Act on a start tag, once it is complete; return what follows it.
 
-        What turns out not to be a start tag is passed on: the reader behind will see what it is.
+        What turns out not to be a start tag is passed on: the reader behind this will deal with it.
         """
         self._held += piece
         end, is_whole = _head_end(self._held)
@@ -205,6 +205,7 @@ class Spooler:
         end = piece.find(b"<")
         if end < 0 and len(self._held) + len(piece) <= self._threshold_bytes:
             self._held += piece
+            self._tell(len(self._held) * 3 // 4)  # roughly: there may be white space in it
             return None
         if len(self._held) + (len(piece) if end < 0 else end) <= self._threshold_bytes:
             passed += [self._head, bytes(self._held), piece[:end]]
@@ -223,7 +224,7 @@ class Spooler:
         assert content is not None
         end = piece.find(b"<")
         content.feed(piece if end < 0 else piece[:end])
-        self._tell(content)
+        self._tell(content.length)
         if end < 0:
             return None
         content.finish()
@@ -255,7 +256,7 @@ class Spooler:
         return piece
 
     def _pass_settled(self, piece: bytes, passed: list[bytes]) -> None:
-        """Pass on all but what may be the beginning of a tag."""
+        """Pass on everything except what may be the beginning of a tag."""
         last = piece.rfind(b"<", max(0, len(piece) - _LONGEST_TAG))
         end = len(piece)
         if last >= 0 and any(tag.startswith(piece[last:]) for tag in _TAGS):
@@ -263,17 +264,17 @@ class Spooler:
         passed.append(piece[:end])
         self._held += piece[end:]
 
-    def _tell(self, content: _Content) -> None:
+    def _tell(self, done: int) -> None:
         attributes = _attributes(self._head)
         size = attributes.get(b"size", b"")
-        # What is compressed comes to fewer bytes than its size, and how many is not said.
+        # Compressed content has fewer bytes than its size says, and nothing says how many.
         is_whole = size.isdigit() and len(size) < 20 and not attributes.get(b"format", b"").endswith(b".z")
         device, vector = (name.decode("utf-8", "replace") for name in self._names)
-        self._report(SpoolProgress(device, vector, content.length, int(size) if is_whole else 0))
+        self._report(SpoolProgress(device, vector, done, int(size) if is_whole else 0))
 
 
 class _Content:
-    """Base64 that becomes a file as it comes; what is wrong with it is found at its end."""
+    """Base64 that becomes a file as it arrives; what is wrong with it is reported at its end."""
 
     def __init__(self, make: Callable[[], SpoolFile], limit_bytes: int) -> None:
         self.flaw: str | None = None
@@ -299,7 +300,7 @@ class _Content:
                 self._padded = digits[whole - 1] == ord("=")
                 return
         except binascii.Error:
-            pass  # there is white space in it, or what is wrong comes out below
+            pass  # it contains white space, or is damaged, which comes out below
         except OSError as error:
             self._fail(f"it could not be kept: {error.strerror or error}")
             return
@@ -318,7 +319,7 @@ class _Content:
             return
         try:
             if self._padded:
-                raise binascii.Error("there is more behind its padding")
+                raise binascii.Error("something follows its padding")
             if whole:
                 self._write(self.file, pybase64.b64decode(memoryview(digits)[:whole], validate=True))
                 self._padded = digits[whole - 1] == ord("=")
@@ -347,9 +348,9 @@ def _attributes(head: bytes) -> dict[bytes, bytes]:
 
 
 def _head_end(head: bytes | bytearray) -> tuple[int, bool]:
-    """Return where the start tag at the beginning ends, and whether it does.
+    """Return where the start tag at the beginning ends, and whether it is one.
 
-    :return: 0 if its end is not there yet; ``False`` if another tag begins in it, or if it is too long.
+    :return: 0 if its end has not arrived yet; ``False`` if another tag begins in it, or if it is too long.
     """
     quote = b""
     for mark in _HEAD_MARK.finditer(head, 1, _LONGEST_HEAD):

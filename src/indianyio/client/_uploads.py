@@ -1,67 +1,66 @@
-"""The contents of BLOBs on their way to a driver: base64, or shared memory where that can be passed on."""
+"""The contents of BLOBs on their way to a driver: as base64, or as shared memory if that can be passed on."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import BinaryIO
+from typing import NamedTuple
 
-from anyio import to_thread
 from msgspec.structs import replace
 
+from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.client._actions import Upload, Written
 from indianyio.protocol import NewBLOBVector, OneBLOB
-from indianyio.streams import SharedMemory
+from indianyio.streams._contents import OutgoingContent
 
-__all__ = ["with_contents"]
-
-_SLICE_BYTES = 1 << 20
+__all__ = ["LoadedBLOBs", "with_contents"]
 
 
-async def with_contents(message: NewBLOBVector, values: Mapping[str, Written], *, attach: bool) -> NewBLOBVector:
-    """Return a message with the contents that are to be written.
+class LoadedBLOBs(NamedTuple):
+    """A message with the contents that travel with it.
 
-    Files are read in a thread. Into shared memory they are copied slice by slice; otherwise they are in memory as a
-    whole until they are sent.
+    :ivar message: the message; it has the attachments.
+    :ivar base64: the contents of those members that have no attachment, in slices.
+    """
+
+    message: NewBLOBVector
+    base64: Mapping[str, Sequence[bytes]]
+
+
+async def with_contents(message: NewBLOBVector, values: Mapping[str, Written], *, attach: bool) -> LoadedBLOBs:
+    """Return a message with the contents that should be written.
+
+    Files and long contents are read slice by slice in a thread. Over a plain stream of bytes they are in memory as
+    base64 until they are sent.
 
     :param attach: whether the contents may travel as shared memory.
     :raises OSError: a file cannot be read, or there is no shared memory.
     :raises ValueError: a file is empty.
     """
+    base64: dict[str, Sequence[bytes]] = {}
     with ExitStack() as cleanup:
         blobs: list[OneBLOB] = []
-        for one in message.members:
+        for number, one in enumerate(message.members):
             upload = values[one.name]
             assert isinstance(upload, Upload)  # by typed_values()
-            memory = SharedMemory.create(one.name) if attach else None
-            if memory is not None:
-                cleanup.callback(memory.close)
-            blobs.append(await to_thread.run_sync(_loaded, one, upload.content, memory))
+            content = OutgoingContent.make(one.name, attach=attach and number < MAX_DESCRIPTORS, cleanup=cleanup)
+            await _load(upload.content, content)
+            size = str(content.length)
+            if content.memory is None:
+                base64[one.name] = content.base64
+                blobs.append(replace(one, size=size))
+            else:
+                blobs.append(replace(one, size=size, len=size, attached="true", attachment=content.memory))
         cleanup.pop_all()  # the message has them now
-        return replace(message, members=tuple(blobs))
+        return LoadedBLOBs(replace(message, members=tuple(blobs)), base64)
 
 
-def _loaded(one: OneBLOB, content: bytes | os.PathLike[str], memory: SharedMemory | None) -> OneBLOB:
-    if isinstance(content, bytes):
-        length, data = len(content), content
-        if memory is not None:
-            memory.write(content)
+async def _load(source: bytes | os.PathLike[str], content: OutgoingContent) -> None:
+    if isinstance(source, bytes):
+        await content.write_buffer(source)
     else:
-        with open(content, "rb") as file:
-            data = b"" if memory is not None else file.read()
-            length = len(data) if memory is None else _copy(file, memory)
-        if not length:
-            raise ValueError(f"{os.fspath(content)} is empty")
-    if memory is None:
-        return replace(one, size=str(length), data=data)
-    memory.seal()
-    return replace(one, size=str(length), len=str(length), attachment=memory)
-
-
-def _copy(file: BinaryIO, memory: SharedMemory) -> int:
-    length = 0
-    while piece := file.read(_SLICE_BYTES):
-        memory.write(piece)
-        length += len(piece)
-    return length
+        await content.write_path(source)
+        if not content.length:
+            raise ValueError(f"{os.fspath(source)} is empty")
+    content.finish()

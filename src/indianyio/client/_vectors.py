@@ -1,12 +1,13 @@
 """The vectors of a device, as a client sees them: mappings from member names to typed values.
 
-A program may hold a vector for as long as it likes. When it is deleted and defined again, it is the same object
-that comes back; meanwhile :attr:`Vector.exists` is ``False`` and the last values stay readable.
+A program may hold a vector for as long as it likes. When it is deleted and defined again, the same object comes
+back; meanwhile :attr:`Vector.exists` is ``False`` and the last values stay readable.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar
@@ -17,7 +18,6 @@ from indianyio._vocabulary import Permission, Rule, State, Switch
 from indianyio.client._actions import Actions, Written
 from indianyio.client._blobs import Blob, blob_of
 from indianyio.client._members import Member, NamedThings, NumberMember, number_or, shortened, state_or
-from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
     DefBLOB,
@@ -37,6 +37,7 @@ from indianyio.protocol import (
     WireMember,
     parse_timestamp,
 )
+from indianyio.standard._settle_table import OnCancel
 
 __all__ = [
     "AnyVector",
@@ -60,18 +61,18 @@ class Vector(NamedThings[V]):
         ``BLOB``.
     :ivar device: the device's name.
     :ivar name: the vector's name.
-    :ivar label: what people read.
+    :ivar label: the text that people read.
     :ivar group: the page on which to show it.
     :ivar state: what it is doing.
     :ivar perm: what a client may do with it; lights are read-only.
-    :ivar rule: of a switch vector, how many switches may be On; ``None`` for others.
-    :ivar timeout: how long an operation may take at the most, in seconds, as the driver says; 0 if it does not
+    :ivar rule: for a switch vector, how many switches may be On; ``None`` for others.
+    :ivar timeout: how long an operation may take at most, in seconds, according to the driver; 0 if it does not
         know.
     :ivar timestamp: when the driver sent the latest update, in UTC; ``None`` if it did not say.
     :ivar message: the text of the latest update that had one.
     :ivar members: the members by name.
     :ivar exists: whether the server has it now.
-    :ivar stale: whether the connection was lost since the latest update, so that the values may be old.
+    :ivar stale: whether the connection was lost after the latest update, so that the values may be old.
     """
 
     kind: ClassVar[str] = ""
@@ -91,7 +92,7 @@ class Vector(NamedThings[V]):
         self.exists = True
         self.stale = False
         self._actions = actions
-        self._turn = anyio.Lock()  # whose write it is
+        self._turn = anyio.Lock()  # held by the write that is in progress
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -112,7 +113,10 @@ class Vector(NamedThings[V]):
         return f"<{type(self).__name__} {self.device}.{self.name} {self.state}: {values}>"
 
     def snapshot(self) -> dict[str, object]:
-        """Return all of it as plain data, ready for JSON; BLOBs as their format and size."""
+        """Return all of it as plain data, ready for JSON; BLOBs as their format and size.
+
+        A number that is infinite or NaN becomes ``None``.
+        """
         plain: dict[str, object] = {
             "kind": self.kind,
             "label": self.label,
@@ -148,14 +152,16 @@ class Vector(NamedThings[V]):
         self.members = {one.name: self._define(one, self.members.get(one.name)) for one in message.members}
 
     def _update(self, message: SetVector) -> frozenset[str]:
-        """Take an update; members that it names and the vector does not have are ignored.
+        """Take an update; members that it names but the vector does not have are ignored.
 
-        :return: the members that have a value by it.
+        :return: the members that it gave a value.
         """
         self.stale = False
         self.state = message.state or self.state
-        self.timestamp = parse_timestamp(message.timestamp or "") or self.timestamp
-        self.message = shortened(message.message) or self.message
+        if message.timestamp:
+            self.timestamp = parse_timestamp(message.timestamp) or self.timestamp
+        if message.message:
+            self.message = shortened(message.message) or self.message
         taken: list[str] = []
         for one in message.members:
             member = self.members.get(one.name)
@@ -186,28 +192,29 @@ class Vector(NamedThings[V]):
     ) -> Self:
         """Write members, and wait until the device has done what was asked.
 
-        What counts as done is a rule (:mod:`indianyio.client._settling`), with the exceptions of the standard
-        properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
-        it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
+        What counts as done is a rule (docs/decisions/0020), with the exceptions of the standard properties. Two
+        calls for one vector wait for each other. If the call is cancelled or times out while the device is busy, it
+        stops the device, provided that the property has an abort and moving on is not the safer thing: see
+        ``on_cancel``.
 
-        :param values: members and what they should be: numbers, truth values for switches, texts; for a BLOB bytes,
-            a :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
+        :param values: members and their new values: numbers, truth values for switches, texts; for a BLOB bytes, a
+            :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
             identifiers, or that are parameters here.
         :param members: more of them.
         :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
         :param start_timeout: how long the driver may show no sign of the write, in seconds.
         :param wait: ``False`` only sends.
-        :param on_cancel: ``"abort"`` or ``"leave"``; by default as the property's nature is.
-        :param validate: whether permission, members, types, range and rule are checked first; as the client says if
-            absent.
+        :param on_cancel: ``"abort"`` or ``"leave"``; by default it depends on the property.
+        :param validate: whether permission, members, types, range and rule are checked first; if absent, the
+            client's setting.
         :return: the vector.
         :raises ValueError: the driver would refuse this; nothing was sent.
-        :raises TypeError: a value is of another type than the vector's.
+        :raises TypeError: a value is not of the vector's type, or a time is not a number.
         :raises OSError: the file of a BLOB cannot be read.
         :raises RefusedError: the driver says Alert; the text is its own.
         :raises OperationAbortedError: somebody stopped it, or the vector was deleted meanwhile.
         :raises TimeoutError: the time has passed; the text says what was seen.
-        :raises ConnectionLostError: the server was lost. What the device does then is not known.
+        :raises ConnectionLostError: the server was lost. It is then not known what the device does.
         """
         wanted = {**(values or {}), **members}
         await self._actions.set(
@@ -227,12 +234,12 @@ class Vector(NamedThings[V]):
         *,
         timeout: float | None = None,
     ) -> Self:
-        """Wait until a condition holds for this vector; return at once if it does already.
+        """Wait until a condition holds for this vector; return at once if it already holds.
 
         While the vector is deleted, or stale because the connection was lost, no condition holds.
 
         :param predicate: gets the vector, after each update.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: it did not hold within that time; the text shows the vector.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -250,9 +257,10 @@ class NumberVector(Vector[float]):
     kind = "Number"
 
     def _plain(self, member: Member[float]) -> dict[str, object]:
-        plain = super()._plain(member)
+        plain: dict[str, object] = {"label": member.label, "value": _finite(member.value)}
         if isinstance(member, NumberMember):
-            plain |= {"format": member.format, "min": member.min, "max": member.max, "step": member.step}
+            limits = {"min": member.min, "max": member.max, "step": member.step}
+            plain |= {"format": member.format, **{key: _finite(limit) for key, limit in limits.items()}}
         return plain
 
     def _define(self, one: WireMember, before: Member[float] | None) -> Member[float]:
@@ -265,12 +273,17 @@ class NumberVector(Vector[float]):
     def _take(self, member: Member[float], one: WireMember) -> bool:
         assert isinstance(one, OneNumber)
         member.value = number_or(one.value, member.value)
-        if isinstance(member, NumberMember):
-            # libindi's way to tell of new limits.
+        has_limits = one.min is not None or one.max is not None or one.step is not None
+        if has_limits and isinstance(member, NumberMember):
+            # This is how libindi announces new limits.
             member.min = number_or(one.min, member.min)
             member.max = number_or(one.max, member.max)
             member.step = number_or(one.step, member.step)
         return True
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None  # JSON has no word for the others
 
 
 class SwitchVector(Vector[bool]):
@@ -327,7 +340,7 @@ class LightVector(Vector[State]):
 
 
 class BLOBVector(Vector[Blob | None]):
-    """BLOBs: the latest content of each member, as far as the client asked for any."""
+    """BLOBs: the latest content of each member, if the client has asked for any."""
 
     kind = "BLOB"
 
@@ -338,7 +351,7 @@ class BLOBVector(Vector[Blob | None]):
 
     def _define(self, one: WireMember, before: Member[Blob | None] | None) -> Member[Blob | None]:
         assert isinstance(one, DefBLOB)
-        # A definition never carries content; what came before it is still the latest.
+        # A definition never carries content, so the content that came before it is still the latest.
         return Member(one.name, one.label or one.name, None if before is None else before.value)
 
     def _take(self, member: Member[Blob | None], one: WireMember) -> bool:
