@@ -1,6 +1,6 @@
-"""The docstrings of indianyio.sync are those of indianyio.client, in its own words where waiting differs.
+"""The docstrings of indianyio.sync are those of indianyio.client, except where waiting differs.
 
-``python -m tests.sync.docstrings`` writes them into the files; a test looks whether that has been done.
+``python -m tests.sync.docstrings`` writes them into the files; a test checks that this has been done.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from indianyio.sync import _client, _devices, _vectors
 
 MODULES: tuple[ModuleType, ...] = (_client, _devices, _vectors)
 
-# What the thread-less client has no need to say, or says otherwise.
+# What the client of an event loop says that is not true, or said otherwise, here.
 _ELSEWHERE = "; runs in the client's own thread, so it\n    may look, but neither wait nor write."
 
 WORDS = {
@@ -29,11 +29,15 @@ WORDS = {
     "reconnect, the block is cancelled at once and one :exc:`ConnectionLostError` comes out.": (
         "reconnect, the call under way or the next one raises :exc:`ConnectionLostError`, or else the block's end."
     ),
-    ":param stream: a connection that is there already instead; closed when the block ends.\n": "",
+    ":param stream: an existing connection instead; closed when the block ends.\n": "",
+    ":param environment: what it uses to connect, and its source of random numbers; this machine if absent. See\n"
+    "    :class:`indianyio.server.Environment`.\n": "",
     ":raises OSError: the server cannot be reached": (
         ":param backend: the event loop in the client's own thread.\n:raises OSError: the server cannot be reached"
     ),
-    ":raises ValueError: more than one way to the server is given, or no way to connect again.": (
+    ":raises ValueError: a stream is given beside a unix socket or is to reconnect; or TLS is wanted "
+    "without TCP.": (
+        ":raises ValueError: TLS is wanted for a unix socket.\n"
         ":raises RuntimeError: an event loop runs in this thread; use :func:`indianyio.open_client` there."
     ),
 }
@@ -47,6 +51,8 @@ def expected(name: str) -> str | None:
     found: object = client
     for part in name.split("."):
         found = inspect.getattr_static(found, part, None)
+    if found is None:  # which has a docstring, from Python 3.13 on
+        return None
     if isinstance(found, property):
         found = found.fget
     text = getattr(found, "__doc__", None)

@@ -44,11 +44,6 @@ def server() -> Iterator[Scripted]:
         yield running
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def started(server: Scripted, backend: str, call: str, folder: Path) -> subprocess.Popen[str]:
     program = folder / "program.py"
     program.write_text(PROGRAM.format(call=call), encoding="utf-8")

@@ -21,8 +21,8 @@ CLASSES = sorted(
     if name in client.__all__ and isinstance(found, type) and getattr(sync, name) is not found
 )
 
-# A stream belongs to the event loop that made it; and what only a thread needs.
-OF_THE_LOOP = {"open_client": ({"stream"}, {"backend"})}
+# A stream belongs to the event loop that made it, and a simulation has only one; and what only a thread needs.
+OF_THE_LOOP = {"open_client": ({"stream", "environment"}, {"backend"})}
 
 BLOCKS = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__", "__anext__": "__next__"}
 

@@ -1,4 +1,4 @@
-"""The client for programs without an event loop: the names of :mod:`indianyio.client`, whose calls wait.
+"""The client for programs without an event loop: the names of :mod:`indianyio.client`, but the calls block.
 
 ::
 
@@ -10,8 +10,9 @@
             camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.5)
             image.save("first.fits")
 
-A thread of the client's own does the work for as long as the block lasts. Any thread may use the client. Ctrl-C in
-a call cancels what that waits for, as a cancellation does in :mod:`indianyio.client`: an exposure is aborted.
+A thread of the client's own does the work for as long as the block lasts. Any thread may use the client. Ctrl-C
+during a call cancels whatever the call waits for, as a cancellation does in :mod:`indianyio.client`: an exposure is
+aborted.
 """
 
 from indianyio.client import ChangeKind, Member, NumberMember, OnProgress, Progress, Upload

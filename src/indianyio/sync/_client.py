@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
@@ -27,15 +27,15 @@ __all__ = ["Change", "Client", "Watch", "open_client"]
 class Change(NamedTuple):
     """What has changed.
 
-    :ivar kind: what has happened: a vector was defined, updated or deleted, a message for people came, the
+    :ivar kind: what has happened: a vector was defined, updated or deleted, a message for people arrived, the
         connection was lost or is back.
-    :ivar device: the device's name; ``None`` where all are concerned.
-    :ivar vector: the vector, as it is now; ``None`` where a device is concerned as a whole.
+    :ivar device: the device's name; ``None`` if all devices are concerned.
+    :ivar vector: the vector as it is now; ``None`` if a device as a whole is concerned.
     :ivar state: the vector's state after this change.
     :ivar members: the members that an update names.
     :ivar message: the driver's text, or "".
-    :ivar left_out: how many changes of the same vector were left out before this one, because whoever watches was
-        slower than they came.
+    :ivar left_out: how many changes of the same vector were left out before this one, because they came faster than
+        the watcher looked at them.
     """
 
     kind: ChangeKind
@@ -50,14 +50,14 @@ class Change(NamedTuple):
 class Watch:
     """An iterator of changes; :meth:`indianyio.client.Client.watch` makes one.
 
-    It watches from the moment on at which it is made. It never delays the reader and never grows: of each vector
-    only the newest change waits, and says how many it has replaced. It ends with its block, or when it is
-    forgotten.
+    It watches from the moment it is made. It never delays the reader and never grows: of each vector only the
+    newest change waits, and says how many others it has replaced. It ends with its block, or when nobody refers to
+    it any more.
 
-    :param listeners: tells of changes.
-    :param device: only of this device; of all if ``None``.
-    :param vector: only of vectors of this name.
-    :param state: only when a vector is in this state.
+    :param listeners: tells about changes.
+    :param device: watch only this device; all devices if ``None``.
+    :param vector: watch only vectors of this name.
+    :param state: watch only changes after which a vector is in this state.
     """
 
     def __init__(self, calls: Calls, original: client.Watch) -> None:
@@ -73,7 +73,7 @@ class Watch:
         self.close()
 
     def close(self) -> None:
-        """Watch no more; what waits can still be had."""
+        """Stop watching; changes that are waiting can still be read."""
 
         async def close() -> None:  # noqa: ASYNC124
             self._original.close()
@@ -100,7 +100,7 @@ class Client(NamedThings[Device]):
 
     Any thread may use it.
 
-    :ivar messages: the server's latest messages that belong to no device, the oldest first, each with its
+    :ivar messages: the server's latest messages that do not belong to a device, the oldest first, each with its
         timestamp.
     """
 
@@ -124,7 +124,7 @@ class Client(NamedThings[Device]):
 
     @property
     def messages(self) -> deque[tuple[str, str]]:
-        """The latest messages until now that belong to no device."""
+        """The latest messages until now that do not belong to a device."""
         return self._original.messages.copy()
 
     @property
@@ -139,21 +139,21 @@ class Client(NamedThings[Device]):
     # -- waiting and watching --------------------------------------------------------------------------------------
 
     def device(self, name: str, timeout: float | None = None) -> Device:
-        """Wait until the server has a device of this name, and return it; at once if it has it already.
+        """Wait until the server has a device of this name, and return it; at once if it already has it.
 
         :param name: its name.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: there is no such device; the text says which there are instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         return device_of(self._calls, self._calls.call(lambda: self._original.device(name, timeout)))
 
     def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds; return at once if it does already.
+        """Wait until a condition holds; return at once if it already holds.
 
         :param predicate: gets this client, after each change; runs in the client's own thread, so it
             may look, but neither wait nor write.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: it did not hold within that time.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -171,11 +171,12 @@ class Client(NamedThings[Device]):
                 for change in changes:
                     print(change.vector)
 
-        Whoever is slower than the changes gets the newest of each vector, and is told how many were left out.
+        A loop that is slower than the changes gets the newest one of each vector, and is told how many were left
+        out.
 
-        :param device: only of this device; of all if absent.
-        :param vector: only of vectors of this name.
-        :param state: only when a vector is in this state.
+        :param device: watch only this device; all devices if absent.
+        :param vector: watch only vectors of this name.
+        :param state: watch only changes after which a vector is in this state.
         """
 
         async def watch() -> client.Watch:  # noqa: ASYNC124
@@ -206,46 +207,45 @@ def open_client(
             camera = indi.device("CCD Simulator", timeout=5)
             ...
 
-    What the block raises comes out of it as it was raised. If the server is lost, and the client does not
+    What the block raises comes out of it unchanged. If the server is lost, and the client does not
     reconnect, the call under way or the next one raises :exc:`ConnectionLostError`, or else the block's end.
 
-    When the block begins there is a connection, but the server may not have told of any device yet.
+    When the block begins there is a connection, but the server may not have reported any device yet.
 
     :param host: the server's name or address.
     :param port: its TCP port.
-    :param unix: its unix socket instead: a path, or ``@`` and a name for an abstract one. BLOBs come as
+    :param unix: its unix socket instead: a path, or for an abstract one ``@`` and its name. BLOBs then arrive as
         descriptors.
-    :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (of
+    :param tls: whether the connection is encrypted: ``True`` trusts whom this machine trusts; a context (made by
         :func:`ssl.create_default_context`) says whom to trust, and may hold the client's own certificate.
     :param device: the only device that is wanted; all if absent.
-    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known of it
-        stays and is marked as stale until the server has sent it again. An operation that was under way raises
-        :exc:`ConnectionLostError` all the same, and is never repeated by itself.
+    :param reconnect: whether to reconnect when the server is lost, for as long as that takes. What was known about
+        it stays, and is marked as stale until the server has sent it again. An operation that was in progress
+        raises :exc:`ConnectionLostError` nevertheless, and is never repeated automatically.
     :param timeout: how long connecting may take, in seconds.
-    :param validate: whether writes are checked before they are sent, where that is not said of a single one.
-    :param folder: where large BLOBs are kept while somebody has them; where temporary files go if absent.
+    :param validate: whether writes are checked before they are sent, unless a single write says otherwise.
+    :param folder: where large BLOBs are kept as long as somebody has them; where temporary files go if absent.
     :param backend: the event loop in the client's own thread.
-    :raises OSError: the server cannot be reached, or its certificate is not accepted; the text says which, and
-        why.
+    :raises OSError: the server cannot be reached, or its certificate is not accepted; the text says which, and why.
     :raises ConnectionLostError: it was lost.
     :raises RemoteProtocolError: it defines more than a client can keep.
-    :raises ValueError: more than one way to the server is given, or a stream is to reconnect.
+    :raises ValueError: TLS is wanted for a unix socket.
+    :raises RuntimeError: an event loop runs in this thread; use :func:`indianyio.open_client` there.
     """
-    with (
-        calls_in_a_thread(backend) as calls,
-        calls.client_block(
-            lambda: client.open_client(
-                host,
-                port,
-                unix=unix,
-                tls=tls,
-                device=device,
-                reconnect=reconnect,
-                timeout=timeout,
-                validate=validate,
-                folder=folder,
-            ),
-            lambda opened: opened._listeners.ended,
-        ) as original,
-    ):
-        yield Client(calls, original)
+
+    def open_original() -> AbstractAsyncContextManager[client.Client]:
+        return client.open_client(
+            host,
+            port,
+            unix=unix,
+            tls=tls,
+            device=device,
+            reconnect=reconnect,
+            timeout=timeout,
+            validate=validate,
+            folder=folder,
+        )
+
+    with calls_in_a_thread(backend) as calls:
+        with calls.client_block(open_original, lambda opened: opened._listeners.ended) as original:
+            yield Client(calls, original)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar, overload
 
 from indianyio._vocabulary import BLOBHandling
 from indianyio.client import Coming as ClientComing
@@ -15,20 +15,22 @@ from indianyio.client import Device as ClientDevice
 from indianyio.client._actions import Written
 from indianyio.client._blobs import OnProgress
 from indianyio.client._members import NamedThings
-from indianyio.client._settle_table import OnCancel
+from indianyio.properties import Values
+from indianyio.standard._settle_table import OnCancel
 from indianyio.sync._calls import Calls
 from indianyio.sync._vectors import AnyVector, Blob, blob_of, vector_of
 
 __all__ = ["Coming", "Device", "device_of"]
 
+ValuesT = TypeVar("ValuesT", bound=Values)
+
 
 class Coming:
-    """The next content of a BLOB vector, from the moment on at which it was asked for.
+    """The next content of a BLOB vector after this was created.
 
     :param vector: the vector.
-    :param member: which member; the first that comes if ``None``.
-    :param wait_until: waits.
-    :param progress: is told how far the content has come.
+    :param member: which member; the first that arrives if ``None``.
+    :param progress: called with the progress of the content.
     """
 
     def __init__(self, calls: Calls, original: ClientComing) -> None:
@@ -37,18 +39,19 @@ class Coming:
 
     @property
     def blob(self) -> Blob | None:
-        """What has come; ``None`` as long as nothing has."""
+        """The content; ``None`` until it has arrived."""
         blob = self._original.blob
         return None if blob is None else blob_of(self._calls, blob)
 
     def get(self, timeout: float | None = None) -> Blob:
-        """Wait for the content and return it, every time the same.
+        """Wait for the content and return it; every call returns the same.
 
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: nothing came within that time.
-        :raises RefusedError: the driver says Alert of this vector.
+        :raises RefusedError: the driver set this vector to Alert.
         :raises OperationAbortedError: the vector was deleted.
         :raises ConnectionLostError: the server was lost; what it was about to send is lost too.
+        :raises RuntimeError: nothing had come when the block of ``next()`` ended.
         """
         return blob_of(self._calls, self._calls.call(lambda: self._original.get(timeout)))
 
@@ -58,17 +61,19 @@ class Coming:
         """Wait for the content and write it into a file, as :meth:`Blob.save` does.
 
         :param path: where.
-        :param timeout: how long to wait for it at the most, in seconds; the writing may take longer.
-        :param progress: is told how far the content has come.
+        :param timeout: how long to wait for it at most, in seconds; writing it may take longer.
+        :param progress: called with the progress of the content.
         :return: the path.
         """
         return self._calls.call(lambda: self._original.save(path, timeout=timeout, progress=progress))
 
 
 class Device(NamedThings[AnyVector]):
-    """A device: its vectors by name.
+    """A device: its vectors by name, and their values by a class of values.
 
-    It can be kept as long as one likes: a driver that ends and is started again has the same devices.
+    You may keep this object as long as you like: when a driver is restarted, its devices are the same objects.
+    ``camera["CCD_BINNING"]`` is a vector; ``camera[CcdBinning]`` are its present values, as an instance of that
+    class (:mod:`indianyio.properties`). Methods that take the name of a vector also take such a class.
 
     :ivar name: its name.
     :ivar messages: its latest messages, the oldest first, each with its timestamp as the driver wrote it.
@@ -80,8 +85,16 @@ class Device(NamedThings[AnyVector]):
 
     # -- what it is ------------------------------------------------------------------------------------------------
 
-    def __getitem__(self, vector: str) -> AnyVector:
-        return vector_of(self._calls, self._original[vector])
+    @overload
+    def __getitem__(self, vector: str) -> AnyVector: ...
+
+    @overload
+    def __getitem__(self, vector: type[ValuesT]) -> ValuesT: ...
+
+    def __getitem__(self, vector: str | type[ValuesT]) -> AnyVector | ValuesT:
+        if isinstance(vector, str):
+            return vector_of(self._calls, self._original[vector])
+        return self._calls.read(lambda: self._original[vector])
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._original))
@@ -103,17 +116,17 @@ class Device(NamedThings[AnyVector]):
         return self._original.messages.copy()
 
     def is_on(self, vector: str, switch: str) -> bool:
-        """Return whether a switch is On; ``False`` where there is no such switch."""
+        """Return whether a switch is On; ``False`` if there is no such switch."""
         return self._original.is_on(vector, switch)
 
     @property
     def is_connected(self) -> bool:
-        """Whether the driver has its instrument: CONNECT is On, and the vector neither Busy nor Alert."""
+        """Whether the driver is connected to its instrument: CONNECT is On, its vector neither Busy nor Alert."""
         return self._original.is_connected
 
     @property
     def is_fresh(self) -> bool:
-        """Whether anything of it was told since the server was connected the last time."""
+        """Whether the server has reported anything about it since the last connection was made."""
         return self._calls.read(lambda: self._original.is_fresh)
 
     def snapshot(self) -> dict[str, object]:
@@ -122,22 +135,37 @@ class Device(NamedThings[AnyVector]):
 
     # -- what a script does with it --------------------------------------------------------------------------------
 
-    def vector(self, name: str, timeout: float | None = None) -> AnyVector:
-        """Wait until the device has a vector of this name, and return it; at once if it has it already.
+    def vector(self, name: str | type[Values], timeout: float | None = None) -> AnyVector:
+        """Wait until the device has a vector of this name, and return it; at once if it already has it.
 
-        :param name: its name.
-        :param timeout: for how long at the most, in seconds.
+        :param name: its name, or a class of its values.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: there is no such vector; the text says what there is instead.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
         return vector_of(self._calls, self._calls.call(lambda: self._original.vector(name, timeout)))
 
+    def read(self, values: type[ValuesT], timeout: float | None = None) -> ValuesT:
+        """Wait until the device has a vector with these values, and return them; at once if it already has it.
+
+        ``camera[CcdBinning]`` does the same without waiting.
+
+        :param values: a class of values.
+        :param timeout: how long to wait at most, in seconds.
+        :return: the vector's present values, whether or not they are within the limits that the class declares.
+        :raises TimeoutError: there is no such vector; the text says what there is instead.
+        :raises TypeError: the vector is of another kind than the class.
+        :raises ValueError: the content of a BLOB is not available, or is damaged.
+        :raises ConnectionLostError: the server was lost, and the client does not reconnect.
+        """
+        return self._calls.call(lambda: self._original.read(values, timeout))
+
     def wait_for(self, predicate: Callable[[Self], bool], *, timeout: float | None = None) -> Self:
-        """Wait until a condition holds for this device; return at once if it does already.
+        """Wait until a condition holds for this device; return at once if it already holds.
 
         :param predicate: gets the device, after each change; runs in the client's own thread, so it
             may look, but neither wait nor write.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: it did not hold within that time.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -146,7 +174,7 @@ class Device(NamedThings[AnyVector]):
 
     def set(
         self,
-        vector: str,
+        vector: str | Values,
         values: Mapping[str, Written] | None = None,
         /,
         *,
@@ -159,9 +187,11 @@ class Device(NamedThings[AnyVector]):
     ) -> AnyVector:
         """Write a vector, and wait until the device has done what was asked; see :meth:`Vector.set`.
 
-        A vector that is not there yet is waited for as long as the driver may take to answer, because a device that
-        has just been connected defines most of its vectors a moment later.
+        If the vector does not exist yet, this waits for it as long as the driver may take to answer, because a
+        device that has just been connected defines most of its vectors a moment later.
 
+        :param vector: its name; or values of a class, instead of a name and members: ``CcdBinning(x=2, y=2)``. Only
+            the values that were given are written. Both the device's limits and those of the class apply.
         :raises UnknownVectorError: there is no such vector.
         """
         wanted = {**(values or {}), **members}
@@ -180,7 +210,7 @@ class Device(NamedThings[AnyVector]):
 
     @contextmanager
     def next(
-        self, vector: str, member: str | None = None, *, progress: OnProgress | None = None
+        self, vector: str | type[Values], member: str | None = None, *, progress: OnProgress | None = None
     ) -> Generator[Coming]:
         """Ask for the BLOBs of a vector for as long as the block lasts, and get the next one.
 
@@ -191,36 +221,41 @@ class Device(NamedThings[AnyVector]):
                 image.save("m31.fits")
 
         The server is asked before the block begins, so the image of an exposure that is started in it cannot be
-        missed. Large images go into a file as they come, and never lie in memory as a whole.
+        missed. Large images go into a file as they arrive, and are never held in memory as a whole.
 
-        :param vector: the name of a BLOB vector; waited for as :meth:`set` does.
-        :param member: which member; the first that comes if absent.
-        :param progress: is told how far the content has come.
+        :param vector: the name of a BLOB vector, or a class of its values; waited for as :meth:`set` does.
+        :param member: which member; the first that arrives if absent.
+        :param progress: called with the progress of the content.
         :raises UnknownVectorError: there is no such vector.
+        :raises UnknownMemberError: the vector has no such member.
         :raises TypeError: it is not a BLOB vector.
         """
         with self._calls.block(lambda: self._original.next(vector, member, progress=progress)) as coming:
             yield Coming(self._calls, coming)
 
-    def enable_blobs(self, vector: str, policy: BLOBHandling | str = BLOBHandling.ALSO) -> None:
-        """Tell the server whether the BLOBs of a vector are wanted, for whoever watches.
+    def enable_blobs(self, vector: str | type[Values], policy: BLOBHandling | str = BLOBHandling.ALSO) -> None:
+        """Tell the server whether the BLOBs of a vector are wanted, for programs that watch.
 
-        There is no need for it with :meth:`next`.
+        It is not needed with :meth:`next`.
 
-        :param vector: the vector's name.
+        :param vector: the vector's name, or a class of its values.
         :param policy: ``Also`` or ``Never``; ``Only`` is the same as ``Also`` for a single vector.
         """
         self._calls.call(lambda: self._original.enable_blobs(vector, policy))
 
     @contextmanager
     def connected(self, timeout: float | None = None) -> Generator[Self]:
-        """Have the driver connected to its instrument for as long as the block lasts.
+        """Keep the driver connected to its instrument for as long as the block lasts.
 
-        If it was not connected before, it is disconnected again when the block ends, however that comes about.
+        What the driver defines only when it is connected may come a moment after the block has begun: :meth:`set`,
+        :meth:`next`, :meth:`vector` and :meth:`read` wait for it, ``camera["CCD_EXPOSURE"]`` does not.
+
+        If it was not connected before, it is disconnected again when the block ends, whatever ends it; if there are
+        several such blocks at a time, when the last one ends.
 
         :param timeout: how long the driver may take to connect, in seconds.
         :raises RefusedError: the driver cannot connect; the text is its own.
-        :raises TimeoutError: it did not within that time.
+        :raises TimeoutError: it has not connected within that time.
         """
         with self._calls.block(lambda: self._original.connected(timeout)):
             yield self

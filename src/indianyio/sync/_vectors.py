@@ -14,8 +14,8 @@ from indianyio.client._actions import Written
 from indianyio.client._blobs import Blob as ClientBlob
 from indianyio.client._blobs import Content, OnProgress
 from indianyio.client._members import Member, NamedThings
-from indianyio.client._settle_table import OnCancel
 from indianyio.exceptions import UnknownMemberError
+from indianyio.standard._settle_table import OnCancel
 from indianyio.sync._calls import Calls
 
 __all__ = [
@@ -35,25 +35,25 @@ V = TypeVar("V")
 
 
 class Blob(Content):
-    """The content of a BLOB member, as it came.
+    """The content of a BLOB member, as it arrived.
 
     Large ones lie in a file without a name, or in the memory that a server on this machine passed on; the content
-    is only read when it is asked for. That is let go with the last reference to this object.
+    is only read when it is asked for. The file or memory is released with the last reference to this object.
     """
 
     __slots__ = ()
 
     def save(self, path: str | os.PathLike[str], *, progress: OnProgress | None = None) -> Path:
-        """Write the content into a file, which is complete as soon as it is there.
+        """Write the content into a file, which is complete as soon as it appears.
 
-        It is written under another name beside its place, and renamed; what was there is replaced. Cancelled, it
-        leaves nothing.
+        It is written under another name in the same folder, and then renamed; an existing file is replaced. If this
+        is cancelled, it leaves nothing behind.
 
         :param path: where; nothing that comes from the network becomes part of it.
-        :param progress: is told how far the writing is.
+        :param progress: called with the progress of the writing.
         :return: the path.
         :raises OSError: it cannot be written there.
-        :raises ValueError: the content cannot be had, or is damaged; nothing was written.
+        :raises ValueError: the content is not available, or is damaged; nothing was written.
         """
         target = Path(path)
         for done in self._saving(target):
@@ -69,18 +69,18 @@ class Vector(NamedThings[V]):
         ``BLOB``.
     :ivar device: the device's name.
     :ivar name: the vector's name.
-    :ivar label: what people read.
+    :ivar label: the text that people read.
     :ivar group: the page on which to show it.
     :ivar state: what it is doing.
     :ivar perm: what a client may do with it; lights are read-only.
-    :ivar rule: of a switch vector, how many switches may be On; ``None`` for others.
-    :ivar timeout: how long an operation may take at the most, in seconds, as the driver says; 0 if it does not
+    :ivar rule: for a switch vector, how many switches may be On; ``None`` for others.
+    :ivar timeout: how long an operation may take at most, in seconds, according to the driver; 0 if it does not
         know.
     :ivar timestamp: when the driver sent the latest update, in UTC; ``None`` if it did not say.
     :ivar message: the text of the latest update that had one.
     :ivar members: the members by name.
     :ivar exists: whether the server has it now.
-    :ivar stale: whether the connection was lost since the latest update, so that the values may be old.
+    :ivar stale: whether the connection was lost after the latest update, so that the values may be old.
     """
 
     kind: ClassVar[str] = ""
@@ -99,7 +99,7 @@ class Vector(NamedThings[V]):
             raise UnknownMemberError(self.device, self.name, member, tuple(members)) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._original.members)  # never changed, only replaced
+        return iter(self._original.members)  # this mapping is never changed, only replaced
 
     def __len__(self) -> int:
         return len(self._original.members)
@@ -173,7 +173,10 @@ class Vector(NamedThings[V]):
         return self._original.stale
 
     def snapshot(self) -> dict[str, object]:
-        """Return all of it as plain data, ready for JSON; BLOBs as their format and size."""
+        """Return all of it as plain data, ready for JSON; BLOBs as their format and size.
+
+        A number that is infinite or NaN becomes ``None``.
+        """
         return self._calls.read(self._original.snapshot)
 
     # -- writing and waiting ---------------------------------------------------------------------------------------
@@ -192,28 +195,29 @@ class Vector(NamedThings[V]):
     ) -> Self:
         """Write members, and wait until the device has done what was asked.
 
-        What counts as done is a rule (:mod:`indianyio.client._settling`), with the exceptions of the standard
-        properties. Two calls for one vector wait for each other. Cancelled, or timed out, while the device is busy,
-        it stops the device if the property has an abort and moving on is not the safer thing: see ``on_cancel``.
+        What counts as done is a rule (docs/decisions/0020), with the exceptions of the standard properties. Two
+        calls for one vector wait for each other. If the call is cancelled or times out while the device is busy, it
+        stops the device, provided that the property has an abort and moving on is not the safer thing: see
+        ``on_cancel``.
 
-        :param values: members and what they should be: numbers, truth values for switches, texts; for a BLOB bytes,
-            a :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
+        :param values: members and their new values: numbers, truth values for switches, texts; for a BLOB bytes, a
+            :class:`~pathlib.Path`, or an :class:`Upload`, which says the format. For names that are not Python
             identifiers, or that are parameters here.
         :param members: more of them.
         :param timeout: how long it may take in all, in seconds; ``None`` for as long as it is Busy.
         :param start_timeout: how long the driver may show no sign of the write, in seconds.
         :param wait: ``False`` only sends.
-        :param on_cancel: ``"abort"`` or ``"leave"``; by default as the property's nature is.
-        :param validate: whether permission, members, types, range and rule are checked first; as the client says if
-            absent.
+        :param on_cancel: ``"abort"`` or ``"leave"``; by default it depends on the property.
+        :param validate: whether permission, members, types, range and rule are checked first; if absent, the
+            client's setting.
         :return: the vector.
         :raises ValueError: the driver would refuse this; nothing was sent.
-        :raises TypeError: a value is of another type than the vector's.
+        :raises TypeError: a value is not of the vector's type, or a time is not a number.
         :raises OSError: the file of a BLOB cannot be read.
         :raises RefusedError: the driver says Alert; the text is its own.
         :raises OperationAbortedError: somebody stopped it, or the vector was deleted meanwhile.
         :raises TimeoutError: the time has passed; the text says what was seen.
-        :raises ConnectionLostError: the server was lost. What the device does then is not known.
+        :raises ConnectionLostError: the server was lost. It is then not known what the device does.
         """
         wanted = {**(values or {}), **members}
         self._calls.call(
@@ -234,13 +238,13 @@ class Vector(NamedThings[V]):
         *,
         timeout: float | None = None,
     ) -> Self:
-        """Wait until a condition holds for this vector; return at once if it does already.
+        """Wait until a condition holds for this vector; return at once if it already holds.
 
         While the vector is deleted, or stale because the connection was lost, no condition holds.
 
         :param predicate: gets the vector, after each update; runs in the client's own thread, so it
             may look, but neither wait nor write.
-        :param timeout: for how long at the most, in seconds.
+        :param timeout: how long to wait at most, in seconds.
         :raises TimeoutError: it did not hold within that time; the text shows the vector.
         :raises ConnectionLostError: the server was lost, and the client does not reconnect.
         """
@@ -278,7 +282,7 @@ class LightVector(Vector[State]):
 
 
 class BLOBVector(Vector[Blob | None]):
-    """BLOBs: the latest content of each member, as far as the client asked for any."""
+    """BLOBs: the latest content of each member, if the client has asked for any."""
 
     kind = "BLOB"
 
