@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from indianyio.exceptions import ConnectionLostError
-from indianyio.streams import MemoryStream
+from indianyio.streams import ByteStream
 
 ANSWERS: dict[str, str] = {
     "connection": (
@@ -45,7 +45,7 @@ ANSWERS: dict[str, str] = {
     "image": (
         '<setNumberVector device="D" name="CCD_EXPOSURE" state="Busy"><oneNumber name="CCD_EXPOSURE_VALUE">'
         '0.1</oneNumber></setNumberVector><setBLOBVector device="D" name="CCD1" state="Ok">'
-        '<oneBLOB name="CCD1" size="3" format=".fits" enclen="4">YWJj</oneBLOB></setBLOBVector>'
+        '<oneBLOB name="CCD1" size="3" format=".fits" enclen="4">\nYWJj\n</oneBLOB></setBLOBVector>'
         '<setNumberVector device="D" name="CCD_EXPOSURE" state="Ok"><oneNumber name="CCD_EXPOSURE_VALUE">'
         "0</oneNumber></setNumberVector>"
     ),
@@ -58,7 +58,7 @@ Spoil = Callable[[str, str, str], str]
 class Scripted:
     """The driver's side of a stream."""
 
-    def __init__(self, stream: MemoryStream, spoil: Spoil) -> None:
+    def __init__(self, stream: ByteStream, spoil: Spoil) -> None:
         self._stream = stream
         self._spoil = spoil
         self._connected = False

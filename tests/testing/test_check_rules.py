@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 import trio.testing
 
-from indianyio.streams import memory_pair
-from indianyio.testing import RULES, Finding, check_driver
+from indianyio.protocol import Attachment
+from indianyio.streams import SharedMemory, memory_pair
+from indianyio.streams._base import WrappingStream
+from indianyio.testing import RULES, Finding, MisbehavingStream, Mischief, check_driver
 from tests.testing.scripted_driver import ANSWERS, Scripted, Spoil
 from tests.testing.slider import Slider
 
@@ -83,7 +87,7 @@ BROKEN: dict[str, Spoil] = {
     "members": exchanged("ccd", "</defBLOBVector>", '<defBLOB name="CCD1" label="again"/></defBLOBVector>'),
     "decimal": exchanged("image", ">0.1<", ">0:06<"),
     "format": exchanged("exposure", "%5.2f", "%s"),
-    "values": exchanged("connected", ">On<", ">Yes<"),
+    "values": exchanged("connected", ">Off<", ">No<"),
     "defined": exchanged("refused", "<set", '<setLightVector device="D" name="NOTHING" state="Ok"/><set'),
     "kind": exchanged("refused", "<set", '<setTextVector device="D" name="CCD_EXPOSURE" state="Ok"/><set'),
     "member": exchanged("image", "0</oneNumber>", '0</oneNumber><oneNumber name="LEFT">0</oneNumber>'),
@@ -94,6 +98,7 @@ BROKEN: dict[str, Spoil] = {
     "deleted": exchanged("disconnected", 'name="CCD1"', 'name="CCD9"'),
     "blob-attributes": exchanged("image", 'format=".fits"', 'format="fits"'),
     "blob-size": exchanged("image", 'size="3"', 'size="4"'),
+    "blob-base64": exchanged("image", ' enclen="4">\nYWJj', ">\nY\nWJj"),
     "blob-enclen": exchanged("image", 'enclen="4"', 'enclen="5"'),
     "answers-star": silent('device="*"'),
     "answers-device": silent('<getProperties version="1.7" device="D"/>'),
@@ -107,8 +112,45 @@ BROKEN: dict[str, Spoil] = {
     "standard": exchanged("info", "DRIVER_EXEC", "DRIVER_FILE"),
     "connection": without_connection,
     "connect-first": connected_too_late,
+    "connection-state": exchanged("connected", ' state="Ok"', ' state="Idle"'),
     "survives": lambda which, text, asked: "END" if which == "image" else text,
 }
+
+
+def attached(attributes: str) -> Spoil:
+    """Attach the image, which the stream cannot, and say of it what its attributes say."""
+    return exchanged("image", 'enclen="4">\nYWJj\n</oneBLOB>', f'attached="true" {attributes}/>')
+
+
+# More ways to break some of them.
+MORE: list[tuple[str, Spoil]] = [
+    ("output", exchanged("connected", "<setSwitch", "<" * 200_000 + "<setSwitch")),
+    ("words", exchanged("connection", 'rule="OneOfMany"', 'rule="One"')),
+    ("words", exchanged("info", ' state="Idle"', "")),
+    ("set-state", exchanged("image", 'name="CCD1" state="Ok"', 'name="CCD1" state="Fine"')),
+    ("timestamp", exchanged("readonly", "2026-01-31T", "2026-01-31 ")),
+    ("decimal", exchanged("exposure", 'max="10"', 'max="10 s"')),
+    ("decimal", exchanged("image", ">0.1<", ">0x1<")),
+    ("decimal", exchanged("image", ">0.1<", ">nan<")),
+    ("one-on", exchanged("disconnected", ">On<", ">Off<")),
+    ("switch-rule", exchanged("disconnected", ">Off<", ">On<")),
+    ("defined", exchanged("image", 'name="CCD1" state', 'name="CCD7" state')),
+    ("blob-attributes", exchanged("image", 'size="3"', 'size="²"')),
+    ("blob-attributes", exchanged("image", 'size="3"', f'size="{"9" * 5000}"')),
+    ("blob-attributes", exchanged("image", ' format=".fits"', "")),
+    ("blob-size", exchanged("image", "YWJj", "YWJ")),
+    ("blob-base64", exchanged("image", "YWJj", "YW?j")),
+    ("blob-base64", exchanged("image", "\nYWJj\n", "\r\nYWJj\r\n")),
+    ("blob-enclen", exchanged("image", "\nYWJj\n", "YWJj")),
+    ("blob-enclen", exchanged("image", 'enclen="4">\nYWJj', f'enclen="100">\n{"YWJj" * 25}')),
+    ("connection-state", exchanged("connected", '"CONNECT">On<', '"CONNECT">Off<')),
+    ("connection-state", exchanged("disconnected", '"CONNECT">Off<', '"CONNECT">On<')),
+    ("interface", exchanged("info", ">2<", f">{'9' * 5000}<")),
+    ("interface", exchanged("info", ">2<", ">²<")),
+    ("class", exchanged("info", ">2<", ">4096<")),
+    ("standard", exchanged("connection", 'name="DISCONNECT"', 'name="UNCONNECT"')),
+    ("refuses-range", exchanged("refused", 'name="CCD_EXPOSURE"', 'name="CCD1"')),
+]
 
 
 # These count, so that each test needs one of its own.
@@ -127,6 +169,89 @@ async def test_a_driver_that_breaks_one_rule(rule: str) -> None:
     assert all(finding.data for finding in findings)
 
 
+@pytest.mark.parametrize(("rule", "spoil"), MORE)
+async def test_more_ways_to_break_a_rule(rule: str, spoil: Spoil) -> None:
+    findings = await checked(spoil)
+    assert rule in {finding.rule for finding in findings}, "\n".join(map(str, findings))
+    assert all(finding.data for finding in findings)
+
+
+class Attaching(WrappingStream):
+    """Sends three bytes attached to whatever says so."""
+
+    async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
+        memory = SharedMemory.create("test")
+        memory.write(b"abc")
+        await super().send(data, [memory] if b"attached=" in bytes(data) else [])
+        memory.close()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "rules"),
+    [
+        ('len="3"', set[str]()),
+        ("", set[str]()),
+        ('len="many"', {"blob-attached"}),
+        ('len="5"', {"blob-attached"}),
+        (f'len="{"9" * 5000}"', {"blob-attached"}),
+    ],
+    ids=["len", "size", "no number", "too much", "far too much"],
+)
+async def test_attachments_that_are_not_what_they_say(attributes: str, rules: set[str]) -> None:
+    near, far = memory_pair(carries_attachments=True)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Scripted(Attaching(far), attached(attributes)).run)
+        findings = await check_driver(near)
+    assert {finding.rule for finding in findings} == rules, findings
+    assert all(finding.data for finding in findings)
+
+
+async def test_what_nobody_can_follow_ends_the_examination() -> None:
+    """A driver that never comes to an end of its rubbish costs neither time nor memory."""
+    asked: list[str] = []
+
+    def spoil(which: str, text: str, asking: str) -> str:
+        asked.append(asking)
+        return "rubbish " * 300_000 if which == "connected" else text
+
+    findings = await checked(spoil)
+    assert "output" in {finding.rule for finding in findings}
+    assert all(finding.data for finding in findings)
+    assert not any("banana" in one for one in asked)
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_garbage_gives_findings_and_never_any_error(seed: int) -> None:
+    near, far = memory_pair()
+    bad = MisbehavingStream(far, sending=Mischief(garble=0.002 * (1 + seed % 5), pieces=400), seed=seed)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Scripted(bad, lambda which, text, asked: text).run)
+        findings = await check_driver(near)
+    assert findings
+    assert all(finding.data and str(finding) for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(exchanged("exposure", 'min="0"', 'min="0.05"'), id="an exposure that is over"),
+        pytest.param(
+            exchanged(
+                "exposure",
+                "<defNumberVector",
+                '<defSwitchVector device="D" name="RESET" label="Reset"'
+                ' group="Main" state="Idle" perm="rw" rule="OneOfMany" timeout="0"><defSwitch name="RESET">'
+                "Off</defSwitch></defSwitchVector><defNumberVector",
+            ),
+            id="a button",
+        ),
+    ],
+)
+async def test_what_drivers_of_libindi_do_and_nobody_minds(spoil: Spoil) -> None:
+    rules = {finding.rule for finding in await checked(spoil)}
+    assert rules <= {"refuses-member"}  # the scripted driver has no answer for a button
+
+
 async def test_a_driver_that_does_not_end() -> None:
     class Lingering(Slider):
         async def leave(self) -> None:
@@ -134,7 +259,9 @@ async def test_a_driver_that_does_not_end() -> None:
 
     driver = Lingering()
     driver.grace = 60
-    assert [finding.rule for finding in await check_driver(driver)] == ["ends"]
+    [finding] = await check_driver(driver)
+    assert finding.rule == "ends"
+    assert finding.data
     assert await check_driver(Slider) == []
 
 
@@ -154,5 +281,5 @@ async def test_without_writes_it_is_only_asked() -> None:
 
 
 def test_every_rule_is_broken_here() -> None:
-    assert {rule.id for rule in RULES} == {*BROKEN, *SILENT_THE_NTH_TIME, "ends"}
+    assert {rule.id for rule in RULES} == {*BROKEN, *SILENT_THE_NTH_TIME, "ends", "blob-attached"}
     assert len({rule.id for rule in RULES}) == len(RULES)

@@ -9,9 +9,17 @@ import anyio.lowlevel
 import pytest
 import trio.testing
 
-from indianyio.client import Client, RefusedError, Vector
+from indianyio import NewEvent
+from indianyio.client import Client, RefusedError, UnknownVectorError, Vector
 from indianyio.streams import ByteStream
-from indianyio.testing import assert_states, cancel_at, cancel_everywhere, driver_client
+from indianyio.testing import (
+    assert_states,
+    cancel_at,
+    cancel_everywhere,
+    check_driver,
+    driver_client,
+    running,
+)
 from tests.testing.slider import DEVICE, BrokenRailError, Slider, move
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +79,28 @@ async def test_the_client_checks_what_it_writes_unless_told_not_to() -> None:
             await (await position_of(client)).set(FOCUS_ABSOLUTE_POSITION=1000)
 
 
+async def test_what_is_no_driver_is_refused_at_once() -> None:
+    told = r"Slider'> is not a driver; give an instance, as Slider\(\)"
+    with pytest.raises(TypeError, match=told):
+        async with driver_client(Slider, wrap=pytest.fail):  # type: ignore[type-var, arg-type]
+            pytest.fail("there is no driver")
+    with pytest.raises(TypeError, match=told):
+        async with running(Slider):  # type: ignore[arg-type]
+            pytest.fail("there is no driver")
+    with pytest.raises(TypeError, match="makes no drivers; give the class"):
+        await cancel_everywhere(move, Slider())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="None is not a driver"):
+        await cancel_everywhere(move, lambda: None)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="None is neither a driver nor a program nor a stream"):
+        await check_driver(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="None is not a driver"):
+        await check_driver(lambda: None)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ValueError, match="empty list"):
+        await check_driver([])
+    with pytest.raises(ValueError, match="the first await is number 1"):
+        await cancel_at(0, anyio.sleep_forever)
+
+
 async def test_the_stream_of_the_client_can_be_wrapped() -> None:
     wrapped: list[ByteStream] = []
 
@@ -116,7 +146,7 @@ async def test_other_states_are_shown() -> None:
             async with assert_states(vector, "Busy", "Alert"):
                 await vector.set(FOCUS_ABSOLUTE_POSITION=1)
     first, *updates = str(caught.value).splitlines()
-    assert first == "Slider.ABS_FOCUS_POSITION was Ok, and passed Busy, Ok instead of Busy, Alert:"
+    assert first == "Slider.ABS_FOCUS_POSITION was Ok, and passed through Busy, Ok instead of Busy, Alert:"
     assert updates[0] == "  updated: <NumberVector Slider.ABS_FOCUS_POSITION Busy: FOCUS_ABSOLUTE_POSITION=0>"
     assert updates[-1] == "  updated: <NumberVector Slider.ABS_FOCUS_POSITION Ok: FOCUS_ABSOLUTE_POSITION=1>"
 
@@ -124,7 +154,7 @@ async def test_other_states_are_shown() -> None:
 async def test_one_state_too_many_is_too_many() -> None:
     async with driver_client(Slider(seconds=0)) as (_, client):
         vector = await position_of(client)
-        with pytest.raises(AssertionError, match="passed Busy, Ok instead of Busy:"):
+        with pytest.raises(AssertionError, match="passed through Busy, Ok instead of Busy:"):
             async with assert_states(vector, "Busy"):
                 await vector.set(FOCUS_ABSOLUTE_POSITION=1)
         with pytest.raises(AssertionError, match="instead of no state"):
@@ -137,7 +167,7 @@ async def test_one_state_too_many_is_too_many() -> None:
 async def test_states_that_do_not_come() -> None:
     async with driver_client(Slider(seconds=0)) as (_, client):
         vector = await position_of(client)
-        with pytest.raises(AssertionError, match=r"passed no state within 0\.01 s instead of Busy"):
+        with pytest.raises(AssertionError, match=r"passed through no state within 0\.01 s instead of Busy"):
             await assert_states(vector, "Busy", timeout=0.01)
 
 
@@ -149,13 +179,50 @@ async def test_an_error_of_the_block_comes_out_with_the_states() -> None:
             async with states:
                 await vector.set(FOCUS_ABSOLUTE_POSITION=1)
                 raise LookupError("mine")
-        assert "passed Busy, Ok instead of Busy, Alert" in caught.value.__notes__[0]
+        assert "passed through Busy, Ok instead of Busy, Alert" in caught.value.__notes__[0]
+
+
+class Late(Slider):
+    """Defines its position only after a moment."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0)
+        self.position.enable = False
+
+    async def hardware(self) -> None:
+        await anyio.sleep(0.02)
+        self.position.enable = True
+        await self.position.send_defVector()
+        await super().hardware()
+
+
+async def test_a_vector_that_is_to_come_is_waited_for() -> None:
+    async with driver_client(Late()) as (driver, client):
+        device = await client.device(DEVICE, timeout=5)
+        assert "ABS_FOCUS_POSITION" not in device
+        async with assert_states(device, "ABS_FOCUS_POSITION", "Busy", "Ok") as states:
+            assert states.seen == []
+            await move(driver, client)
+
+
+async def test_a_vector_that_never_comes_is_told() -> None:
+    async with driver_client(Slider()) as (_, client):
+        device = await client.device(DEVICE, timeout=5)
+        with pytest.raises(UnknownVectorError, match="no vector 'ABS_ROTATOR_ANGLE'; it has 'ABS_FOCUS"):
+            await assert_states(device, "ABS_ROTATOR_ANGLE", "Busy")
 
 
 async def test_words_that_are_no_states() -> None:
     async with driver_client(Slider()) as (_, client):
         with pytest.raises(ValueError, match="Bussy"):
             assert_states(await position_of(client), "Bussy")
+
+
+async def test_of_what_is_no_vector() -> None:
+    async with driver_client(Slider()) as (_, client):
+        with pytest.raises(AttributeError):
+            assert_states(client, "Busy")  # type: ignore[call-overload]
+        gc.collect()  # and nothing is complained of here
 
 
 async def test_forgotten_it_warns() -> None:
@@ -192,6 +259,49 @@ async def test_a_driver_that_cannot_be_stopped_is_found() -> None:
         await cancel_everywhere(move, lambda: Slider(seconds=1000, lags=True), settle_seconds=10)
     assert "Slider.ABS_FOCUS_POSITION" in str(caught.value)
     assert caught.value.__notes__[0].startswith("the operation was cancelled at its await number ")
+
+
+virtual = pytest.mark.parametrize(
+    "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})]
+)
+
+
+async def only_send(driver: Slider, client: Client) -> None:
+    """Send a write and end, so that nothing of it has happened yet."""
+    await (await position_of(client)).set(FOCUS_ABSOLUTE_POSITION=2, wait=False)
+
+
+@virtual
+async def test_what_is_still_on_its_way_counts() -> None:
+    with pytest.raises(AssertionError, match=r"still Busy after 10 s:\n  <NumberVector Slider\.ABS_FOCUS"):
+        await cancel_everywhere(only_send, lambda: Slider(seconds=1000), settle_seconds=10)
+
+
+@virtual
+async def test_a_handler_that_does_not_end_is_found() -> None:
+    class Deaf(Slider):
+        async def rxevent(self, event: NewEvent) -> None:
+            await anyio.sleep(1000)
+
+    told = r"newNumberVector for Slider\.ABS_FOCUS_POSITION\), which has not ended"
+    with pytest.raises(AssertionError, match=told):
+        await cancel_everywhere(only_send, Deaf, settle_seconds=10)
+    assert await cancel_everywhere(only_send, Deaf, settle_seconds=2000) > 2
+
+
+@virtual
+async def test_what_only_the_driver_takes_for_busy_is_found() -> None:
+    class Forgetful(Slider):
+        async def rxevent(self, event: NewEvent) -> None:
+            self.position.state = "Busy"
+
+    with pytest.raises(AssertionError, match=r"Slider\.ABS_FOCUS_POSITION, although the client does not see it"):
+        await cancel_everywhere(only_send, Forgetful, settle_seconds=10)
+
+
+async def test_the_same_driver_may_be_used_each_time() -> None:
+    slider = Slider(seconds=0)
+    assert await cancel_everywhere(move, lambda: slider) > 2
 
 
 async def test_a_driver_that_does_not_leave_is_found() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from indianyio.exceptions import ConnectionLostError
-from indianyio.protocol import SetNumberVector
-from indianyio.streams import MemoryStream, SharedMemory, memory_pair
+from indianyio.protocol import Attachment, SetNumberVector
+from indianyio.streams import MemoryStream, Received, SharedMemory, memory_pair
+from indianyio.streams._base import WrappingStream
 from indianyio.testing import MisbehavingStream, Mischief, Peer
 from tests.driver.gadget import DEVICE, Gadget, new_number
 
@@ -94,6 +96,93 @@ async def test_it_is_cut_after_so_many_bytes() -> None:
     with pytest.raises(ConnectionLostError, match="cut after 10 bytes"):
         await bad.send(DATA)
     assert await received_by(near) == [DATA[:10]]
+
+
+@pytest.mark.parametrize("direction", ["receiving", "sending"])
+async def test_it_is_cut_at_that_byte_and_not_when_somebody_next_looks(direction: str) -> None:
+    """A driver that has sent its last byte, and waits for an answer, learns that there is none."""
+    near, bad = pair(**{direction: Mischief(cut_at=10)})
+    if direction == "sending":
+        await bad.send(DATA[:10])
+        assert await received_by(near) == [DATA[:10]]
+    else:
+        await near.send(DATA[:10])
+        assert (await bad.receive()).data == DATA[:10]
+        assert (await near.receive()).data == b""
+    for under_way in (bad.receive, lambda: bad.send(b"more")):
+        with pytest.raises(ConnectionLostError, match="far: cut after 10 bytes"):
+            await under_way()
+    with pytest.raises(ConnectionLostError):
+        await near.send(b"more")
+
+
+@pytest.mark.parametrize("wait", ["stall", "delay"])
+@pytest.mark.parametrize("direction", ["receiving", "sending"])
+async def test_closing_ends_what_is_stalled_or_late(direction: str, wait: str) -> None:
+    near, bad = pair(**{direction: Mischief(stall_at=0) if wait == "stall" else Mischief(delay=1e6)})
+    await near.send(DATA)
+    lost = []
+
+    async def wait_for_it() -> None:
+        with pytest.raises(ConnectionLostError, match="far: closed at this end"):
+            await (bad.receive() if direction == "receiving" else bad.send(DATA))
+        lost.append(direction)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait_for_it)
+            for _ in range(5):
+                await anyio.lowlevel.checkpoint()
+            await bad.aclose()
+    assert lost == [direction]
+
+
+@pytest.mark.parametrize("end", ["close", "cut"])
+async def test_attachments_that_arrived_and_went_no_further_are_closed(end: str) -> None:
+    near, far = memory_pair(carries_attachments=True)
+    arrived: list[Attachment] = []
+
+    class Seen(WrappingStream):
+        async def receive(self) -> Received:
+            received = await super().receive()
+            arrived.extend(received.attachments)
+            return received
+
+    bad = MisbehavingStream(Seen(far), receiving=Mischief(delay=1e6), sending=Mischief(cut_at=5))
+    memory = SharedMemory.create("test")
+    await near.send(DATA, [memory])
+    memory.close()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bad.receive)
+        while not arrived:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    [attachment] = arrived
+    assert isinstance(attachment, SharedMemory)
+    assert attachment.size == 0  # it is open
+    if end == "close":
+        await bad.aclose()
+    else:
+        with pytest.raises(ConnectionLostError):
+            await bad.send(DATA)
+    with pytest.raises(ValueError, match="closed"):
+        attachment.fileno()
+
+
+async def test_what_is_sent_and_does_not_come_through_stays_the_sender_s() -> None:
+    near, far = memory_pair(carries_attachments=True)
+    bad = MisbehavingStream(far, sending=Mischief(cut_at=3, pieces=1))
+    memories = [SharedMemory.create("test") for _ in range(40)]
+    with pytest.raises(ConnectionLostError):
+        await bad.send(DATA, memories)
+    received = await near.receive()
+    assert received.data == DATA[:3]
+    assert len(received.attachments) == 40
+    for attachment in (*received.attachments, *memories):
+        attachment.close()
+    near, far = memory_pair(carries_attachments=True)
+    with pytest.raises(ValueError, match="cannot travel on 0 bytes"):
+        await MisbehavingStream(far).send(b"", memories)
 
 
 async def test_cancelled_in_its_delay_it_has_lost_nothing() -> None:

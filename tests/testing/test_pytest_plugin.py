@@ -121,6 +121,18 @@ def test_a_test_that_says_its_back_end_keeps_it(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*indi_clock needs trio*'asyncio'*"])
 
 
+def test_a_clock_that_no_loop_would_look_at_is_refused(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        def test_without_a_loop(indi_clock):
+            pass
+        """,
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*indi_clock needs a test with the mark anyio*"])
+
+
 @pytest.mark.parametrize("mark", ["anyio", "trio"])
 def test_a_driver_and_its_client(pytester: pytest.Pytester, mark: str) -> None:
     result = run(

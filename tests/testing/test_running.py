@@ -384,3 +384,22 @@ async def test_what_is_no_message_is_reported() -> None:
     await far.send(b"<setNumberVector device='a' name='b'><oneNumber></setNumberVector>")
     with pytest.raises(RemoteProtocolError):
         await peer.receive()
+
+
+MISSING = (
+    b'<setBLOBVector device="a" name="b" state="Ok"><oneBLOB name="c" size="3" format=".x" attached="true"/>'
+    b"</setBLOBVector>"
+)
+
+
+@pytest.mark.parametrize(("sent", "times"), [(MISSING, 1), (b"rubbish " * 300_000, 3)], ids=["missing", "rubbish"])
+async def test_what_nobody_can_follow_is_reported(sent: bytes, times: int) -> None:
+    near, far = memory_pair(carries_attachments=True)
+    peer = Peer(near)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(far.send, sent)
+            for _ in range(times):
+                with pytest.raises(RemoteProtocolError):
+                    await peer.receive()
+            tasks.cancel_scope.cancel()

@@ -1,6 +1,6 @@
 """A kit for testing drivers: the other end of the wire, in one process, with any clock.
 
-:func:`driver_client` runs a driver and yields it with its client, the same as a script would use.
+:func:`driver_client` runs a driver and yields it together with a client, the one that a script would use, too.
 :func:`running` yields a :class:`Peer` instead, which sees single messages and can send anything. None of
 this has a timeout: use ``anyio.fail_after``, or a virtual clock, with which ten minutes of exposure pass in
 milliseconds::
@@ -12,8 +12,8 @@ milliseconds::
             async with assert_states(thermostat["targetvector"], "Ok"):
                 await thermostat.set("targetvector", target=18.5)
 
-There is more, and docs/testing.md shows all of it: :func:`assert_states`, :class:`MisbehavingStream`,
-:func:`cancel_everywhere`, :func:`record` and :func:`replay`, :func:`check_driver`, and fixtures for pytest. The
+docs/testing.md shows the rest: :func:`assert_states`, :class:`MisbehavingStream`, :func:`cancel_everywhere`,
+:func:`interrupt_everywhere`, :func:`record` and :func:`replay`, :func:`check_driver`, and fixtures for pytest. The
 message classes are those of :mod:`indianyio.protocol`.
 """
 
@@ -22,20 +22,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indianyio.testing._cancelling import cancel_at, cancel_everywhere
+    from indianyio.testing._cancelling import cancel_everywhere
     from indianyio.testing._check import RULES, Bounds, Finding, Rule, check_driver
+    from indianyio.testing._counting import cancel_at
     from indianyio.testing._driver_client import Wrap, driver_client
+    from indianyio.testing._interrupting import interrupt_everywhere
     from indianyio.testing._misbehaving import MisbehavingStream, Mischief
     from indianyio.testing._peer import Peer, Value, member_values
-    from indianyio.testing._recording import (
-        Direction,
-        Piece,
-        RecordingStream,
-        read_recording,
-        record,
-        record_proxy,
-        replay,
-    )
+    from indianyio.testing._recording import Direction, RecordingStream, record, record_proxy
+    from indianyio.testing._replaying import Piece, read_recording, replay
     from indianyio.testing._running import running
     from indianyio.testing._states import AssertStates, assert_states
 
@@ -58,6 +53,7 @@ __all__ = [
     "cancel_everywhere",
     "check_driver",
     "driver_client",
+    "interrupt_everywhere",
     "member_values",
     "read_recording",
     "record",
@@ -66,15 +62,18 @@ __all__ = [
     "running",
 ]
 
-# Where the names are. They are imported when they are used: pytest loads this package in every run, for its plugin,
-# and whoever does not ask for that should not wait for anyio.
+# The modules of the names, which are imported only when they are used: pytest loads this package in every run, for
+# its plugin, and those who do not use the plugin should not have to wait for anyio.
 _MODULES = {
     "_check": ("RULES", "Bounds", "Finding", "Rule", "check_driver"),
-    "_cancelling": ("cancel_at", "cancel_everywhere"),
+    "_cancelling": ("cancel_everywhere",),
+    "_counting": ("cancel_at",),
     "_driver_client": ("Wrap", "driver_client"),
+    "_interrupting": ("interrupt_everywhere",),
     "_misbehaving": ("MisbehavingStream", "Mischief"),
     "_peer": ("Peer", "Value", "member_values"),
-    "_recording": ("Direction", "Piece", "RecordingStream", "read_recording", "record", "record_proxy", "replay"),
+    "_recording": ("Direction", "RecordingStream", "record", "record_proxy"),
+    "_replaying": ("Piece", "read_recording", "replay"),
     "_running": ("running",),
     "_states": ("AssertStates", "assert_states"),
 }

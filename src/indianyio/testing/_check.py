@@ -1,4 +1,4 @@
-"""Checking a driver against the rules: whatever it is, a class, a program or the other end of a stream."""
+"""Checking a driver against the rules, be it a class, a program or the other end of a stream."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ from typing import TypeAlias
 import anyio
 
 from indianyio._environment import THIS_MACHINE
+from indianyio._failures import FAILURES, failure_in
 from indianyio.driver import IPyDriver
-from indianyio.exceptions import ConnectionLostError
+from indianyio.exceptions import ConnectionLostError, RemoteProtocolError
 from indianyio.server._processes import DriverProcess
 from indianyio.streams import ByteStream, memory_pair
 from indianyio.testing._check_answers import ANSWER_RULES
+from indianyio.testing._check_blobs import BLOB_RULES
 from indianyio.testing._check_classes import CLASS_RULES
 from indianyio.testing._check_rules import WIRE_RULES, Rule, Severity
 from indianyio.testing._examination import Bounds, Evidence, examine
+from indianyio.testing._running import begin_anew, require_driver
 
 __all__ = ["RULES", "Bounds", "Finding", "Rule", "check_driver"]
 
 logger = logging.getLogger(__name__)
 
-RULES: tuple[Rule, ...] = WIRE_RULES + ANSWER_RULES + CLASS_RULES
-"""The rules, in the order in which they are looked at."""
+RULES: tuple[Rule, ...] = WIRE_RULES + BLOB_RULES + ANSWER_RULES + CLASS_RULES
+"""The rules, in the order in which they are checked."""
+
+Checked: TypeAlias = (
+    IPyDriver | Callable[[], IPyDriver] | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | ByteStream
+)
+"""A driver, a function that makes one, a program, a program with its arguments, or a stream to a driver."""
 
 End: TypeAlias = Callable[[], Awaitable[bool | None]]
 
@@ -38,8 +46,8 @@ class Finding:
     :ivar rule: the short name of the rule.
     :ivar sentence: what the rule says.
     :ivar what: how it is broken.
-    :ivar data: the bytes that show it: of the driver, or what it has not answered.
-    :ivar severity: ``error`` if clients misunderstand the driver for it, ``warning`` if they manage.
+    :ivar data: the bytes that show it: the driver's, or those that it has not answered.
+    :ivar severity: ``error`` if clients misunderstand the driver because of it, ``warning`` if they cope.
     :ivar source: where the rule is written.
     :ivar times: how often this was found; the bytes are those of the first time.
     """
@@ -59,7 +67,7 @@ class Finding:
 
 
 async def check_driver(
-    driver: IPyDriver | Callable[[], IPyDriver] | Sequence[str | os.PathLike[str]] | ByteStream,
+    driver: Checked,
     *,
     bounds: Bounds | None = None,
     writes: bool = True,
@@ -70,22 +78,27 @@ async def check_driver(
     ::
 
         assert await check_driver(MyDriver()) == []
-        assert await check_driver(["indi_simulator_ccd"]) == []
+        assert await check_driver("indi_simulator_ccd") == []
 
     The driver is asked for its definitions in every way. Unless ``writes`` is ``False`` its devices are connected,
-    written to in ways that must be refused (out of range, unknown members, no numbers, to what is read-only),
-    exposed for a tenth of a second if they are cameras, and disconnected. **A driver that does not refuse such
-    writes obeys them: check it with a simulated instrument.**
+    and get writes that they must refuse (values out of range, unknown members, texts that are not numbers, and
+    writes to something read-only). Cameras take an image of a tenth of a second. Then the devices are
+    disconnected. **A driver that does not refuse such writes obeys them: check it with a simulated instrument.**
+    The writes go to ``POLLING_PERIOD``, or else to a property that seems to move nothing. Only if a device has no
+    other do they go to one that moves something; then each write is followed by the switch that stops it, even if
+    this is cancelled.
 
-    That BLOBs come without ``enableBLOB`` is not a fault: a server filters them, not the driver.
+    It is not a fault if BLOBs come without ``enableBLOB``: the server filters them, not the driver.
 
-    :param driver: the driver, what makes one, a program with its arguments, or a stream to a driver, which is
-        closed afterwards.
+    :param driver: the driver; or a function that makes one; or a program, alone or in a list with its arguments;
+        or a stream to a driver, which is closed afterwards.
     :param bounds: how long the driver may take; the defaults are for real time.
-    :param writes: whether it is told anything but to define what it has.
+    :param writes: whether the driver gets anything besides requests for its definitions.
     :param rules: the rules.
-    :return: what was found; nothing, if the driver keeps all rules. What is found more than once is there once.
+    :return: the findings; an empty list if the driver keeps all rules. A repeated finding is listed once.
     :raises OSError: the program cannot be started.
+    :raises TypeError: ``driver`` is none of these.
+    :raises ValueError: the list is empty.
     """
     bounds = bounds or Bounds()
     failures: list[str] = []
@@ -113,16 +126,22 @@ def _source(rule: Rule) -> str:
 
 
 def _opened(
-    driver: IPyDriver | Callable[[], IPyDriver] | Sequence[str | os.PathLike[str]] | ByteStream,
-    bounds: Bounds,
-    failures: list[str],
+    driver: Checked, bounds: Bounds, failures: list[str]
 ) -> AbstractAsyncContextManager[tuple[ByteStream, End]]:
     if isinstance(driver, IPyDriver):
         return _in_memory(driver, bounds, failures)
+    if isinstance(driver, str | os.PathLike):
+        driver = [driver]
     if isinstance(driver, Sequence):
+        if not driver:
+            raise ValueError("there is no program in an empty list")
         return _as_process([os.fspath(word) for word in driver], bounds, failures)
     if callable(driver):
-        return _in_memory(driver(), bounds, failures)
+        made = driver()
+        require_driver(made)
+        return _in_memory(made, bounds, failures)
+    if not hasattr(driver, "receive"):
+        raise TypeError(f"{driver!r} is neither a driver nor a program nor a stream")
     return _over_a_stream(driver)
 
 
@@ -142,14 +161,15 @@ async def _over_a_stream(stream: ByteStream) -> AsyncGenerator[tuple[ByteStream,
 async def _in_memory(
     driver: IPyDriver, bounds: Bounds, failures: list[str]
 ) -> AsyncGenerator[tuple[ByteStream, End]]:
+    begin_anew(driver)
     near, far = memory_pair(names=("driver", "check"))
     ended = anyio.Event()
 
     async def run() -> None:
         try:
             await driver.asyncrun(far)
-        except Exception as error:  # noqa: BLE001 - it is found, and told in the findings
-            failures.append(repr(error))
+        except FAILURES as error:  # it becomes a part of the findings
+            failures.append(repr(failure_in(error)))
         finally:
             ended.set()
             with anyio.CancelScope(shield=True):
@@ -176,28 +196,29 @@ async def _as_process(
     name = command[0]
     with DriverProcess(THIS_MACHINE.launch(command, None, name=name), name=name) as process:
 
-        async def drain() -> None:
-            """Read what it still says, so that it is not held up in its end."""
-            try:
-                while received := await process.stream.receive():
-                    for attachment in received.attachments:
-                        attachment.close()
-                    if not received.data:
-                        return
-            except ConnectionLostError:
-                return
-
         async def end() -> bool:
             process.close_input()
-            tasks.start_soon(drain)
+            tasks.start_soon(_drain, process.stream)
             with anyio.move_on_after(bounds.end):
                 await process.exited.wait()
             if not process.exited.is_set():
-                failures.append(f"it runs on {bounds.end:g} s after the end of its input")
-            return process.exited.is_set()
+                failures.append(f"it was still running {bounds.end:g} s after the end of its input")
+                return False
+            status = process.status or 0
+            if status:
+                failures.append(process.outcome)
+            # A status above 0 is not a fault: libindi's drivers exit with 1 when their input ends. A crash is one.
+            return status >= 0
+
+        # Whoever cancels the check still waits for the end of the program.
+        reaping = anyio.CancelScope(shield=True)
+
+        async def reap() -> None:
+            with reaping:
+                await process.reap()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(process.reap)
+            tasks.start_soon(reap)
             tasks.start_soon(process.log_errors, logger)
             try:
                 yield process.stream, end
@@ -206,4 +227,17 @@ async def _as_process(
                     process.close_input()
                     if not process.exited.is_set():
                         await process.end(1.0)
+                reaping.cancel("the check is over")
                 tasks.cancel_scope.cancel("the check is over")
+
+
+async def _drain(stream: ByteStream) -> None:
+    """Read what a program still says, so that it is not held up in its end."""
+    try:
+        while received := await stream.receive():
+            for attachment in received.attachments:
+                attachment.close()
+            if not received.data:
+                return
+    except (ConnectionLostError, RemoteProtocolError):
+        return

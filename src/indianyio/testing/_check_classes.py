@@ -1,10 +1,11 @@
-"""The rules for devices of a class: what telescopes, cameras and the others must define to be recognised.
+"""The rules about classes of devices: what telescopes, cameras and the others must define to be recognised.
 
-The tables are data: which class has which properties (docs/protocol.md 3.4 and 3.9), and of what kind those are.
+The tables say which class has which properties (docs/protocol.md 3.4 and 3.9), and of what kind these are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from indianyio.protocol import DefVector
@@ -26,7 +27,7 @@ CLASSES: dict[int, tuple[str, tuple[tuple[str, ...], ...]]] = {
     1024: ("light box", (("FLAT_LIGHT_CONTROL",),)),
     4096: ("rotator", (("ABS_ROTATOR_ANGLE",),)),
 }
-"""By bit of DRIVER_INTERFACE: what it is, and its properties; of alternatives one is enough."""
+"""By bit of DRIVER_INTERFACE: the name of the class, and its properties; one of several alternatives is enough."""
 
 PROPERTIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "CONNECTION": ("Switch", ("CONNECT", "DISCONNECT")),
@@ -59,7 +60,7 @@ PROPERTIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "FLAT_LIGHT_CONTROL": ("Switch", ("FLAT_LIGHT_ON", "FLAT_LIGHT_OFF")),
     "FLAT_LIGHT_INTENSITY": ("Number", ("FLAT_LIGHT_INTENSITY_VALUE",)),
 }
-"""Of properties that clients know by name: the kind, and members that they need."""
+"""For properties that clients know by name: the kind, and the members that clients need."""
 
 
 def _bytes_of(evidence: Evidence, key: Key) -> bytes:
@@ -73,20 +74,21 @@ def _bytes_of(evidence: Evidence, key: Key) -> bytes:
 
 
 def _interfaces(evidence: Evidence) -> Iterator[tuple[str, str | None]]:
-    """Yield each device that has DRIVER_INFO, and what that says of its interface."""
+    """Yield each device that has DRIVER_INFO, and its DRIVER_INTERFACE."""
     for (device, name), vector in evidence.definitions().items():
         if name == "DRIVER_INFO":
             values = {member.name: getattr(member, "value", "") for member in vector.members}
             yield device, values.get("DRIVER_INTERFACE")
 
 
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.strip().isdecimal() else 0
+def _number(text: str | None) -> int | None:
+    """Return a DRIVER_INTERFACE as a number; ``None`` if it is not one."""
+    return int(text) if text is not None and re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
 
 
 def _interface(evidence: Evidence) -> Found:
     for device, text in _interfaces(evidence):
-        if text is None or not text.strip().isdecimal():
+        if _number(text) is None:
             yield f"DRIVER_INTERFACE of {device} is {text!r}", _bytes_of(evidence, (device, "DRIVER_INFO"))
 
 
@@ -100,13 +102,13 @@ def _connection(evidence: Evidence) -> Found:
 def _needed(evidence: Evidence) -> Found:
     definitions = evidence.definitions()
     if not any(probe.what == "again" for probe in evidence.probes):
-        return  # nobody has connected it, and then it need not define them
+        return  # the devices were not connected, so they need not define these
     for device, text in _interfaces(evidence):
         for bit, (what, properties) in CLASSES.items():
-            for names in properties if _number(text) & bit else ():
+            for names in properties if (_number(text) or 0) & bit else ():
                 if not any((device, name) in definitions for name in names):
                     shown = _bytes_of(evidence, (device, "DRIVER_INFO"))
-                    yield f"{device} is a {what} and has no {' or '.join(names)}", shown
+                    yield f"{device} is a {what} but has no {' or '.join(names)}", shown
 
 
 def _as_standard(evidence: Evidence) -> Found:
@@ -116,7 +118,7 @@ def _as_standard(evidence: Evidence) -> Found:
             continue
         if vector.tag != f"def{kind}Vector":
             yield (
-                f"{device}.{name} is a {vector.tag}, and not a def{kind}Vector",
+                f"{device}.{name} is a {vector.tag}, not a def{kind}Vector",
                 _bytes_of(evidence, (device, name)),
             )
             continue
@@ -129,5 +131,5 @@ CLASS_RULES: tuple[Rule, ...] = (
     Rule("interface", "DRIVER_INTERFACE is a decimal number.", "3.4", "error", _interface),
     Rule("connection", "A device of a class has CONNECTION.", "3.3", "error", _connection),
     Rule("class", "A device has the properties of its classes when connected.", "3.9", "error", _needed),
-    Rule("standard", "Standard properties have their kind and their members.", "3.9", "error", _as_standard),
+    Rule("standard", "Standard properties have the standard kind and members.", "3.9", "error", _as_standard),
 )

@@ -1,15 +1,18 @@
-"""An examination of a driver: what it is asked, in which order, and all that it says.
+"""The examination of a driver: what it is asked, in which order, and everything it says.
 
-The examination judges nothing; when it is over the rules do, in ``_check_rules``, ``_check_answers`` and
-``_check_classes``. It asks for definitions in every way, connects the devices, sends writes that must be refused,
-sends garbage, takes a short image where there is a camera, disconnects, and closes the driver's input.
+The examination does not judge; the rules do so afterwards, in ``_check_rules``, ``_check_answers``,
+``_check_blobs`` and ``_check_classes``. It asks for definitions in every way, connects the devices, sends writes
+that must be refused, sends garbage, takes a short image if there is a camera, disconnects, and closes the driver's
+input.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 from xml.etree.ElementTree import Element, ParseError
 
 import anyio
@@ -23,6 +26,7 @@ from indianyio.protocol import (
     DelProperty,
     Frame,
     Framer,
+    PingRequest,
     SetVector,
     Unusable,
     WireMessage,
@@ -30,15 +34,16 @@ from indianyio.protocol import (
 )
 from indianyio.protocol._text import escape_attribute
 from indianyio.streams import ByteStream
+from indianyio.testing._probes import GARBAGE, Key, Probe, abort_of, exposure, refusals, request, switched
 
 __all__ = ["Bounds", "Evidence", "Key", "Probe", "Said", "examine"]
 
-Key = tuple[str, str]
-"""The names of a device and of one of its vectors."""
-
-# Without an ampersand: libindi's drivers would read on to the next semicolon, whatever is in between (W8).
-_GARBAGE = b'\x00\xff<<newNumberVector device="x" name=<oneNumber>]]></newSwitchVector>\n'
-_SHORT_EXPOSURE_SECONDS = 0.1
+# How long a driver may take to read an abort whose answer nobody waits for.
+_ABORT_SECONDS = 1.0
+# After these the examination waits until their vector is no longer Busy.
+_WAITED_FOR = frozenset({"connect", "exposure", "abort", "disconnect"})
+# How much is shown of bytes that cannot be read.
+_SHOWN_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,9 @@ class Bounds:
     """How long a driver may take, in seconds.
 
     :ivar start: until its first definition.
-    :ivar quiet: after so long without a word it has said all; an answer must have begun by then.
-    :ivar most: for one answer, whether it has said all or not.
-    :ivar end: from the end of its input to its own.
+    :ivar quiet: an answer must begin within this time, and is taken to be complete after this long without a word.
+    :ivar most: for one answer, complete or not; also for connecting, for disconnecting, and for a short image.
+    :ivar end: from the end of its input until it ends itself.
     """
 
     start: float = 10.0
@@ -58,29 +63,14 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """What the driver was told, and why.
-
-    :ivar what: ``all``, ``star``, ``device``, ``vector``, ``connect``, ``again``, ``range``, ``member``,
-        ``number``, ``read-only``, ``garbage``, ``exposure``, ``disconnect``.
-    :ivar sent: the bytes.
-    :ivar key: which device and vector it is about; empty names for all.
-    """
-
-    what: str
-    sent: bytes
-    key: Key = ("", "")
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
-    """A message of the driver, or what is none.
+    """A message of the driver, or bytes that are not a message.
 
-    :ivar probe: the latest of what it had been told by then.
+    :ivar probe: the last probe that had been sent to the driver by then.
     :ivar data: the bytes.
-    :ivar message: what they mean.
+    :ivar message: the message that they decode to.
     :ivar element: the same as XML, with the attributes as they were written; ``None`` if it is not XML.
-    :ivar contents: what came attached, for each BLOB that says so.
+    :ivar contents: the size of each attachment that came with it.
     """
 
     probe: Probe
@@ -92,13 +82,13 @@ class Said:
 
 @dataclass(slots=True)
 class Evidence:
-    """All that happened.
+    """Everything that happened.
 
-    :ivar probes: what the driver was told, in order.
+    :ivar probes: what was sent to the driver, in order.
     :ivar said: what it said, in order.
-    :ivar lost_at: after which probe it ended by itself; ``None`` if it did not.
-    :ivar ended: whether it ended when its input had; ``None`` if nobody can know.
-    :ivar failure: what it ended with, if that is known.
+    :ivar lost_at: the probe after which it ended by itself; ``None`` if it did not.
+    :ivar ended: whether it ended after its input had ended; ``None`` if that cannot be known.
+    :ivar failure: the error with which it ended, if that is known.
     """
 
     probes: list[Probe] = field(default_factory=list)
@@ -112,7 +102,7 @@ class Evidence:
         return [one for one in self.said if one.probe is probe]
 
     def walk(self) -> Iterator[tuple[Said, dict[Key, DefVector]]]:
-        """Yield each message with the vectors that were defined before it; not what is no message."""
+        """Yield each message, together with the vectors that were defined before it."""
         known: dict[Key, DefVector] = {}
         for one in self.said:
             if isinstance(one.message, Unusable):
@@ -121,7 +111,7 @@ class Evidence:
             note(one.message, known)
 
     def definitions(self) -> dict[Key, DefVector]:
-        """Return every vector that was ever defined, as it was at last."""
+        """Return the last definition of every vector that was ever defined."""
         return {
             (one.message.device, one.message.name): one.message
             for one in self.said
@@ -130,7 +120,7 @@ class Evidence:
 
 
 def note(message: WireMessage, known: dict[Key, DefVector]) -> None:
-    """Change the vectors that are defined by what a message says."""
+    """Update the vectors that are defined, as a message says."""
     if isinstance(message, DefVector):
         known[message.device, message.name] = message
     elif isinstance(message, DelProperty):
@@ -142,15 +132,19 @@ class _Lost(Exception):  # noqa: N818 - it is not an error but a finding
     """The driver has ended by itself."""
 
 
+class _Unreadable(Exception):  # noqa: N818 - it is not an error but a finding
+    """Nothing that the driver says from now on can be understood."""
+
+
 async def examine(
     stream: ByteStream, end: Callable[[], Awaitable[bool | None]], bounds: Bounds, *, writes: bool
 ) -> Evidence:
     """Examine a driver.
 
-    :param stream: the way to it.
+    :param stream: the stream to the driver.
     :param end: ends its input, and returns whether it has ended in time.
     :param bounds: how long it may take.
-    :param writes: whether it is told anything but to define what it has.
+    :param writes: whether it gets anything besides requests for its definitions.
     """
     evidence = Evidence()
     examination = _Examination(stream, bounds, evidence)
@@ -160,6 +154,8 @@ async def examine(
             await examination.write()
     except _Lost:
         evidence.lost_at = evidence.probes[-1]
+    except _Unreadable:
+        pass  # the evidence has it as the last thing that was said
     finally:
         examination.close_attachments()
     evidence.ended = await end()
@@ -174,108 +170,138 @@ class _Examination:
         self._bounds = bounds
         self._evidence = evidence
         self._known: dict[Key, DefVector] = {}
+        self._states: dict[Key, str | None] = {}
         self._framer = Framer(decoding=True)
         self._attachments: deque[Attachment] = deque()
         self._opened: list[Attachment] = []
 
     async def ask_for_definitions(self) -> None:
         """Ask in every way there is."""
-        await self._tell(Probe("all", _get_properties()), first=self._bounds.start)
-        await self._tell(Probe("star", _get_properties("*")))
+        await self._tell(request("all"), first=self._bounds.start)
+        await self._tell(request("star", "*"))
         for device in self._devices():
-            await self._tell(Probe("device", _get_properties(device), (device, "")))
+            await self._tell(request("device", device))
             name = next((name for owner, name in self._known if owner == device), None)
             if name is not None:
-                await self._tell(Probe("vector", _get_properties(device, name), (device, name)))
+                await self._tell(request("vector", device, name))
 
     async def write(self) -> None:
         """Connect, write what must be refused, take an image, disconnect."""
         for device in self._devices():
-            await self._connect(device)
-        await self._tell(Probe("again", _get_properties()))
+            await self._switch("connect", device, "CONNECT")
+        await self._tell(request("again"))
         for device in self._devices():
-            for probe in _refusals(device, self._known):
-                await self._tell(probe)
-        await self._tell(Probe("garbage", _GARBAGE + _get_properties()))
+            for probe in refusals(device, self._known):
+                await self._tell_and_stop(probe)
+        await self._tell(Probe("garbage", GARBAGE + request("garbage").sent))
         for device in self._devices():
             if (device, "CCD_EXPOSURE") in self._known:
-                await self._expose(device)
+                await self._tell_and_stop(exposure(device))
         for device in self._devices():
-            if (device, "CONNECTION") in self._known:
-                write = _new(device, "CONNECTION", "Switch", {"DISCONNECT": "On"})
-                await self._tell(Probe("disconnect", write, (device, "CONNECTION")))
+            await self._switch("disconnect", device, "DISCONNECT")
 
     def close_attachments(self) -> None:
-        """Close all that came attached."""
+        """Close all attachments that have arrived."""
         for attachment in self._opened:
             attachment.close()
 
     def _devices(self) -> list[str]:
         return list(dict.fromkeys(device for device, _ in self._known))
 
-    async def _connect(self, device: str) -> None:
-        if (device, "CONNECTION") in self._known:
-            write = _new(device, "CONNECTION", "Switch", {"CONNECT": "On"})
-            await self._tell(Probe("connect", write, (device, "CONNECTION")))
+    async def _switch(self, what: str, device: str, member: str) -> None:
+        key = (device, "CONNECTION")
+        if key in self._known:
+            await self._tell(switched(what, key, member))
 
-    async def _expose(self, device: str) -> None:
-        enable = f'<enableBLOB device="{escape_attribute(device)}">Also</enableBLOB>\n'.encode()
-        write = _new(device, "CCD_EXPOSURE", "Number", {"CCD_EXPOSURE_VALUE": str(_SHORT_EXPOSURE_SECONDS)})
-        await self._tell(Probe("exposure", enable + write, (device, "CCD_EXPOSURE")))
+    async def _tell_and_stop(self, probe: Probe) -> None:
+        """Send a probe, and then the abort for it, except after an image that has been taken.
+
+        A driver that does not refuse what it must refuse may be moving, whatever it says.
+        """
+        abort = abort_of(probe.key, self._known)
+        try:
+            await self._tell(probe)
+        except anyio.get_cancelled_exc_class():
+            if abort is not None:
+                with anyio.move_on_after(_ABORT_SECONDS, shield=True), suppress(ConnectionLostError):
+                    await self._stream.send(abort.sent)
+            raise
+        if abort is not None and not (probe.what == "exposure" and self._states.get(probe.key) == "Ok"):
+            await self._tell(abort)
 
     async def _tell(self, probe: Probe, *, first: float | None = None) -> None:
-        """Tell the driver something, and take down what it says until it is quiet."""
+        """Send a probe, and record what the driver says until it is quiet and, if that matters, not Busy."""
         self._evidence.probes.append(probe)
+        last = anyio.current_time() + max(self._bounds.most, first or 0)
         try:
             await self._stream.send(probe.sent)
-            with anyio.move_on_after(first or self._bounds.quiet) as waiting:
-                last = anyio.current_time() + max(self._bounds.most, first or 0)
-                while True:
-                    # A telescope tells where it is all the time: that does not count as an answer.
-                    if await self._hear(probe):
-                        waiting.deadline = min(anyio.current_time() + self._bounds.quiet, last)
+            await self._hear_until_quiet(probe, first or self._bounds.quiet, last)
+            while probe.what in _WAITED_FOR and self._is_busy(probe.key) and anyio.current_time() < last:
+                await self._hear_until_quiet(probe, self._bounds.quiet, last)
         except ConnectionLostError as error:
             raise _Lost from error
 
+    async def _hear_until_quiet(self, probe: Probe, seconds: float, last: float) -> None:
+        with anyio.move_on_after(seconds) as waiting:
+            while True:
+                # A telescope reports where it points all the time, which does not count as an answer.
+                if await self._hear(probe):
+                    waiting.deadline = min(anyio.current_time() + self._bounds.quiet, last)
+
+    def _is_busy(self, key: Key) -> bool:
+        return self._states.get(key) == "Busy"
+
     async def _hear(self, probe: Probe) -> bool:
-        """Take down what comes next; return whether that may be more of an answer."""
+        """Record what comes next; return whether it may be a part of the answer."""
         try:
             received = await self._stream.receive()
         except RemoteProtocolError as error:
-            raise ConnectionLostError(str(error)) from error
+            self._give_up(probe, str(error), b"")
         self._attachments.extend(received.attachments)
         self._opened.extend(received.attachments)
+        before = len(self._evidence.said)
+        for item in self._framer.feed(received.data) if received.data else self._framer.close():
+            self._take_down(probe, item)
+        if self._framer.failure is not None:
+            self._give_up(probe, str(self._framer.failure), received.data)
         if not received.data:
             raise _Lost
-        before = len(self._evidence.said)
-        for item in self._framer.feed(received.data):
-            self._take_down(probe, item)
-        await self._answer_pings(probe, received.data)
-        heard = [one.message for one in self._evidence.said[before:]]
+        heard = self._evidence.said[before:]
+        await self._answer_pings(heard)
         return not heard or any(
-            not isinstance(message, SetVector) or (message.device, message.name) == probe.key for message in heard
+            not isinstance(one.message, SetVector) or (one.message.device, one.message.name) == probe.key
+            for one in heard
         )
 
+    def _give_up(self, probe: Probe, reason: str, data: bytes) -> NoReturn:
+        """End the examination, because nothing that the driver says after this can be understood."""
+        shown = data[:_SHOWN_BYTES] or probe.sent
+        self._evidence.said.append(Said(probe, shown, Unusable(reason, shown, len(data)), None))
+        raise _Unreadable
+
     def _take_down(self, probe: Probe, item: Frame | Unusable) -> None:
+        count = min(item.attached, len(self._attachments))
+        attachments = tuple(self._attachments.popleft() for _ in range(count))
         if isinstance(item, Unusable):
             self._evidence.said.append(Said(probe, item.excerpt, item, None))
             return
-        count = min(item.attached, len(self._attachments))
-        item.attachments = tuple(self._attachments.popleft() for _ in range(count))
-        sizes = tuple(getattr(attachment, "size", 0) for attachment in item.attachments)
-        message = decode(item)
+        item.attachments = attachments
+        sizes = tuple(getattr(attachment, "size", 0) for attachment in attachments)
+        try:
+            message = decode(item)
+        except RemoteProtocolError as error:
+            message = Unusable(str(error), item.data[:_SHOWN_BYTES], len(item.data))
         if not isinstance(message, Unusable):
             note(message, self._known)
+        if isinstance(message, DefVector | SetVector):
+            self._states[message.device, message.name] = message.state
         self._evidence.said.append(Said(probe, item.data, message, _parsed(item.data), sizes))
 
-    async def _answer_pings(self, probe: Probe, data: bytes) -> None:
-        if b"<pingRequest" not in data:
-            return
-        for one in reversed(self._evidence.said):
-            if one.message.tag == "pingRequest" and one.probe is probe:
-                uid = escape_attribute(getattr(one.message, "uid", None) or "")
-                await self._stream.send(f'<pingReply uid="{uid}"/>\n'.encode())
-                return
+    async def _answer_pings(self, heard: Sequence[Said]) -> None:
+        uids = [one.message.uid or "" for one in heard if isinstance(one.message, PingRequest)]
+        if uids:
+            replies = (f'<pingReply uid="{escape_attribute(uid)}"/>\n' for uid in uids)
+            await self._stream.send("".join(replies).encode())
 
 
 def _parsed(data: bytes) -> Element | None:
@@ -284,48 +310,3 @@ def _parsed(data: bytes) -> Element | None:
     except (ParseError, DefusedXmlException, ValueError):
         return None
     return element
-
-
-def _refusals(device: str, known: dict[Key, DefVector]) -> Iterator[Probe]:
-    """Yield writes to a device that it must refuse."""
-    vectors = [vector for (owner, _), vector in known.items() if owner == device and vector.members]
-    numbers = [one for one in vectors if one.tag == "defNumberVector" and getattr(one, "perm", None) != "ro"]
-    # What sets nothing in motion, where there is a choice: the driver may well obey.
-    numbers.sort(key=lambda one: one.name != "POLLING_PERIOD")
-    for vector in numbers[:1]:
-        key, members = (device, vector.name), vector.members
-        for high in _beyond(members[0]):
-            values = {one.name: high if one is members[0] else getattr(one, "value", "0") for one in members}
-            yield Probe("range", _new(*key, "Number", values), key)
-        yield Probe("member", _new(*key, "Number", {"NO_SUCH_MEMBER": "1"}), key)
-        yield Probe("number", _new(*key, "Number", {members[0].name: "banana"}), key)
-    for vector in [one for one in vectors if getattr(one, "perm", None) == "ro"][:1]:
-        kind = vector.tag.removeprefix("def").removesuffix("Vector")
-        if kind in ("Text", "Number", "Switch"):
-            key = (device, vector.name)
-            values = {one.name: getattr(one, "value", "") for one in vector.members}
-            yield Probe("read-only", _new(*key, kind, values), key)
-
-
-def _beyond(member: object) -> list[str]:
-    """Return a number beyond the limits of a member, if it has any."""
-    try:
-        low, high = (float(getattr(member, name) or 0) for name in ("min", "max"))
-    except ValueError:
-        return []
-    return [f"{high + 10 * (high - low):.17g}"] if low < high else []
-
-
-def _get_properties(device: str | None = None, name: str | None = None) -> bytes:
-    attributes = {"version": "1.7", "device": device, "name": name}
-    texts = [f'{key}="{escape_attribute(value)}"' for key, value in attributes.items() if value is not None]
-    return f"<getProperties {' '.join(texts)}/>\n".encode()
-
-
-def _new(device: str, name: str, kind: str, values: dict[str, str]) -> bytes:
-    members = "".join(
-        f'<one{kind} name="{escape_attribute(member)}">{escape_attribute(text)}</one{kind}>'
-        for member, text in values.items()
-    )
-    head = f'<new{kind}Vector device="{escape_attribute(device)}" name="{escape_attribute(name)}">'
-    return f"{head}{members}</new{kind}Vector>\n".encode()

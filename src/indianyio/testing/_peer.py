@@ -1,4 +1,4 @@
-"""What is at the other end of a driver's wire: it sends, receives, and knows what it was told."""
+"""The other end of a driver's wire: it sends, receives, and remembers what it was told."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ __all__ = ["Peer", "Value", "member_values"]
 M = TypeVar("M", bound=WireMessage)
 
 Value: TypeAlias = str | int | float | bytes
-"""What a member is written as: text as it goes on the wire, a number, or the content of a BLOB."""
+"""The value that is written to a member: a text as it goes on the wire, a number, or the content of a BLOB."""
 
 
 class Peer:
     """A client, seen from a driver. :func:`running` makes one.
 
-    One task at a time may receive. What the driver sends waits in a stream of limited size, so a test that never
-    receives holds up a driver that sends much, as a peer that reads nothing would.
+    Only one task at a time may receive. What the driver sends waits in a stream of limited size, so a test that
+    never receives holds up a driver that sends a lot, as any peer that does not read would.
 
     :ivar received: every message so far, pings included, the oldest first.
     :ivar definitions: the latest definition of each vector, keyed by the names of device and vector.
@@ -92,11 +92,11 @@ class Peer:
         Nothing is checked: a wrong text reaches the driver as it is.
 
         :param device: the name of the device.
-        :param vector: the name of the vector, which tells what kind of message to send.
-        :param values: members and what they should be, for names that are no Python identifiers.
-        :param members: more of them.
-        :raises UnknownVectorError: no definition of it has been received.
-        :raises LocalProtocolError: nobody can write a vector of this kind.
+        :param vector: the name of the vector, whose definition says what kind of message to send.
+        :param values: values by member, for names that are not Python identifiers.
+        :param members: further members.
+        :raises UnknownVectorError: no definition of the vector has been received.
+        :raises LocalProtocolError: vectors of this kind cannot be written.
         :raises ConnectionLostError: the driver has ended.
         """
         definition = self.definitions.get((device, vector))
@@ -114,7 +114,7 @@ class Peer:
         """Return the next message from the driver.
 
         :raises ConnectionLostError: the driver has ended and everything it sent has been received.
-        :raises RemoteProtocolError: it sent what is no INDI message.
+        :raises RemoteProtocolError: it sent something that is not an INDI message.
         """
         while True:
             message = await self._next_message()
@@ -134,16 +134,16 @@ class Peer:
         state: str | None = None,
         **members: Value,
     ) -> M:
-        """Return the next message that is as described; those before it are skipped, and found in ``received``.
+        """Return the next message that fits a description; those before it are skipped, but kept in ``received``.
 
         :param kind: the class of the message.
         :param values: members that it must have, and their values: texts as on the wire, numbers as numbers.
         :param device: the device it must be from.
         :param name: the vector it must be about.
-        :param state: the state it must tell.
-        :param members: more of ``values``.
+        :param state: the state it must have.
+        :param members: further members.
         :raises ConnectionLostError: the driver has ended without sending such a message.
-        :raises RemoteProtocolError: it sent what is no INDI message.
+        :raises RemoteProtocolError: it sent something that is not an INDI message.
         """
         attributes = {"device": device, "name": name, "state": state}
         wanted = {key: value for key, value in attributes.items() if value is not None}
@@ -158,9 +158,9 @@ class Peer:
                 return message
 
     async def close(self) -> None:
-        """Close the stream: the driver finds its end, and nothing more can be sent or received.
+        """Close the stream: the driver sees the end of its input, and nothing more can be sent or received.
 
-        All attachments that arrived are closed too, be they in ``received`` or still on their way there.
+        All attachments that have arrived are closed too, whether their messages are in ``received`` already or not.
         """
         await self._stream.aclose()
         for attachment in self._opened:
@@ -174,9 +174,13 @@ class Peer:
             if not received.data:
                 raise ConnectionLostError("the driver has ended")
             self._items.extend(self._framer.feed(received.data))
+            if not self._items and self._framer.failure is not None:
+                raise self._framer.failure  # nothing that follows can be understood
         item = self._items.popleft()
+        count = min(item.attached, len(self._attachments))
+        attachments = tuple(self._attachments.popleft() for _ in range(count))
         if isinstance(item, Frame):
-            item.attachments = tuple(self._attachments.popleft() for _ in range(item.attached))
+            item.attachments = attachments
         message = decode(item) if isinstance(item, Frame) else item
         if isinstance(message, Unusable):
             raise RemoteProtocolError(f"{message.reason}: {message.excerpt!r}")
@@ -193,7 +197,7 @@ class Peer:
 
 
 def member_values(message: WireMessage) -> dict[str, str]:
-    """Return the members of a message and their texts, as they came over the wire; of a BLOB the text is empty."""
+    """Return the texts of a message's members, as they came over the wire; the text of a BLOB is empty."""
     return {member.name: getattr(member, "value", "") for member in getattr(message, "members", ())}
 
 
@@ -208,7 +212,7 @@ def _same(text: str, value: Value) -> bool:
 
 def _text(value: Value) -> str:
     if isinstance(value, bytes):
-        raise TypeError("bytes are for BLOBs; write texts, switches and numbers as str")
+        raise TypeError("bytes are for BLOBs only; write texts and switches as str, and numbers as numbers or str")
     return value if isinstance(value, str) else number_text(value)
 
 
@@ -218,7 +222,7 @@ def _one_blob(name: str, content: Value) -> OneBLOB:
     return OneBLOB(name=name, size=str(len(content)), format=".bin", data=content)
 
 
-# What a write of each kind of vector is made of; lights are not among them.
+# The message and the members that write to each kind of vector; lights cannot be written.
 _WRITES: dict[type[WireMessage], tuple[Callable[..., NewVector], Callable[[str, Value], WireMember]]] = {
     DefTextVector: (NewTextVector, lambda name, value: OneText(name=name, value=_text(value))),
     DefNumberVector: (NewNumberVector, lambda name, value: OneNumber(name=name, value=_text(value))),

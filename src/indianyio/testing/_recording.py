@@ -1,87 +1,98 @@
-"""Recordings of what went over a stream, and when: written, read, and played again.
+"""Recordings of what goes over a stream, and when: how they are written.
 
-A recording is a file of JSON lines (docs/testing.md says what is in them). Bytes are kept as they came, piece by
-piece and not message by message, so that what was wrong with them is in the recording too.
+A recording is a file of JSON lines (docs/testing.md describes them). Bytes are recorded as they came, piece by
+piece rather than message by message, so that a recording also shows what was wrong with them.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 import json
-import math
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import IO, Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import anyio
 
-from indianyio.exceptions import ConnectionLostError, INDIError
+from indianyio._vocabulary import Limits
+from indianyio.exceptions import ConnectionLostError
 from indianyio.protocol import Attachment, format_timestamp
-from indianyio.streams import ByteStream, Received, SharedMemory
+from indianyio.streams import ByteStream, Received
+from indianyio.streams._attachments import as_shared_memory
 from indianyio.streams._base import WrappingStream
 
-__all__ = ["Direction", "Piece", "RecordingStream", "read_recording", "record", "record_proxy", "replay"]
+__all__ = ["FORMAT", "VERSION", "Direction", "RecordingStream", "record", "record_proxy"]
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "indianyio recording"
 VERSION = 1
 
 Direction: TypeAlias = Literal["received", "sent"]
-"""Which way bytes went, seen from whoever held the stream that was recorded."""
+"""Which way bytes went, seen from the program that used the recorded stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What was received or sent at once.
+def record(stream: ByteStream, path: str | os.PathLike[str], *, overwrite: bool = True) -> RecordingStream:
+    """Return a stream that does what another one does, and records everything that goes over it.
 
-    :ivar seconds: when, counted from the beginning of the recording.
-    :ivar direction: which way.
-    :ivar data: the bytes; none where the stream has ended.
-    :ivar attachments: the contents of descriptors that came with them.
+    To be called in the event loop, whose clock gives the times. Each line is written as soon as the event has
+    happened; if the program is killed, only the line that it was just writing is incomplete.
+
+    :param stream: the stream; closed with the one that is returned, but left open if there is an error.
+    :param path: the file.
+    :param overwrite: whether to replace an existing file.
+    :raises FileExistsError: the file exists, and is not to be replaced.
+    :raises OSError: the file cannot be written. If that happens later, because the disk is full for example, the
+        stream behaves as if the connection had been lost.
     """
-
-    seconds: float
-    direction: Direction
-    data: bytes
-    attachments: tuple[bytes, ...] = ()
-
-
-def record(stream: ByteStream, path: str | os.PathLike[str]) -> RecordingStream:
-    """Return a stream that does what another one does, and writes down what goes over it.
-
-    To be called in the event loop, whose clock tells the times. The file is complete, line by line, at any moment.
-
-    :param stream: the stream; closed with the one that is returned.
-    :param path: the file, which is overwritten.
-    :raises OSError: the file cannot be written.
-    """
-    return RecordingStream(stream, open(path, "w", encoding="utf-8", newline="\n", buffering=1))
+    return RecordingStream(stream, io.FileIO(path, "w" if overwrite else "x"))
 
 
 class RecordingStream(WrappingStream):
-    """A byte stream that writes down what goes over another one; :func:`record` makes it."""
+    """A byte stream that records what goes over another one; :func:`record` makes it.
 
-    def __init__(self, stream: ByteStream, file: IO[str]) -> None:
+    :ivar failure: why the file can no longer be written; ``None`` if it can.
+    """
+
+    def __init__(self, stream: ByteStream, file: io.FileIO) -> None:
         super().__init__(stream)
+        self.failure: OSError | None = None
         self._file = file
         self._began = anyio.current_time()
         header = {"format": FORMAT, "version": VERSION, "began": format_timestamp(datetime.now(UTC))}
-        self._file.write(json.dumps({**header, "stream": stream.name}) + "\n")
+        self._write_line({**header, "stream": stream.name})
+        if self.failure is not None:
+            raise self.failure
 
     async def receive(self) -> Received:
-        """Receive, as :meth:`ByteStream.receive` says."""
+        """Receive, as :meth:`ByteStream.receive` does.
+
+        :raises ConnectionLostError: as there; or what came could not be recorded, and is lost.
+        """
+        self._require_file()
         received = await self._stream.receive()
         self._note("received", received.data, received.attachments)
+        if self.failure is not None:
+            _close(received.attachments)
+        self._require_file()
         return received
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
-        """Send, as :meth:`ByteStream.send` says. It is written down before, and so before the answer."""
+        """Send, as :meth:`ByteStream.send` does. The bytes are recorded first, and therefore before the answer.
+
+        :raises ConnectionLostError: as there; or the bytes could not be recorded, and are not sent.
+        """
         self._note("sent", bytes(data), attachments)
+        self._require_file()
         await self._stream.send(data, attachments)
 
     def send_now(self, data: bytes) -> int:
-        """Send what takes no waiting, as :meth:`ByteStream.send_now` says."""
+        """Send as much as possible without waiting, as :meth:`ByteStream.send_now` does."""
+        if self.failure is not None:
+            return 0
         taken = self._stream.send_now(data)
         if taken:
             self._note("sent", data[:taken], ())
@@ -89,8 +100,14 @@ class RecordingStream(WrappingStream):
 
     async def aclose(self) -> None:
         """Close the stream inside, and the file."""
-        await self._stream.aclose()
-        self._file.close()
+        try:
+            await self._stream.aclose()
+        finally:
+            self._file.close()
+
+    def _require_file(self) -> None:
+        if self.failure is not None:
+            raise ConnectionLostError(f"{self.name}: the recording has ended: {self.failure}") from self.failure
 
     def _note(self, direction: Direction, data: bytes, attachments: Sequence[Attachment]) -> None:
         if self._file.closed:
@@ -102,154 +119,95 @@ class RecordingStream(WrappingStream):
             line["base64"] = base64.b64encode(data).decode()
         if attachments:
             line["attachments"] = [base64.b64encode(_content(one)).decode() for one in attachments]
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._write_line(line)
 
-
-def read_recording(path: str | os.PathLike[str]) -> Iterator[Piece]:
-    """Read a recording, piece by piece.
-
-    :param path: the file.
-    :raises OSError: it cannot be read.
-    :raises ValueError: it is not a recording, or one of a later version; the text says in which line.
-    """
-    with open(path, encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                entry = json.loads(line)
-                if number == 1:
-                    _require_recording(entry)
-                else:
-                    yield _piece(entry)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise ValueError(f"{os.fspath(path)}, line {number}: {error}") from error
-        if file.tell() == 0:
-            raise ValueError(f"{os.fspath(path)} is empty, and no recording")
-
-
-async def replay(
-    path: str | os.PathLike[str], stream: ByteStream, *, speed: float = 1.0, direction: Direction = "received"
-) -> int:
-    """Play one direction of a recording to whoever is at the other end of a stream.
-
-    A recording made at a client's end holds what the server said as ``received``: play that to another client, and
-    you are the server. It holds what the client said as ``sent``: play that to a driver, and you are the client.
-
-    What the other end sends meanwhile is received and dropped; give a stream of :func:`record` to keep it. The
-    stream is not closed.
-
-    :param path: the recording.
-    :param stream: the stream to play it to.
-    :param speed: how fast; 2 for twice as fast as it was recorded, ``math.inf`` for at once.
-    :param direction: which direction of the recording is played.
-    :return: how many bytes were sent.
-    :raises OSError: the file cannot be read.
-    :raises ValueError: it is not a recording, the speed is not positive, or the recording has attachments and the
-        stream cannot carry them.
-    :raises ConnectionLostError: the other end is gone.
-    """
-    if not speed > 0:
-        raise ValueError(f"the speed is {speed}, it must be positive")
-    pieces = [piece for piece in read_recording(path) if piece.direction == direction and piece.data]
-    failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_drop_all, stream)
+    def _write_line(self, entry: dict[str, object]) -> None:
+        """Pass a whole line to the system, which keeps it whatever happens to this process."""
+        # A name may contain bytes that are not UTF-8, as paths may.
+        line = (json.dumps(entry, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        rest = memoryview(line)
         try:
-            await _play(pieces, stream, speed)
-        except (INDIError, OSError, ValueError) as error:  # it is to come out bare, and not in a group
-            failure = error
-        tasks.cancel_scope.cancel("everything was played")
-    if failure is not None:
-        raise failure
-    return sum(len(piece.data) for piece in pieces)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except OSError as error:
+            error.filename = os.fspath(self._file.name)
+            self.failure = error
+            self._file.close()  # lines after a partial one could not be read
 
 
-async def record_proxy(client: ByteStream, server: ByteStream, path: str | os.PathLike[str]) -> None:
-    """Hand on everything between a client and a server until one of them ends, and write it down.
+async def record_proxy(
+    client: ByteStream, server: ByteStream, path: str | os.PathLike[str], *, overwrite: bool = True
+) -> None:
+    """Forward everything between a client and a server until one of them ends, and record it.
 
-    The recording is as if the client had made it: what the server says is ``received``. Both streams are closed.
+    The recording is as if the client had made it: what the server says is ``received``. Both streams are closed,
+    even if the file cannot be opened.
 
-    :param client: the stream to the client, such as a listener has accepted.
+    :param client: the stream to the client, such as one that a listener has accepted.
     :param server: the stream to the server.
-    :param path: the file, which is overwritten.
+    :param path: the file.
+    :param overwrite: whether to replace an existing file.
+    :raises FileExistsError: the file exists, and is not to be replaced.
     :raises OSError: the file cannot be written.
+    :raises ValueError: attachments came from one side, but the stream to the other side cannot carry them.
+    :raises RemoteProtocolError: attachments were lost on the way.
     """
-    recorded = record(server, path)
-    async with anyio.create_task_group() as tasks:
-
-        async def hand_on(source: ByteStream, sink: ByteStream) -> None:
-            try:
-                while True:
-                    received = await source.receive()
-                    if not received.data:
-                        break
-                    try:
-                        await sink.send(received.data, received.attachments)
-                    finally:
-                        for attachment in received.attachments:
-                            attachment.close()
-            except ConnectionLostError:
-                pass  # one of them is gone, which ends this as the end of a stream does
-            tasks.cancel_scope.cancel("one of them has ended")
-
-        try:
-            tasks.start_soon(hand_on, client, recorded)
-            await hand_on(recorded, client)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await client.aclose()
-                await recorded.aclose()
-
-
-async def _play(pieces: list[Piece], stream: ByteStream, speed: float) -> None:
-    began = anyio.current_time()
-    for piece in pieces:
-        if not math.isinf(speed):
-            await anyio.sleep_until(began + piece.seconds / speed)
-        attachments = [_memory(content) for content in piece.attachments]
-        try:
-            await stream.send(piece.data, attachments)
-        finally:
-            for attachment in attachments:
-                attachment.close()
-
-
-async def _drop_all(stream: ByteStream) -> None:
+    recorded: RecordingStream | None = None
     try:
-        while True:
-            received = await stream.receive()
-            for attachment in received.attachments:
-                attachment.close()
-            if not received.data:
-                return
-    except ConnectionLostError:
-        return  # whoever sends will notice
+        recorded = record(server, path, overwrite=overwrite)
+        await _forward_both_ways(client, recorded)
+        if recorded.failure is not None:
+            raise recorded.failure
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
+            await (server if recorded is None else recorded).aclose()
 
 
-def _require_recording(header: dict[str, object]) -> None:
-    if header.get("format") != FORMAT:
-        raise ValueError(f"this is no {FORMAT}")
-    if header.get("version") != VERSION:
-        raise ValueError(
-            f"the recording has version {header.get('version')!r}; this program reads version {VERSION}"
-        )
+async def _forward_both_ways(one: ByteStream, other: ByteStream) -> None:
+    failures: list[Exception] = []
+
+    async def forward(source: ByteStream, sink: ByteStream) -> None:
+        try:
+            await _forward(source, sink)
+        except ConnectionLostError:
+            pass  # a lost connection ends this, just as the end of a stream does
+        except Exception as error:  # noqa: BLE001 - it is raised below, without a group around it
+            failures.append(error)
+        tasks.cancel_scope.cancel("one of them has ended")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(forward, one, other)
+        await forward(other, one)
+    if failures:
+        raise failures[0]
 
 
-def _piece(entry: dict[str, Any]) -> Piece:
-    direction = entry["dir"]
-    if direction not in ("received", "sent"):
-        raise ValueError(f"dir is {direction!r}, and neither 'received' nor 'sent'")
-    data = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"], validate=True)
-    attachments = tuple(base64.b64decode(content, validate=True) for content in entry.get("attachments", ()))
-    return Piece(float(entry["t"]), direction, data, attachments)
+async def _forward(source: ByteStream, sink: ByteStream) -> None:
+    """Forward everything from one stream to another, until it ends."""
+    while True:
+        received = await source.receive()
+        if not received.data:
+            return
+        try:
+            await sink.send(received.data, received.attachments)
+        finally:
+            _close(received.attachments)
+
+
+def _close(attachments: Sequence[Attachment]) -> None:
+    for attachment in attachments:
+        attachment.close()
 
 
 def _content(attachment: Attachment) -> bytes:
-    """Return what is in an attachment that was received or is sent: all of it, as there may be no length yet."""
-    return attachment.read(attachment.size) if isinstance(attachment, SharedMemory) else b""
-
-
-def _memory(content: bytes) -> SharedMemory:
-    memory = SharedMemory.create("replayed")
-    memory.write(content)
-    memory.seal()
-    return memory
+    """Return the whole content of an attachment, as its length may come later; empty if it cannot be read."""
+    try:
+        [memory] = as_shared_memory([attachment])
+        size = memory.size
+        if size > Limits().blob_bytes:  # a file that is all hole costs its sender nothing
+            raise ValueError(f"it has {size} bytes, but a BLOB has at most {Limits().blob_bytes}")
+        return memory.read(size)
+    except (TypeError, ValueError, OSError) as error:
+        logger.warning("an attachment is recorded as empty: %s", getattr(attachment, "reason", error))
+        return b""

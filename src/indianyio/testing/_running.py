@@ -1,9 +1,10 @@
-"""A driver at work for as long as a block lasts; what the block raises comes out as it was raised."""
+"""Runs a driver for as long as a block lasts; exceptions of the block come out as they were raised."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from indianyio._block import at_work
 from indianyio.driver import IPyDriver
@@ -11,7 +12,7 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.streams import ByteStream, memory_pair
 from indianyio.testing._peer import Peer
 
-__all__ = ["running", "running_over"]
+__all__ = ["begin_anew", "require_driver", "running", "running_over"]
 
 
 @asynccontextmanager
@@ -20,15 +21,16 @@ async def running(
 ) -> AsyncGenerator[Peer]:
     """Run a driver for as long as the block lasts, and yield its peer when the driver is ready.
 
-    Leaving the block closes the stream, as a server does that goes away, and waits until the driver has ended in
-    order. A driver that fails cancels the block, and its error comes out of it; so it does in place of the
-    :exc:`ConnectionLostError` that the block met on its account. Any other exception of the block comes out as it
-    was raised, with a note if the driver had failed too.
+    Leaving the block closes the stream, as a server does when it ends, and waits until the driver has ended
+    properly. A driver that fails cancels the block, which then raises the driver's error, also in place of a
+    :exc:`ConnectionLostError` that this caused in the block. Any other exception of the block comes out as it was
+    raised, with a note if the driver had failed too.
 
     :param driver: the driver; it can be run again afterwards.
     :param carries_attachments: whether BLOBs may travel beside the XML, as under ``indiserver`` (protocol.md 1.6).
     :param answer_pings: whether :meth:`Peer.receive` answers the driver's pings (protocol.md 3.6).
-    :param cut: let the driver receive at most so many bytes at a time, to see that it does not mind.
+    :param cut: let the driver receive at most this many bytes at a time, to check that this does no harm.
+    :raises TypeError: ``driver`` is not a driver.
     """
     near, far = memory_pair(names=("driver", "test"), carries_attachments=carries_attachments)
     far.cut = cut
@@ -38,9 +40,11 @@ async def running(
 
 
 def running_over(
-    driver: IPyDriver, stream: ByteStream, end: Callable[[], Awaitable[None]]
+    driver: IPyDriver, stream: ByteStream, end: Callable[[], Awaitable[None]], park_file: Path | None = None
 ) -> AbstractAsyncContextManager[None]:
-    """Run a driver over a stream for as long as the block lasts; ``end`` closes the other end of that."""
+    """Run a driver over a stream for as long as the block lasts; ``end`` closes the stream's other end."""
+    require_driver(driver)
+    begin_anew(driver, park_file)
 
     async def serve(ready: Callable[[], None]) -> None:
         await driver.asyncrun(stream, task_status=_Status(ready))
@@ -48,12 +52,32 @@ def running_over(
     return at_work(serve, end, what="the driver", failed=lambda failure: failure, outranks=ConnectionLostError)
 
 
+def begin_anew(driver: IPyDriver, park_file: Path | None = None) -> None:
+    """Let an instrument in a test begin as if it had never been parked.
+
+    A test must neither depend on what another test has left, nor make the real instrument of the same name believe
+    that it is parked.
+
+    :param park_file: the file that records whether it is parked; if absent, nothing is recorded.
+    """
+    # Not by isinstance(), so that instruments need not be imported for a driver that is not one.
+    if hasattr(driver, "park_file"):
+        driver.park_file = park_file
+
+
+def require_driver(driver: object) -> None:
+    """Raise :exc:`TypeError` if something is not a driver; the class of a driver is the usual mistake."""
+    if not isinstance(driver, IPyDriver):
+        hint = f"; give an instance, as {driver.__name__}()" if isinstance(driver, type) else ""
+        raise TypeError(f"{driver!r} is not a driver{hint}")
+
+
 class _Status:
-    """A task status to wait for, which unlike ``TaskGroup.start`` does not mind a task that fails before."""
+    """A task status that, unlike that of ``TaskGroup.start``, allows the task to fail before it is ready."""
 
     def __init__(self, ready: Callable[[], None]) -> None:
         self._ready = ready
 
     def started(self, value: None = None) -> None:
-        """Note that the driver can be spoken to and can send."""
+        """Note that the driver can receive and send."""
         self._ready()

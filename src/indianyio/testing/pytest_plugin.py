@@ -1,9 +1,9 @@
-"""Fixtures for tests of drivers; pytest finds them by itself where indianyio is installed.
+"""Fixtures for tests of drivers; pytest finds them by itself if indianyio is installed.
 
-Nothing is changed for tests that do not ask for one of them, and nothing but this is imported for them.
+For tests that do not ask for one of them nothing changes, and nothing but this module is imported.
 
-- ``indi_clock``: virtual time. The test runs on trio, only there, and an hour of sleep passes at once. It works for
-  tests with the mark ``anyio`` and for those of pytest-trio; its value is the clock (``trio.testing.MockClock``).
+- ``indi_clock``: virtual time. The test runs on trio only, and an hour of sleep passes at once. It works for tests
+  with the mark ``anyio`` and for those of pytest-trio; its value is the clock (``trio.testing.MockClock``).
 - ``driver_client``: :func:`indianyio.testing.driver_client`.
 """
 
@@ -25,26 +25,30 @@ _BACKEND = "anyio_backend"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for ``indi_clock``, and is one of anyio's, on trio with a clock of its own."""
+    """Run an anyio test that asks for ``indi_clock`` on trio, with a clock of its own."""
     names = metafunc.fixturenames
     if "indi_clock" not in names or _BACKEND not in names or _says_its_back_end(metafunc):
         return
-    # A mark and not metafunc.parametrize(): only that has precedence over a fixture with parameters of its own.
+    # A mark, not metafunc.parametrize(), because only a mark overrides a fixture that has parameters of its own.
     backend = ("trio", {"clock": _new_clock()})
     metafunc.definition.add_marker(pytest.mark.parametrize(_BACKEND, [pytest.param(backend, id="trio")]))
 
 
 @pytest.fixture
 def indi_clock(request: pytest.FixtureRequest) -> MockClock:
-    """Give the test virtual time, in which nothing takes longer than it computes."""
+    """Give the test virtual time, in which only computing takes time."""
     from trio.testing import MockClock
 
     if _BACKEND not in request.fixturenames:
+        if request.node.get_closest_marker("trio") is None:
+            raise pytest.UsageError("indi_clock needs a test with the mark anyio, or with pytest-trio's mark trio")
         return _new_clock()  # pytest-trio uses a fixture's value that is a clock
     backend = request.getfixturevalue(_BACKEND)
     clock = backend[1].get("clock") if isinstance(backend, tuple) else None
     if not isinstance(clock, MockClock):
-        raise pytest.UsageError(f"indi_clock needs trio and its clock; the test says that it runs on {backend!r}")
+        raise pytest.UsageError(
+            f"indi_clock needs trio and its clock, but the test says that it runs on {backend!r}"
+        )
     return clock
 
 
