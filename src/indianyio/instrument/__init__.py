@@ -1,6 +1,7 @@
 """Instruments: drivers declared as classes, with what clients expect of every device.
 
-A driver subclasses :class:`Instrument` and declares its properties. :class:`Wired` is imported when it is first
+A device class such as :class:`Focuser` is subclassed with a few methods. A device that is not one of the standard
+kinds subclasses :class:`Instrument` and declares its properties. Each device class is imported when it is first
 asked for.
 """
 
@@ -16,21 +17,50 @@ from indianyio.instrument._interface import Interface
 from indianyio.instrument._property import BoundProperty
 
 if TYPE_CHECKING:
+    from indianyio.instrument.dust_cap import DustCap
+    from indianyio.instrument.filter_wheel import FilterWheel
+    from indianyio.instrument.focuser import Focuser
+    from indianyio.instrument.gps import GPS
+    from indianyio.instrument.light_box import LightBox
+    from indianyio.instrument.power_box import PowerBox
+    from indianyio.instrument.rotator import Rotator
+    from indianyio.instrument.switch_box import SwitchBox
+    from indianyio.instrument.weather import Weather, WeatherParameter
     from indianyio.instrument.wired import Wired
 
 __all__ = [
+    "GPS",
     "Aborted",
     "BoundProperty",
+    "DustCap",
+    "FilterWheel",
+    "Focuser",
     "Instrument",
     "Interface",
+    "LightBox",
     "Limits",
+    "PowerBox",
     "Property",
+    "Rotator",
+    "SwitchBox",
+    "Weather",
+    "WeatherParameter",
     "Wired",
     "bind",
     "every",
 ]
 
 _DEVICE_CLASSES = {
+    "DustCap": "dust_cap",
+    "FilterWheel": "filter_wheel",
+    "Focuser": "focuser",
+    "GPS": "gps",
+    "LightBox": "light_box",
+    "PowerBox": "power_box",
+    "Rotator": "rotator",
+    "SwitchBox": "switch_box",
+    "Weather": "weather",
+    "WeatherParameter": "weather",
     "Wired": "wired",
 }
 
