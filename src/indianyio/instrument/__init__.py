@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from indianyio.instrument.filter_wheel import FilterWheel
     from indianyio.instrument.focuser import Focuser
     from indianyio.instrument.gps import GPS
+    from indianyio.instrument.guider import Guider
     from indianyio.instrument.light_box import LightBox
+    from indianyio.instrument.mount import Mount
     from indianyio.instrument.power_box import PowerBox
     from indianyio.instrument.rotator import Rotator
     from indianyio.instrument.switch_box import SwitchBox
@@ -35,10 +37,12 @@ __all__ = [
     "DustCap",
     "FilterWheel",
     "Focuser",
+    "Guider",
     "Instrument",
     "Interface",
     "LightBox",
     "Limits",
+    "Mount",
     "PowerBox",
     "Property",
     "Rotator",
@@ -55,7 +59,9 @@ _DEVICE_CLASSES = {
     "FilterWheel": "filter_wheel",
     "Focuser": "focuser",
     "GPS": "gps",
+    "Guider": "guider",
     "LightBox": "light_box",
+    "Mount": "mount",
     "PowerBox": "power_box",
     "Rotator": "rotator",
     "SwitchBox": "switch_box",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from indianyio.simulators._flat_panel import SimulatedFlatPanel as flat_panel
     from indianyio.simulators._focuser import SimulatedFocuser as focuser
     from indianyio.simulators._gps import SimulatedGPS as gps
+    from indianyio.simulators._mount import SimulatedMount as mount
     from indianyio.simulators._power_box import SimulatedPowerBox as power_box
     from indianyio.simulators._rotator import SimulatedRotator as rotator
     from indianyio.simulators._switch_box import SimulatedSwitchBox as switch_box
@@ -26,6 +27,7 @@ __all__ = [
     "flat_panel",
     "focuser",
     "gps",
+    "mount",
     "power_box",
     "rotator",
     "switch_box",
@@ -38,6 +40,7 @@ if not TYPE_CHECKING:
         "flat_panel": "SimulatedFlatPanel",
         "focuser": "SimulatedFocuser",
         "gps": "SimulatedGPS",
+        "mount": "SimulatedMount",
         "power_box": "SimulatedPowerBox",
         "rotator": "SimulatedRotator",
         "switch_box": "SimulatedSwitchBox",
