@@ -17,6 +17,7 @@ from indianyio.instrument._interface import Interface
 from indianyio.instrument._property import BoundProperty
 
 if TYPE_CHECKING:
+    from indianyio.instrument.dome import Dome
     from indianyio.instrument.dust_cap import DustCap
     from indianyio.instrument.filter_wheel import FilterWheel
     from indianyio.instrument.focuser import Focuser
@@ -34,6 +35,7 @@ __all__ = [
     "GPS",
     "Aborted",
     "BoundProperty",
+    "Dome",
     "DustCap",
     "FilterWheel",
     "Focuser",
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 _DEVICE_CLASSES = {
+    "Dome": "dome",
     "DustCap": "dust_cap",
     "FilterWheel": "filter_wheel",
     "Focuser": "focuser",
