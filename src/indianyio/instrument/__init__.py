@@ -17,6 +17,7 @@ from indianyio.instrument._interface import Interface
 from indianyio.instrument._property import BoundProperty
 
 if TYPE_CHECKING:
+    from indianyio.instrument.camera import Camera
     from indianyio.instrument.dome import Dome
     from indianyio.instrument.dust_cap import DustCap
     from indianyio.instrument.filter_wheel import FilterWheel
@@ -35,6 +36,7 @@ __all__ = [
     "GPS",
     "Aborted",
     "BoundProperty",
+    "Camera",
     "Dome",
     "DustCap",
     "FilterWheel",
@@ -58,6 +60,7 @@ __all__ = [
 
 _DEVICE_CLASSES = {
     "Dome": "dome",
+    "Camera": "camera",
     "DustCap": "dust_cap",
     "FilterWheel": "filter_wheel",
     "Focuser": "focuser",

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from indianyio.simulators._camera import SimulatedCamera as camera
     from indianyio.simulators._dome import SimulatedDome as dome
     from indianyio.simulators._filter_wheel import SimulatedFilterWheel as filter_wheel
     from indianyio.simulators._flat_panel import SimulatedFlatPanel as flat_panel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from indianyio.simulators._weather import SimulatedWeather as weather
 
 __all__ = [
+    "camera",
     "dome",
     "filter_wheel",
     "flat_panel",
@@ -39,6 +41,7 @@ __all__ = [
 if not TYPE_CHECKING:
     _CLASSES = {
         "dome": "SimulatedDome",
+        "camera": "SimulatedCamera",
         "filter_wheel": "SimulatedFilterWheel",
         "flat_panel": "SimulatedFlatPanel",
         "focuser": "SimulatedFocuser",
