@@ -14,7 +14,7 @@ import pybase64
 import pytest
 import trio.testing
 
-from indianyio import newBLOBVector, newNumberVector, newSwitchVector
+from indianyio import _turns, newBLOBVector, newNumberVector, newSwitchVector
 from indianyio._model import SnoopEvent, setTextVector
 from indianyio.driver import NewEvent
 from indianyio.examples.mount import Mount
@@ -73,6 +73,43 @@ async def test_writes_and_updates_of_one_chunk_are_all_handled_by_handlers_that_
     assert written == list(range(101))
 
 
+@pytest.mark.parametrize("turns", [1, 2])
+async def test_so_they_are_by_handlers_that_wait_for_a_turn_or_two(turns: int) -> None:
+    """As one that takes a lock does; there is room for 32 that wait."""
+    written: list[float] = []
+
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        assert isinstance(event, newNumberVector)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        written.append(float(event["position"]))
+
+    async with running(Gadget(on_write=on_write)) as peer:
+        await peer.send("".join(new_number(number) for number in range(50)))
+        await settle(peer)
+    assert written == list(range(50))
+
+
+async def test_a_full_lane_delays_what_comes_behind_it_by_few_turns() -> None:
+    turns = 0
+
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        await anyio.sleep_forever()
+
+    async def count(driver: Gadget) -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with running(Gadget(on_write=on_write, work=count)) as peer:
+        with _turns.measured_by(lambda: 0.0):  # how long reading takes is not what is counted
+            before = turns
+            await peer.send("".join(map(new_number, range(100))) + '<pingRequest uid="behind it"/>')
+            await peer.expect(PingReply)
+        assert turns - before < 60
+
+
 # -- a peer that does not read -------------------------------------------------------------------------------------
 
 
@@ -115,6 +152,7 @@ def switch_on(vector: str, member: str) -> str:
 @on_virtual_time
 async def test_the_mount_parks_though_nobody_reads() -> None:
     driver = Mount()
+    driver.park_file = None  # virtual time does not see the thread that writes it
     near, far = memory_pair(capacity_bytes=2_000_000)
     async with anyio.create_task_group() as tasks:
         await tasks.start(driver.asyncrun, far)
@@ -128,7 +166,7 @@ async def test_the_mount_parks_though_nobody_reads() -> None:
 
         async def chat() -> None:
             while True:
-                await driver.coordinates.send_setVector(message="x" * 10_000)
+                await driver.coordinates.report(message="x" * 10_000)
 
         driver.add_background(chat)
         await anyio.sleep(60)

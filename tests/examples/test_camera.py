@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import time
 
 import anyio
@@ -10,14 +8,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from indianyio.examples._starfield import BIAS, Shot, StarField
 from indianyio.examples.camera import DEVICE, Camera, LargeCamera
 from indianyio.protocol import (
-    DefBLOBVector,
     DefNumberVector,
     DefSwitchVector,
     DefTextVector,
     DelProperty,
+    GetProperties,
     OneBLOB,
     SetBLOBVector,
     SetNumberVector,
@@ -37,7 +34,7 @@ async def connect(peer: Peer) -> None:
     await peer.expect(DefSwitchVector, name="CONNECTION")
     await peer.write(DEVICE, "CONNECTION", CONNECT="On")
     await peer.expect(SetSwitchVector, name="CONNECTION", state="Ok", CONNECT="On", DISCONNECT="Off")
-    await peer.expect(DefBLOBVector, name="CCD1")
+    await peer.expect(DefNumberVector, name="CCD_FAST_COUNT")  # the last of them
 
 
 async def expose(peer: Peer, seconds: float) -> None:
@@ -51,11 +48,13 @@ async def receive_image(peer: Peer) -> OneBLOB:
 
 
 def countdown(peer: Peer) -> list[float]:
-    return [
+    """Return the seconds that were left, each once."""
+    told = [
         float(member_values(message)["CCD_EXPOSURE_VALUE"])
         for message in peer.received
         if isinstance(message, SetNumberVector) and message.name == "CCD_EXPOSURE" and message.state == "Busy"
     ]
+    return [left for left, before in zip(told, [None, *told], strict=False) if left != before]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
@@ -71,7 +70,7 @@ async def test_an_exposure_becomes_a_fits_file() -> None:
         header, pixels = image.header, image.data
         assert pixels.shape == (48, 64)
         assert pixels.dtype == np.uint16
-        assert abs(float(pixels.mean()) - BIAS) < 10
+        assert 500 <= float(pixels.mean()) < 520
         assert (header["BITPIX"], header["EXPTIME"], header["INSTRUME"]) == (16, 0.01, DEVICE)
         assert (header["XBINNING"], header["YBINNING"], header["IMAGETYP"]) == (1, 1, "Light Frame")
         assert header["DATE-OBS"][:2] == "20"
@@ -104,8 +103,8 @@ async def test_abort_works_at_once() -> None:
         await expose(peer, 3600)
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Busy")
         await peer.write(DEVICE, "CCD_ABORT_EXPOSURE", ABORT="On")
-        await peer.expect(SetSwitchVector, name="CCD_ABORT_EXPOSURE", state="Ok", ABORT="Off")
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Idle", CCD_EXPOSURE_VALUE=0)
+        await peer.expect(SetSwitchVector, name="CCD_ABORT_EXPOSURE", state="Ok", ABORT="Off")
 
 
 async def test_nothing_is_heard_of_an_aborted_exposure_any_more() -> None:
@@ -115,10 +114,13 @@ async def test_nothing_is_heard_of_an_aborted_exposure_any_more() -> None:
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Busy", CCD_EXPOSURE_VALUE=8)
         await peer.write(DEVICE, "CCD_ABORT_EXPOSURE", ABORT="On")
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Idle")
+        await peer.expect(SetSwitchVector, name="CCD_ABORT_EXPOSURE", state="Ok")
         seen = len(peer.received)
         with anyio.move_on_after(100):
-            await peer.receive()
-        assert peer.received[seen:] == []
+            while True:
+                await peer.receive()
+        # It goes on asking for the mount, which is not there.
+        assert {type(message) for message in peer.received[seen:]} <= {GetProperties}
         await expose(peer, 1)
         await receive_image(peer)
 
@@ -140,7 +142,9 @@ async def test_connected_only_properties_come_after_connection_is_ok_and_go_afte
         await peer.expect(DefSwitchVector, name="CONNECTION", state="Idle")
         info = await peer.expect(DefTextVector, name="DRIVER_INFO")
         assert member_values(info)["DRIVER_INTERFACE"] == "2"
-        assert {name for _, name in peer.definitions} == {"CONNECTION", "DRIVER_INFO"}
+        await peer.expect(DefTextVector, name="ACTIVE_DEVICES")  # the last that is there always
+        before = {name for _, name in peer.definitions}
+        assert not any(name.startswith("CCD") for name in before)
         await connect(peer)
         standard = {
             "CCD_EXPOSURE",
@@ -151,14 +155,14 @@ async def test_connected_only_properties_come_after_connection_is_ok_and_go_afte
             "CCD_INFO",
             "CCD1",
         }
-        assert {name for _, name in peer.definitions} - {"CONNECTION", "DRIVER_INFO"} == standard
+        assert {name for _, name in peer.definitions} >= standard
         await expose(peer, 100)
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Busy")
         await peer.write(DEVICE, "CONNECTION", DISCONNECT="On")
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Idle")
         await peer.expect(SetSwitchVector, name="CONNECTION", state="Idle", CONNECT="Off", DISCONNECT="On")
-        await peer.expect(DelProperty, name="CCD1")
-        assert {name for _, name in peer.definitions} == {"CONNECTION", "DRIVER_INFO"}
+        await peer.expect(DelProperty, name="CCD_FAST_COUNT")
+        assert {name for _, name in peer.definitions} == before
         await connect(peer)
 
 
@@ -171,7 +175,7 @@ async def test_frame_and_binning_shape_the_image() -> None:
         await peer.expect(SetNumberVector, name="CCD_BINNING", state="Ok")
         await peer.write(DEVICE, "CCD_FRAME_TYPE", FRAME_FLAT="On")
         await peer.expect(SetSwitchVector, name="CCD_FRAME_TYPE", state="Ok", FRAME_LIGHT="Off", FRAME_FLAT="On")
-        await expose(peer, 0)
+        await expose(peer, 0.01)
         blob = await receive_image(peer)
     with fits.open(io.BytesIO(blob.data)) as file:
         assert file[0].data.shape == (5, 15)
@@ -193,64 +197,27 @@ async def test_the_end_of_the_run_ends_the_exposure() -> None:
     async with running(driver) as peer:
         await connect(peer)
         await expose(peer, 100)
-        await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Busy")
+        await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Busy", CCD_EXPOSURE_VALUE=99)
+        assert driver.is_open
         driver.shutdown()
         await peer.expect(SetNumberVector, name="CCD_EXPOSURE", state="Idle", CCD_EXPOSURE_VALUE=0)
+    assert not driver.is_open
     async with running(driver) as peer:
-        await peer.get_properties(DEVICE)
-        await peer.expect(DefNumberVector, name="CCD_EXPOSURE", state="Idle")
+        await connect(peer)
+        await expose(peer, 1)
+        await receive_image(peer)
 
 
 async def test_images_travel_as_descriptors_where_they_can() -> None:
     async with running(small_camera(), carries_attachments=True) as peer:
         await connect(peer)
-        await expose(peer, 0)
+        await expose(peer, 0.01)
         blob = await receive_image(peer)
         assert blob.attachment is not None
         assert blob.size is not None
         assert blob.attachment.read(int(blob.size))[:9] == b"SIMPLE  ="
 
 
-def test_without_the_extra_it_says_what_to_install() -> None:
-    script = "import sys; sys.modules['astropy'] = None; import indianyio.examples.camera"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "pip install 'indianyio[fits]'" in done.stderr.splitlines()[-1]
-
-
 def test_a_large_image_has_more_than_50_mb() -> None:
-    camera = LargeCamera()
-    frame = {name: camera.frame.getfloatvalue(name) for name in camera.frame}
-    assert frame["WIDTH"] * frame["HEIGHT"] * 2 > 50_000_000
-
-
-def shot(frame_type: str, seconds: float = 1.0, binning: int = 1) -> Shot:
-    return Shot(
-        seconds=seconds, frame_type=frame_type, x=0, y=0, width=200, height=150, hor_bin=binning, ver_bin=binning
-    )
-
-
-def test_the_same_sky_is_seen_each_time_with_other_noise() -> None:
-    first = StarField(200, 150).expose(shot("FRAME_LIGHT"), seed=1)
-    again = StarField(200, 150).expose(shot("FRAME_LIGHT"), seed=1)
-    other = StarField(200, 150).expose(shot("FRAME_LIGHT"), seed=2)
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert np.corrcoef(first.ravel(), other.ravel())[0, 1] > 0.9
-
-
-def test_stars_stand_out_in_light_frames_only() -> None:
-    field = StarField(200, 150)
-    deviations = {
-        kind: float(field.expose(shot(kind), 1).std()) for kind in ("FRAME_LIGHT", "FRAME_BIAS", "FRAME_DARK")
-    }
-    assert deviations["FRAME_LIGHT"] > 3 * deviations["FRAME_DARK"] > 0
-    assert deviations["FRAME_DARK"] == pytest.approx(deviations["FRAME_BIAS"], rel=0.1)
-
-
-def test_binned_pixels_collect_more_light_and_bright_ones_saturate() -> None:
-    field = StarField(200, 150)
-    means = [float(field.expose(shot("FRAME_LIGHT", 0.5, binning), 1).mean()) - BIAS for binning in (1, 2)]
-    assert means[1] == pytest.approx(4 * means[0], rel=0.05)
-    levels = [float(field.expose(shot("FRAME_LIGHT", seconds), 1).max()) for seconds in (1, 10_000)]
-    assert levels[0] < levels[1] == 65_535
+    frame = LargeCamera().frame.value
+    assert frame.width * frame.height * 2 > 50_000_000

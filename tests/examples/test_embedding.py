@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from indianyio.examples.camera import DEVICE, Camera
-from indianyio.protocol import DefBLOBVector, DefSwitchVector, SetBLOBVector
+from indianyio.protocol import DefNumberVector, DefSwitchVector, SetBLOBVector
 from indianyio.streams import memory_pair
 from indianyio.testing import Peer
 
@@ -22,7 +22,7 @@ async def test_a_ten_minute_exposure_in_a_nursery(nursery: trio.Nursery, autojum
     await peer.get_properties(DEVICE)
     await peer.expect(DefSwitchVector, name="CONNECTION")
     await peer.write(DEVICE, "CONNECTION", CONNECT="On")
-    await peer.expect(DefBLOBVector, name="CCD1")
+    await peer.expect(DefNumberVector, name="CCD_FAST_COUNT")
     started = trio.current_time()
     await peer.write(DEVICE, "CCD_EXPOSURE", CCD_EXPOSURE_VALUE=600)
     await peer.expect(SetBLOBVector, name="CCD1", state="Ok")

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from indianyio.protocol import (
     DefBLOBVector,
+    DefNumberVector,
     DefSwitchVector,
     EnableBLOB,
     NewNumberVector,
@@ -37,7 +38,7 @@ def connect(client: Client) -> None:
 
 
 def expect_images(client: Client) -> None:
-    client.expect(DefBLOBVector, "CCD1")
+    client.expect(DefNumberVector, "CCD_FAST_COUNT")  # the last of them
     client.send(EnableBLOB(device=CAMERA, value="Also"))
 
 

@@ -12,7 +12,7 @@ POLE = 90.0
 
 
 class Motion(Enum):
-    """What the telescope does."""
+    """What the telescope is doing."""
 
     PARKED = auto()
     STANDING = auto()
@@ -27,10 +27,10 @@ class Telescope:
     It parks at the pole, and is parked at first.
 
     :param degrees_per_second: how fast each of the two axes moves.
-    :ivar ra: hours.
-    :ivar dec: degrees.
-    :ivar motion: what it does.
-    :ivar track_next: whether it will track when it has arrived.
+    :ivar ra: right ascension, in hours.
+    :ivar dec: declination, in degrees.
+    :ivar motion: what it is doing.
+    :ivar tracks: whether it tracks while it is not slewing or parking.
     """
 
     def __init__(self, degrees_per_second: float) -> None:
@@ -38,7 +38,7 @@ class Telescope:
         self._goal = 0.0, POLE
         self.ra, self.dec = self._goal
         self.motion = Motion.PARKED
-        self.track_next = False
+        self.tracks = False
 
     @property
     def moving(self) -> bool:
@@ -50,41 +50,39 @@ class Telescope:
         """Whether it is parked and must not be moved."""
         return self.motion is Motion.PARKED
 
-    def slew(self, ra: float, dec: float, *, then_track: bool) -> None:
-        """Begin to move; from where it is, even if it was going somewhere else."""
+    def slew(self, ra: float, dec: float) -> None:
+        """Begin to move from where it is, even if it was going somewhere else."""
         self._goal = ra % HOURS, dec
-        self.track_next = then_track
         self.motion = Motion.SLEWING
 
     def park(self) -> None:
-        """Begin to move to the pole."""
-        self._goal = self.ra, POLE
-        self.track_next = False
-        self.motion = Motion.PARKING
+        """Begin to move to the pole; a parked telescope stays parked."""
+        if not self.parked:
+            self._goal = self.ra, POLE
+            self.motion = Motion.PARKING
 
     def sync(self, ra: float, dec: float) -> None:
-        """Take this for the place it points to now; a motion is over with that."""
+        """Take this as the place to which it points now."""
         self.ra, self.dec = ra % HOURS, dec
-        self.motion = Motion.TRACKING
 
     def track(self, wanted: bool) -> None:
-        """Track or stand still; while slewing, do so on arrival. A parked telescope stays parked."""
-        self.track_next = wanted
+        """Track or stand still: now, or if it is moving or parked, afterwards."""
+        self.tracks = wanted
         if not (self.moving or self.parked):
-            self.motion = Motion.TRACKING if wanted else Motion.STANDING
+            self._rest()
 
     def halt(self) -> None:
-        """Stop both motors, tracking included; a parked telescope stays parked."""
+        """Stop going anywhere; a parked telescope stays parked."""
         if not self.parked:
-            self.motion = Motion.STANDING
+            self._rest()
 
     def unpark(self) -> None:
         """Allow it to move."""
         if self.parked:
-            self.motion = Motion.STANDING
+            self._rest()
 
     def advance(self, seconds: float) -> None:
-        """Let the motors run for some time, the shorter way round in right ascension."""
+        """Let the motors run for this long, the shorter way round in right ascension."""
         if not self.moving:
             return
         ra, dec = self._goal
@@ -93,15 +91,19 @@ class Telescope:
         up = dec - self.dec
         if max(abs(around), abs(up)) <= step:
             self.ra, self.dec = ra, dec
-            self.motion = self._arrived()
+            self._arrived()
         else:
             self.ra = (self.ra + _at_most(around, step) / DEGREES_PER_HOUR) % HOURS
             self.dec += _at_most(up, step)
 
-    def _arrived(self) -> Motion:
+    def _arrived(self) -> None:
         if self.motion is Motion.PARKING:
-            return Motion.PARKED
-        return Motion.TRACKING if self.track_next else Motion.STANDING
+            self.motion, self.tracks = Motion.PARKED, False
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self.motion = Motion.TRACKING if self.tracks else Motion.STANDING
 
 
 def _at_most(distance: float, step: float) -> float:

@@ -35,8 +35,8 @@ TARGET_MIN, TARGET_MAX = -50, 99  # degrees Celsius
 class Room:
     """A simulated room with a heater, which stands here for your hardware.
 
-    :ivar temperature: degrees Celsius, as everything here.
-    :ivar target: what the heater heats up to.
+    :ivar temperature: in degrees Celsius, as everything here.
+    :ivar target: the temperature up to which the heater heats.
     :ivar enabled: whether it heats at all.
     """
 
@@ -51,7 +51,7 @@ class Room:
         self.enabled = False
 
     def step(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Let time pass."""
         self.temperature += (self.OUTSIDE - self.temperature) * self.LEAKAGE * seconds
         if self.enabled and self.temperature < self.target:
             self.temperature += self.HEATING * seconds
@@ -87,7 +87,7 @@ class Thermostat(IPyDriver):
         self.add_background(self.room.run)
 
     async def rxevent(self, event: NewEvent) -> None:
-        """Obey a client. What arrives here is in range and follows the switch rule; the library saw to that."""
+        """Obey a client. The library has checked that the values are in range and follow the switch rule."""
         match event:
             case newNumberVector(vectorname="targetvector"):
                 self.room.target = event.getfloatvalue("target")
@@ -99,7 +99,7 @@ class Thermostat(IPyDriver):
                 await self.power.send_setVector(state="Ok")
 
     async def hardware(self) -> None:
-        """Report the temperature whenever its tenths have changed."""
+        """Report the temperature whenever its first decimal has changed."""
         while True:
             await anyio.sleep(UPDATE_SECONDS)
             self.temperature["temperature"] = round(self.room.temperature, 1)

@@ -1,6 +1,6 @@
 """A window that opens when the thermostat says that it is warm, and closes when it is cold.
 
-It listens to another driver: under indiserver, which passes on what the thermostat sends::
+It listens to another driver. indiserver passes on what the thermostat sends::
 
     python -m indianyio.run --make-executable thermostat indianyio.examples.thermostat:Thermostat
     python -m indianyio.run --make-executable window indianyio.examples.window:Window
@@ -17,75 +17,77 @@ import math
 
 import anyio
 
-from indianyio import (
-    Device,
-    IPyDriver,
-    LightMember,
-    LightVector,
-    SnoopEvent,
-    TextMember,
-    TextVector,
-    defNumberVector,
-    delProperty,
-    setNumberVector,
-)
+from indianyio import State
+from indianyio.instrument import Instrument, Property
+from indianyio.properties import Values, light, number, text
 
 __all__ = ["Window"]
 
-THERMOSTAT, TEMPERATURE = "Thermostat", "temperaturevector"
-
-# Degrees Celsius. Between the two the window stays as it is, so it does not flutter around one of them.
+# Degrees Celsius. Between the two the window stays as it is, so that it does not keep opening and closing.
 OPEN_ABOVE, CLOSE_BELOW = 21.0, 18.0
 
-# A thermostat that has nothing new to say is asked again after the first of these, and given up after the second.
+# A silent thermostat is asked again after the first of these times, and given up after the second.
 ASK_AGAIN_SECONDS, SILENCE_SECONDS = 15.0, 40.0
 
 
-class Window(IPyDriver):
+class Temperature(Values, name="temperaturevector"):
+    """What the thermostat measures."""
+
+    celsius: float = number("temperature")
+
+
+class Status(Values, name="windowstatus", label="Window", perm="ro", state="Ok"):
+    """Whether the window is open."""
+
+    status: str = text("status", label="Status", default="closed")
+
+
+class ThermostatLink(Values, name="thermostatlink", label="Thermostat"):
+    """Whether the thermostat can be heard."""
+
+    heard: State = light("heard", label="Heard from")
+
+
+class Window(Instrument):
     """Device ``Window`` with the text ``windowstatus`` and the light ``thermostatlink``.
 
-    The light is Idle until the thermostat is heard, Ok then, and Alert when it falls silent or goes away.
+    The light is Idle until the thermostat is first heard, then Ok, and Alert when it falls silent or is deleted.
     """
 
-    def __init__(self) -> None:
-        self.status = TextVector(
-            "windowstatus", "Window", "Main Control", "ro", "Ok", [TextMember("status", "Status", "closed")]
-        )
-        self.link = LightVector(
-            "thermostatlink", "Thermostat", "Main Control", "Idle", [LightMember("heard", "Heard from")]
-        )
-        self._heard_at = -math.inf
-        super().__init__(Device("Window", [self.status, self.link]))
-        self.snoop(THERMOSTAT, TEMPERATURE, timeout=ASK_AGAIN_SECONDS)
+    status = Property(Status, when="always")
+    link = Property(ThermostatLink, when="always")
 
-    async def snoopevent(self, event: SnoopEvent) -> None:
-        """Follow the thermostat."""
-        match event:
-            case defNumberVector(vectorname="temperaturevector") | setNumberVector(vectorname="temperaturevector"):
-                self._heard_at = anyio.current_time()
-                await self._show_link("Ok")
-                if "temperature" in event:
-                    await self._move(event.getfloatvalue("temperature"))
-            case delProperty():
-                await self._show_link("Alert")
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard_at = -math.inf
+        self.follow("Thermostat", Temperature, self._hear, self._hear_no_more, ASK_AGAIN_SECONDS)
+
+    async def _hear(self, temperature: Temperature, state: State) -> None:
+        self._heard_at = anyio.current_time()
+        await self._show_link(State.OK)
+        # An update need not carry the temperature, which then reads as 0.
+        if temperature.given:
+            await self._move(temperature.celsius)
+
+    async def _hear_no_more(self) -> None:
+        await self._show_link(State.ALERT)
 
     async def hardware(self) -> None:
-        """Say when the thermostat has not been heard from for too long."""
+        """Report when the thermostat has not been heard from for too long."""
         waiting_since = anyio.current_time()
         while True:
             waiting_since = max(waiting_since, self._heard_at)
             await anyio.sleep_until(waiting_since + SILENCE_SECONDS)
             if self._heard_at <= waiting_since:
-                await self._show_link("Alert")
+                await self._show_link(State.ALERT)
                 waiting_since = anyio.current_time()
 
-    async def _move(self, temperature: float) -> None:
-        if temperature > OPEN_ABOVE:
-            self.status["status"] = "open"
-        elif temperature < CLOSE_BELOW:
-            self.status["status"] = "closed"
-        await self.status.send_setVector(allvalues=False)
+    async def _move(self, celsius: float) -> None:
+        before = self.status.value.status
+        wanted = "open" if celsius > OPEN_ABOVE else "closed" if celsius < CLOSE_BELOW else before
+        if wanted != before:
+            await self.status.report(status=wanted)
 
-    async def _show_link(self, light: str) -> None:
-        self.link["heard"] = light
-        await self.link.send_setVector(state=light, allvalues=False)
+    async def _show_link(self, heard: State) -> None:
+        if heard != self.link.value.heard:
+            await self.link.report(heard=heard, state=heard)
