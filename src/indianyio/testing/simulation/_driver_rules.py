@@ -1,0 +1,290 @@
+"""Rules for any driver: what must hold whatever it drives."""
+
+from __future__ import annotations
+
+import math
+
+import trio
+
+from indianyio.driver._vectors import AnyVector
+from indianyio.testing.simulation._driver_scene import Rule, Written
+from indianyio.testing.simulation._reader import Heard, Mirror
+
+__all__ = [
+    "RULES",
+    "AbortIsAnswered",
+    "ClientsKnowTheTruth",
+    "EndsInTime",
+    "HandlesInOrder",
+    "LeavesNoTask",
+    "LeavesOnce",
+    "QueuesAreBounded",
+    "RefusesBadWrites",
+]
+
+_ABORT_SECONDS = 5.0
+_REFUSAL_SECONDS = 5.0
+
+
+class LeavesOnce(Rule):
+    """``leave()`` is called once in each run, whatever ended it."""
+
+    def over(self) -> None:
+        """Count the calls."""
+        if self.scene.left != 1:
+            self.broken(f"leave() was called {self.scene.left} times in one run")
+
+
+class EndsInTime(Rule):
+    """The run goes on until it is told to end; then it ends within three times its grace, and raises nothing.
+
+    Each step of the end may take the driver's ``grace``: the end of the work, ``leave()``, and the last bytes.
+    """
+
+    def over(self) -> None:
+        """Look at how the run has ended."""
+        scene = self.scene
+        if scene.failure is not None:
+            self.broken(f"asyncrun() raised {scene.failure!r}{_leaves(scene.failure)}")
+        if scene.asked_to_end_at is None:
+            self.broken("the run ended although nobody had told it to")
+        elif scene.ended_at is None:
+            self.broken(f"the run had not ended {scene.now - scene.asked_to_end_at:.1f} s after it was told to")
+        elif scene.ended_at - scene.asked_to_end_at > 3 * scene.driver.grace + 1:
+            self.broken(
+                f"the end took {scene.ended_at - scene.asked_to_end_at:.1f} s, but grace is {scene.driver.grace} s"
+            )
+
+
+class LeavesNoTask(Rule):
+    """When a run has ended, none of its tasks is left."""
+
+    def over(self) -> None:
+        """Count the tasks."""
+        if self.scene.tasks_left:
+            self.broken(f"{self.scene.tasks_left} tasks were left when the run had ended")
+
+
+class HandlesInOrder(Rule):
+    """The writes to a vector are handled in the order in which they were sent, one after the other.
+
+    A write that the line has garbled may arrive as another one, so only writes on a clear line count.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[str | None, str], int] = {}
+        self._at_work: dict[tuple[str | None, str], int] = {}
+
+    def begins(self, vector: AnyVector, number: int) -> None:
+        """See that no write is handled before its turn, or while another one is."""
+        key = vector.devicename, vector.name
+        if number not in self.scene.written or not self.scene.written[number].is_certain:
+            return
+        if key in self._at_work:
+            self.broken(f"{_name(key)}: write {number} is handled while {self._at_work[key]} still is")
+        last = self._last.get(key, 0)
+        if number <= last:
+            self.broken(f"{_name(key)}: write {number} is handled after {last}")
+        self._last[key] = number
+        self._at_work[key] = number
+
+    def ends(self, vector: AnyVector, number: int) -> None:
+        """Note that its handler has ended."""
+        key = vector.devicename, vector.name
+        if self._at_work.get(key) == number:
+            del self._at_work[key]
+
+
+class RefusesBadWrites(Rule):
+    """What a vector's definition does not allow is answered with Alert within 5 s, and never handled.
+
+    One Alert may answer several writes, so any that comes after a write counts for it. Writes to a vector that is
+    defined anew or deleted meanwhile are left out, and so is a vector whose ``validate`` is false.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._waiting: dict[int, float] = {}
+        self._barred: set[int] = set()
+
+    def wrote(self, written: Written) -> None:
+        """Note until when an answer must have come."""
+        wish = written.wish
+        if wish.flaw and written.is_certain and self._validates(*wish.key):
+            self._waiting[wish.number] = self.scene.troubled_until(written.at, _REFUSAL_SECONDS)
+            self._barred.add(wish.number)
+
+    def heard(self, message: Heard) -> None:
+        """Find the writes that this answers, or excuses."""
+        excuses = message.tag == "delProperty" or (message.tag.startswith("def") and not self.scene.asking)
+        if not excuses and not (message.tag.startswith("set") and message.state == "Alert"):
+            return
+        device, name = message.key
+        for number in list(self._barred if excuses else self._waiting):
+            key = self.scene.written[number].wish.key
+            if key == (device, name) or (excuses and not name and key[0] == device):
+                self._waiting.pop(number, None)
+                if excuses:
+                    self._barred.discard(number)
+
+    def begins(self, vector: AnyVector, number: int) -> None:
+        """See that no such write is handled."""
+        if number in self._barred:
+            wish = self.scene.written[number].wish
+            self.broken(f"{_name(wish.key)}: {dict(wish.values)} was handled, although {wish.flaw}")
+            self._barred.discard(number)
+            self._waiting.pop(number, None)
+
+    def second(self) -> None:
+        """See whose answer is late."""
+        for number, due in list(self._waiting.items()):
+            if self.scene.now > due:
+                del self._waiting[number]
+                wish = self.scene.written[number].wish
+                self.broken(f"{_name(wish.key)}: {dict(wish.values)} was not refused, although {wish.flaw}")
+
+    def _validates(self, device: str, name: str) -> bool:
+        vectors = self.scene.driver.get(device)
+        return vectors is not None and name in vectors and vectors[name].validate
+
+
+class AbortIsAnswered(Rule):
+    """A write to what stops something is answered within 5 s, whatever else goes on.
+
+    Any update of that vector is an answer. Time in which the line lets nothing through does not count.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._waiting: dict[tuple[str, str], float] = {}
+
+    def wrote(self, written: Written) -> None:
+        """Note until when an answer must have come."""
+        key = written.wish.key
+        if written.is_certain and key not in self._waiting and is_abort(key[1], self.scene.aborts):
+            self._waiting[key] = self.scene.troubled_until(written.at, _ABORT_SECONDS)
+
+    def heard(self, message: Heard) -> None:
+        """Take an update, or the end of the vector, for the answer."""
+        if message.tag == "delProperty":
+            for key in [key for key in self._waiting if key[0] == message.key[0]]:
+                del self._waiting[key]
+        elif message.tag.startswith("set"):
+            self._waiting.pop(message.key, None)
+
+    def second(self) -> None:
+        """See whose answer is late."""
+        for key, due in list(self._waiting.items()):
+            if self.scene.now > due:
+                del self._waiting[key]
+                self.broken(f"{_name(key)} was not answered for {self.scene.now - due + _ABORT_SECONDS:.0f} s")
+
+
+class ClientsKnowTheTruth(Rule):
+    """What clients know is what the driver says when it is asked: nothing was changed silently, or lost.
+
+    They are compared when all is quiet. What changes all the time, such as a temperature between two reports, may
+    differ for a while, so only what differs in all three comparisons is wrong. BLOBs are not compared, because
+    definitions do not have their content. Neither is the state of a vector that a refusal has shown as Alert: it
+    stays Alert for clients until the next update (see the decision about refused writes).
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._told = Mirror()
+        self._defined: Mirror | None = None
+        self._differed: dict[tuple[str, str], str] | None = None
+
+    def heard(self, message: Heard) -> None:
+        """Keep what clients were told apart from the answers to a question."""
+        if not self.scene.asking:
+            self._defined = None
+            self._told.apply(message)
+            return
+        if self._defined is None:
+            self._defined = Mirror()
+        if message.tag.startswith("def") and message.key in self._told and message.key not in self._defined:
+            self._defined.apply(message)
+        else:
+            # The driver goes on while it answers, so this part of the answer is out of date.
+            self._told.apply(message)
+            self._defined.pop(message.key, None)
+
+    def agree(self) -> None:
+        """Compare, and keep what has differed every time so far."""
+        defined, self._defined = self._defined or Mirror(), None
+        now = {key: text for key in defined if (text := self._difference(key, defined))}
+        before = self._differed
+        self._differed = now if before is None else {key: text for key, text in now.items() if key in before}
+
+    def over(self) -> None:
+        """Report what has differed every time."""
+        for key, text in (self._differed or {}).items():
+            self.broken(f"{_name(key)}: {text}")
+
+    def _difference(self, key: tuple[str, str], defined: Mirror) -> str:
+        true, told = defined[key], self._told[key]
+        if true.state != told.state and told.state != "Alert":
+            return f"it is {true.state}, but clients were told {told.state}"
+        wrong = [name for name, value in true.values.items() if not _same(true.kind, told.values.get(name), value)]
+        if wrong:
+            return f"{wrong[0]} is {true.values[wrong[0]]!r}, but clients were told {told.values.get(wrong[0])!r}"
+        return ""
+
+
+class QueuesAreBounded(Rule):
+    """Neither tasks nor bytes pile up in the driver, however much is written to it, however slowly it is read."""
+
+    _TASKS = 60
+    _LARGEST_MESSAGE_BYTES = 1 << 20
+
+    def second(self) -> None:
+        """Count the tasks, and the bytes that wait."""
+        scene = self.scene
+        most = self._TASKS + 3 * sum(len(device) for device in scene.driver.devices())
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        if tasks > most:
+            self.broken(f"there are {tasks} tasks; more than {most} are too many")
+        run = scene.driver._run_state.present
+        outbox = getattr(getattr(run, "_link", None), "_outbox", None)
+        if outbox is not None and outbox.queued_bytes > outbox.limit_bytes + self._LARGEST_MESSAGE_BYTES:
+            self.broken(f"{outbox.queued_bytes} bytes wait for the peer; its outbox is for {outbox.limit_bytes}")
+
+
+RULES: tuple[type[Rule], ...] = (
+    LeavesOnce,
+    EndsInTime,
+    LeavesNoTask,
+    HandlesInOrder,
+    RefusesBadWrites,
+    AbortIsAnswered,
+    ClientsKnowTheTruth,
+    QueuesAreBounded,
+)
+"""The rules for any driver."""
+
+
+def is_abort(name: str, others: object) -> bool:
+    """Return whether a vector stops something, as far as its name tells."""
+    return "ABORT" in name.upper() or (isinstance(others, (list, tuple)) and name in others)
+
+
+def _same(kind: str, told: str | None, true: str) -> bool:
+    """Return whether two texts stand for one value; of numbers, 5 and 5.0 do."""
+    if told == true or told is None or kind != "Number":
+        return told == true
+    try:
+        return math.isclose(float(told), float(true), rel_tol=1e-9)
+    except ValueError:
+        return False
+
+
+def _name(key: tuple[str | None, str]) -> str:
+    return f"{key[0]}.{key[1]}"
+
+
+def _leaves(failure: BaseException) -> str:
+    if not isinstance(failure, BaseExceptionGroup):
+        return ""
+    return ": " + "; ".join(repr(one) + _leaves(one) for one in failure.exceptions)

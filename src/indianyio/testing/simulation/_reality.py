@@ -1,0 +1,230 @@
+"""Keeping the real world out of a run: clocks are virtual, and what cannot be virtual is reported.
+
+While a run lasts, the clocks that modules have imported are replaced by virtual ones, in the library's modules and
+in the author's. If the author's code uses one, that is noted as well, because at the real mount it would not be
+virtual. Threads, sockets and programs cannot be simulated; if the author's code uses them, that is noted too. The
+library itself uses threads for what takes long to compute. In a run this is computed in the event loop, where it
+takes no virtual time at all.
+"""
+
+from __future__ import annotations
+
+import datetime as real_datetime
+import secrets as real_secrets
+import socket
+import subprocess
+import sys
+import threading
+import time as real_time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
+from types import FrameType, ModuleType, SimpleNamespace
+from typing import Any, TypeVar
+
+import anyio.to_thread
+import trio
+
+from indianyio.testing.simulation._chance import chance
+from indianyio.testing.simulation._seeded import run_seeded
+
+__all__ = ["BEGINNING", "Reality", "modules_of", "replaced"]
+
+T = TypeVar("T")
+
+BEGINNING = real_datetime.datetime(2026, 1, 1, 18, tzinfo=real_datetime.UTC)
+"""When each run begins, in its own time."""
+
+_LIBRARY = "indianyio"
+
+
+class _InstanceOfDatetime(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, real_datetime.datetime)
+
+
+class Reality:
+    """The border between a run and the real world.
+
+    :param seed: decides what is drawn where the library wants a secret.
+    :param authors: the author's modules, in which it is noted if code crosses the border.
+    :param tick: how many seconds ``perf_counter`` advances with each call. The library gives way to other tasks
+        when it has worked for two milliseconds; virtual time stands still meanwhile, so it has to be counted in
+        calls.
+    :ivar crossings: what the author's code uses of the real world, each with the first place where it does.
+    """
+
+    def __init__(self, seed: int, authors: Iterable[str] = (), *, tick: float = 0.0) -> None:
+        self.crossings: dict[str, str] = {}
+        self._authors = set(authors)
+        self._kept_out = ExitStack()
+        self._tick = tick
+        self._ticks = 0
+        self._secrets = chance(seed, "secrets")
+
+    @contextmanager
+    def kept_out(self) -> Generator[None]:
+        """Keep the real world out for as long as the block lasts."""
+        with self._kept_out as stack:
+            for name, module in list(sys.modules.items()):
+                if name in self._authors:
+                    stack.enter_context(_exchanged(module, self._virtual(tell=self._tell)))
+                elif (name.partition(".")[0] == _LIBRARY) and not name.startswith(__package__):
+                    stack.enter_context(_exchanged(module, self._virtual(tell=None)))
+            stack.enter_context(replaced(anyio.to_thread, "run_sync", self._at_once))
+            stack.enter_context(replaced(trio.to_thread, "run_sync", self._at_once))
+            for owner, name, what in _CROSSINGS:
+                stack.enter_context(replaced(owner, name, self._noting(what, getattr(owner, name))))
+            yield
+
+    def watch(self, authors: Iterable[str]) -> None:
+        """Watch more modules, until the block of :meth:`kept_out` ends, in which this is called."""
+        for name in sorted(set(authors) - self._authors):
+            self._authors.add(name)
+            if name in sys.modules:
+                self._kept_out.enter_context(_exchanged(sys.modules[name], self._virtual(tell=self._tell)))
+
+    # -- what takes the place of what --------------------------------------------------------------------------
+
+    def _virtual(self, tell: Callable[[str], None] | None) -> dict[int, object]:
+        """Return what replaces each of the real things, by the identity of the real one."""
+
+        def told(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+            if tell is None:
+                return function
+
+            def telling(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+                tell(name)
+                return function(*args, **kwargs)
+
+            return telling
+
+        clocks = dict[str, Callable[..., Any]]()
+        for name, clock in (("time", self._time), ("monotonic", _now), ("perf_counter", self._perf_counter)):
+            clocks[name] = told(f"time.{name}", clock)
+            clocks[f"{name}_ns"] = told(f"time.{name}_ns", _in_nanoseconds(clock))
+        if tell is not None:
+            clocks["sleep"] = told("time.sleep", _stay_awake)
+        moments = self._datetime_class(told)
+        replaced: dict[int, object] = {id(getattr(real_time, name)): clock for name, clock in clocks.items()}
+        replaced[id(real_time)] = _proxy(real_time, clocks)
+        replaced[id(real_datetime.datetime)] = moments
+        replaced[id(real_datetime)] = _proxy(real_datetime, {"datetime": moments})
+        if tell is None:
+            replaced[id(real_secrets)] = _proxy(real_secrets, {"token_hex": self._token_hex})
+        return replaced
+
+    def _datetime_class(self, told: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> type:
+        def now(tz: real_datetime.tzinfo | None = None) -> real_datetime.datetime:
+            moment = BEGINNING + real_datetime.timedelta(seconds=_now())
+            return moment.replace(tzinfo=None) if tz is None else moment.astimezone(tz)
+
+        methods = {
+            "now": staticmethod(told("datetime.now", now)),
+            "utcnow": staticmethod(told("datetime.utcnow", now)),
+        }
+        return _InstanceOfDatetime("datetime", (real_datetime.datetime,), methods)
+
+    def _time(self) -> float:
+        return BEGINNING.timestamp() + _now()
+
+    def _perf_counter(self) -> float:
+        self._ticks += 1
+        return _now() + self._ticks * self._tick
+
+    def _token_hex(self, nbytes: int = 32) -> str:
+        return self._secrets.randbytes(nbytes).hex()
+
+    async def _at_once(self, function: Callable[..., T], *args: object, **_: object) -> T:
+        """Call what should have been called in a thread."""
+        self._note("a thread", sys._getframe(1))
+        await trio.lowlevel.checkpoint()
+        return function(*args)
+
+    # -- who crosses the border --------------------------------------------------------------------------------
+
+    def _tell(self, what: str) -> None:
+        self._note(what, sys._getframe(2))
+
+    def _noting(self, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes
+            self._note(what, sys._getframe(1))
+            return function(*args, **kwargs)
+
+        return noting
+
+    def _note(self, what: str, frame: FrameType) -> None:
+        if what not in self.crossings:
+            place = self._place(frame)
+            if place:
+                self.crossings[what] = place
+
+    def _place(self, frame: FrameType | None) -> str:
+        """Return where the author's code has called; an empty text if it was the library that called."""
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name == run_seeded.__module__:
+                return ""  # whoever plays the plan is outside of the run, even if the driver is in the same module
+            if name in self._authors:
+                return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+            if name.partition(".")[0] == _LIBRARY and not name.startswith(__package__):
+                return ""
+            frame = frame.f_back
+        return ""
+
+
+# The methods by which the real world comes in: a thread is started, a socket opened, or a program started.
+_CROSSINGS: list[tuple[Any, str, str]] = [
+    (threading.Thread, "start", "a thread"),
+    (socket.socket, "__init__", "a socket"),
+    (subprocess.Popen, "__init__", "a program"),
+]
+
+
+def modules_of(driver: type) -> list[str]:
+    """Return the modules of a driver's class and its base classes, without the library's and Python's own."""
+    return [
+        cls.__module__
+        for cls in driver.__mro__
+        if cls.__module__.partition(".")[0] not in {_LIBRARY, *sys.stdlib_module_names}
+    ]
+
+
+def _now() -> float:
+    try:
+        return trio.current_time()
+    except RuntimeError:  # in a thread that watches, or when the run has ended
+        return 0.0
+
+
+def _in_nanoseconds(clock: Callable[[], float]) -> Callable[[], int]:
+    return lambda: round(clock() * 1e9)
+
+
+def _stay_awake(seconds: float) -> None:
+    """Return at once: a sleep would stop the event loop, and virtual time could not pass."""
+
+
+def _proxy(module: ModuleType, replaced: dict[str, Any]) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(module), **replaced})
+
+
+@contextmanager
+def _exchanged(module: ModuleType, replaced: dict[int, object]) -> Generator[None]:
+    names = vars(module)
+    found = {name: value for name, value in names.items() if id(value) in replaced}
+    names.update({name: replaced[id(value)] for name, value in found.items()})
+    try:
+        yield
+    finally:
+        names.update(found)
+
+
+@contextmanager
+def replaced(owner: object, name: str, value: object) -> Generator[None]:
+    """Give an attribute another value for as long as the block lasts."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)

@@ -1,0 +1,337 @@
+"""Faults planted into the library, one at a time, each of which the simulation must find.
+
+``python -m tests.simulation.mutants`` plants each in a process of its own, plays seeds until a rule is broken, and
+tells with which seed that was; with names as arguments only those. What is not found says which condition the plans
+do not have.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indianyio.testing.simulation import Outcome
+
+# What is not found by then counts as not found, though a fault may have made a run go on for ever.
+_MOST_SECONDS = 600
+# Python's own status for an exception is 1, which is no answer.
+_NOT_FOUND = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault.
+
+    :ivar name: what it is called.
+    :ivar module: where it is planted.
+    :ivar before: what stands there, once.
+    :ivar after: what is to stand there instead.
+    :ivar scene: which plans find it: ``observatory``, ``driver``, ``instrument`` or ``saving``.
+    :ivar seeds: within how many seeds it is found.
+    """
+
+    name: str
+    module: str
+    before: str
+    after: str
+    scene: str = "observatory"
+    seeds: int = 30
+
+
+_WRITER_WAITS = """                if self._outbox.queued_bytes:
+                    continue
+                if self._closed:
+                    return "everything was sent"
+                self._writer_waits = not self._filled.is_set()
+                await self._filled.wait()
+                self._filled = anyio.Event()
+"""
+_WRITER_MISSES = """                if self._closed:
+                    return "everything was sent"
+                self._filled = anyio.Event()
+                self._writer_waits = True
+                await self._filled.wait()
+"""
+
+MUTANTS = (
+    Mutant(
+        "two messages change places in an outbox",
+        "indianyio._routing._outboxes",
+        "        self._queue.append(outgoing)\n",
+        "        self._queue.insert(max(len(self._queue) - 1, 0), outgoing)\n",
+    ),
+    Mutant(
+        "what is left of a piece that ends inside a tag is lost now and then",
+        "indianyio.protocol._framer",
+        "        piece = self._half_tag + data if self._half_tag else data\n",
+        "        piece = self._half_tag + data if len(self._half_tag) not in {0, 5} else data\n",
+    ),
+    Mutant(
+        "leave() is skipped when the run is cancelled",
+        "indianyio.driver._run",
+        "                await self._leave()\n",
+        "                if not self._task.has_pending_cancellation():\n                    await self._leave()\n",
+    ),
+    Mutant(
+        "leave() is skipped when the run is cancelled, with a driver alone",
+        "indianyio.driver._run",
+        "                await self._leave()\n",
+        "                if not self._task.has_pending_cancellation():\n                    await self._leave()\n",
+        scene="driver",
+    ),
+    Mutant(
+        "the devices of a lost server are kept",
+        "indianyio.server._remotes",
+        "                hub.remove(peer, reason)\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "one lane for each device",
+        "indianyio.driver._inbox",
+        "        elif self._writes.put(vector, arrival):\n",
+        "        elif self._writes.put(vector.devicename, arrival):\n",
+        seeds=100,
+    ),
+    Mutant(
+        "a wake-up is lost that comes while the writer sends",
+        "indianyio._link",
+        _WRITER_WAITS,
+        _WRITER_MISSES,
+    ),
+    Mutant(
+        "the wish for BLOBs is not taken back when a client leaves",
+        "indianyio._routing._router",
+        "        routes.change()\n        routed.deliveries += self._policies_due()\n        return routed\n\n"
+        "    def will_not_return",
+        "        routes.change()\n        return routed\n\n    def will_not_return",
+        seeds=200,
+    ),
+    Mutant(
+        "ways that were found are kept when somebody comes",
+        "indianyio._routing._routes",
+        "        for ways in self._used_ways:\n            ways.clear()\n",
+        "        for ways in self._used_ways:\n            pass\n",
+    ),
+    Mutant(
+        "a circle is not noticed",
+        "indianyio._routing._from_clients",
+        "    if circles:\n",
+        "    if circles and not path:\n",
+    ),
+    Mutant(
+        "the rest of a partial send is lost",
+        "indianyio._link",
+        "            self._begun = data[sent:]\n",
+        '            self._begun = b""\n',
+    ),
+    Mutant(
+        "the end of a device behind another server is not told to who snoops one vector of it",
+        "indianyio._routing._subscriptions",
+        "            return any(entry[0] == device or ",
+        '            return any(entry == (device, "") or ',
+    ),
+    Mutant(
+        "refused writes are not answered",
+        "indianyio.driver._inbox",
+        "            self._replies.refuse(vector, str(error))\n        else:\n",
+        "            pass\n        else:\n",
+        scene="driver",
+    ),
+    Mutant(
+        "an answer that finds no room is forgotten",
+        "indianyio.driver._inbox",
+        "            self._pending[key] = make\n            self._added.set()\n",
+        "            pass\n",
+        scene="driver",
+    ),
+    Mutant(
+        "a handler that waits keeps the reader from reading",
+        "indianyio.driver._guard",
+        "    step, watch.step = watch.step, before\n    hand_over()\n",
+        "    step, watch.step = watch.step, before\n",
+        scene="driver",
+    ),
+    Mutant(
+        "an external driver that has ended keeps its devices",
+        "indianyio._routing._router",
+        "                routed.send(deletion(device), targets)\n",
+        "                pass\n",
+    ),
+    Mutant(
+        "what a driver fails of while its server ends leaves the server, too",
+        "indianyio.driver._guard",
+        "            failure = uncancelled(error)\n",
+        "            failure = error\n",
+    ),
+    Mutant(
+        "the client takes Busy for the verdict",
+        "indianyio.client._settling",
+        "        if carries and self._row.busy_is_done:\n",
+        "        if self._phase is _Phase.WAITING:\n",
+    ),
+    Mutant(
+        "the client takes the end of an earlier operation for the verdict",
+        "indianyio.client._settling",
+        "        if self._phase is _Phase.WAITING or carries:\n",
+        "        if True:\n",
+        seeds=200,
+    ),
+    Mutant(
+        "the client takes another value for the verdict",
+        "indianyio.client._settling",
+        "        return self._written.keys() <= seen.carried and self._reached(\n",
+        "        return self._written.keys() <= seen.carried or self._reached(\n",
+        seeds=100,
+    ),
+    Mutant(
+        "settings are written into the file itself",
+        "indianyio._whole_files",
+        "    with _beside(path, data, 0o600) as written:\n        written.replace(path)\n",
+        "    path.write_bytes(data)\n",
+        scene="saving",
+    ),
+    Mutant(
+        "settings get their name before they are on the disk",
+        "indianyio._whole_files",
+        "            os.fsync(file.fileno())\n",
+        "            pass\n",
+        scene="saving",
+    ),
+    Mutant(
+        "an Abort leaves what it has stopped Busy",
+        "indianyio.instrument._ends",
+        "        await self._bound.report(state=self._rule.aborted)\n",
+        "        await self._bound.report()\n",
+        scene="instrument",
+    ),
+)
+"""The faults that are planted."""
+
+
+class _Planting(MetaPathFinder):
+    """Finds one module, and has it compiled from a changed text."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
+        assert spec is not None
+        assert spec.origin is not None
+        spec.loader = _Planted(fullname, spec.origin, self._mutant)
+        return spec
+
+
+class _Planted(SourceFileLoader):
+    def __init__(self, fullname: str, path: str, mutant: Mutant) -> None:
+        super().__init__(fullname, path)
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(planted(self._mutant), self.path, "exec", dont_inherit=True)
+
+
+def planted(mutant: Mutant) -> str:
+    """Return the text of the module with the fault in it.
+
+    :raises ValueError: what is to be changed is not there, or there twice.
+    """
+    spec = importlib.util.find_spec(mutant.module)
+    assert spec is not None
+    assert spec.origin is not None
+    text = Path(spec.origin).read_text(encoding="utf-8")
+    if text.count(mutant.before) != 1:
+        raise ValueError(f"{mutant.name}: its place is {text.count(mutant.before)} times in {mutant.module}")
+    return text.replace(mutant.before, mutant.after)
+
+
+def find(mutant: Mutant) -> str:
+    """Plant a fault in a process of its own and return what finds it; nothing if nothing does."""
+    command = [sys.executable, "-m", "tests.simulation.mutants", "--plant", mutant.name]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return ""
+    if done.returncode not in {0, _NOT_FOUND}:
+        return f"it does not run: {(done.stderr.strip() or str(done.returncode)).splitlines()[-1]}"
+    return done.stdout.strip()
+
+
+def _play(mutant: Mutant) -> str:
+    import logging
+
+    logging.getLogger("indianyio").addHandler(logging.NullHandler())
+    logging.lastResort = None
+    sys.meta_path.insert(0, _Planting(mutant))
+    play = _player(mutant.scene)
+    for seed in range(mutant.seeds):
+        outcome = play(seed)
+        if outcome.findings:
+            return f"seed {seed}: {outcome.findings[0]}"
+    return ""
+
+
+def _player(scene: str) -> Callable[[int], Outcome]:
+    """Return what plays a seed. What it plays is imported here, when the fault has been planted."""
+    from indianyio import simulators
+    from indianyio.testing.simulation import RULES, plan_for_driver, play_driver
+    from tests.simulation import observatory_rules
+    from tests.simulation.instrument_rules import AbortsEndEverything
+    from tests.simulation.observatory_plans import plan_for_observatory
+    from tests.simulation.observatory_run import play_observatory
+    from tests.simulation.saving import plan_for_saving, play_saving
+    from tests.simulation.small_drivers import Good
+
+    players: dict[str, Callable[[int], Outcome]] = {
+        "observatory": lambda seed: play_observatory(plan_for_observatory(seed), observatory_rules.RULES),
+        "driver": lambda seed: play_driver(plan_for_driver(seed), Good),
+        "instrument": lambda seed: play_driver(
+            plan_for_driver(seed), simulators.focuser, [*RULES, AbortsEndEverything]
+        ),
+        "saving": lambda seed: play_saving(plan_for_saving(seed)),
+    }
+    return players[scene]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Plant the faults that are named, all if none is; return 1 if one was not found."""
+    by_name = {mutant.name: mutant for mutant in MUTANTS}
+    if arguments[:1] == ["--plant"]:
+        found = _play(by_name[arguments[1]])
+        sys.stdout.write(f"{found}\n")
+        return 0 if found else _NOT_FOUND
+    unknown = sorted(set(arguments) - set(by_name))
+    if unknown:
+        known = "".join(f"    {name}\n" for name in by_name)
+        sys.stderr.write(f"no planted fault is called {', '.join(unknown)}; there are:\n{known}")
+        return 2
+    missed = 0
+    for mutant in [by_name[name] for name in arguments] or MUTANTS:
+        found = find(mutant)
+        missed += not found.startswith("seed")
+        sys.stdout.write(
+            f"{mutant.name}\n    {found or f'not found with {mutant.seeds} seeds or in {_MOST_SECONDS} s'}\n"
+        )
+        sys.stdout.flush()
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

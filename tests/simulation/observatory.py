@@ -1,0 +1,350 @@
+"""An observatory in virtual time: what there is in a run, and what the rules see of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from indianyio import SnoopEvent
+from indianyio.client import AnyVector, Client
+from indianyio.server import IPyServer
+from indianyio.testing.simulation import (
+    Fault,
+    Finding,
+    Heard,
+    Known,
+    LineEnd,
+    Mirror,
+    Network,
+    Part,
+    Plan,
+    PlanError,
+    SimulatedProgram,
+    Wish,
+)
+from tests.simulation.stations import Ears, Station
+
+PORT = 7624
+
+# A server calls another one again half a minute after it has failed often, and gives an attempt ten seconds.
+RECOVERY_SECONDS = 80.0
+# Twice the grace of a server, and a second, after its drivers have taken theirs.
+END_SECONDS = 30.0
+
+
+class Rule:
+    """What must hold in every run; subclasses look at what they need, and say :meth:`broken`."""
+
+    def __init__(self, scene: Observatory) -> None:
+        self.scene = scene
+
+    def broken(self, text: str) -> None:
+        self.scene.findings.append(Finding(type(self).__name__, text, self.scene.now))
+
+    def heard(self, session: Session, message: Heard) -> None:
+        """See what a client hears, before its mirror takes note of it."""
+
+    def wrote(self, session: Session, wish: Wish) -> None:
+        """See a write, just before it is sent."""
+
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        """See that a station handles a write."""
+
+    def moved(self, station: Station, value: float) -> None:
+        """See that a station has reached a target."""
+
+    def asked(self, user: User, device: str, value: float) -> None:
+        """See that a user sets a target, just before it is written."""
+
+    def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
+        """See what the library's client says has become of it; no failure means that the target was reached."""
+
+    def snooped(self, station: Station, event: SnoopEvent) -> None:
+        """See what a station hears of another one."""
+
+    def passed(self, receiver: str, data: bytes) -> None:
+        """See bytes that were received, and where: ``B for A#1`` is where A hears B on their first line."""
+
+    def second(self) -> None:
+        """Look round, each second."""
+
+    def quiet(self) -> None:
+        """Look at what everybody knows, when all faults are over and nothing changes any more."""
+
+    def over(self) -> None:
+        """Look at what is left, when everything has ended."""
+
+
+@dataclass(eq=False)
+class Session:
+    """One connection of a client.
+
+    :ivar part: what the plan says of the client.
+    :ivar number: of this connection of the client.
+    :ivar at: when it was made.
+    :ivar mirror: what the client knows.
+    """
+
+    part: Part
+    number: int
+    at: float
+    stream: LineEnd
+    mirror: Mirror = field(default_factory=Mirror)
+    is_open: bool = True
+    closed_at: float = 0.0
+
+    @property
+    def server(self) -> str:
+        return self.part.text("server")
+
+    @property
+    def policy(self) -> str:
+        return self.part.text("policy") or "Never"
+
+    def open_since(self, moment: float) -> bool:
+        """Whether it was still open at a moment or after it."""
+        return self.is_open or self.closed_at >= moment
+
+    def wants(self, device: str) -> bool:
+        """Whether it has asked for a device."""
+        return not self.part.names("wants") or device in self.part.names("wants")
+
+    def __str__(self) -> str:
+        return f"{self.part.name}, connection {self.number}"
+
+
+@dataclass(eq=False)
+class User:
+    """A program that uses the library's own client.
+
+    :ivar part: what the plan says of it.
+    :ivar client: the client, as long as it is open.
+    :ivar is_deaf: whether a line to it has garbled something, so that it may not know what it should.
+    """
+
+    part: Part
+    client: Client | None = None
+    is_deaf: bool = False
+
+    @property
+    def server(self) -> str:
+        return self.part.text("server")
+
+    @property
+    def mirror(self) -> Mirror:
+        """What its client has of the server, other than from an earlier connection."""
+        vectors = [] if self.client is None else [one for device in self.client.values() for one in device.values()]
+        return Mirror({(one.device, one.name): _known(one) for one in vectors if not one.stale})
+
+    def wants(self, device: str) -> bool:
+        """Whether it has asked for a device, as it has for all."""
+        return True
+
+    def __str__(self) -> str:
+        return self.part.name
+
+
+def _known(vector: AnyVector) -> Known:
+    values = {name: _text(value) for name, value in vector.items()} if vector.kind != "BLOB" else {}
+    return Known(vector.kind, {}, {}, str(vector.state), values)
+
+
+def _text(value: object) -> str:
+    return ("On" if value else "Off") if isinstance(value, bool) else str(value)
+
+
+@dataclass
+class Observatory:
+    """What there is in a run."""
+
+    plan: Plan
+    rules: list[Rule] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    servers: dict[str, IPyServer] = field(default_factory=dict)
+    stations: list[Station] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    wishes: dict[int, tuple[Session, Wish, float]] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    logged: list[str] = field(default_factory=list)
+    asked_to_end_at: float | None = None
+    tasks_left: int = 0
+    messages: int = 0
+    verdicts: int = 0
+    turns: int = 0
+    longest: int = 0
+    network: Network = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.all_ended = trio.Event()
+
+    @property
+    def now(self) -> float:
+        return trio.current_time()
+
+    # -- who is where ------------------------------------------------------------------------------------------
+
+    def home(self, device: str) -> str:
+        """Return the server that has a device's driver."""
+        return next(part.text("server") for part in self.plan.of_kind("driver") if part.name == device)
+
+    def way(self, server: str, home: str) -> list[str] | None:
+        """Return the lines from a server to another, as ``A-B``; ``None`` if there is no way."""
+        if server == home:
+            return []
+        for part in self.plan.of_kind("server"):
+            if part.name == server:
+                for far in part.names("remotes"):
+                    rest = [] if far == home else self.way(far, home) if far > server else None
+                    if rest is not None:
+                        return [between(server, far), *rest]
+        return None
+
+    def seen_from(self, server: str) -> Iterator[Station]:
+        """Yield the stations that a client of a server should know: the latest life of each, if it is alive."""
+        latest = {station.name: station for station in self.stations}
+        for station in latest.values():
+            if self.way(server, self.home(station.name)) is not None and self.is_alive(station):
+                yield station
+
+    def is_alive(self, station: Station) -> bool:
+        """Whether a station's driver runs."""
+        return not station.stopped.is_set() and station._run_state.is_claimed
+
+    def is_troubled(self, way: Sequence[str], since: float, until: float, recovery: float = 0.0) -> bool:
+        """Whether something goes wrong on a way or at its end, or did so within ``recovery`` seconds before."""
+        return any(
+            fault.where in way and fault.at <= until and fault.until + recovery >= since
+            for fault in self.plan.faults
+        )
+
+    def may_hear_noise(self, user: User) -> bool:
+        """Whether the plan garbles what is sent to a user."""
+        line = f"{user.part.name}-{user.server}"
+        return any(fault.what == "noise" and fault.where == line for fault in self.plan.faults)
+
+    def places(self, session: Session | User, device: str) -> list[str]:
+        """Return where faults strike what passes between a client and a device."""
+        way = self.way(session.server, self.home(device)) or []
+        return [f"{session.part.name}-{session.server}", *way, device]
+
+    # -- what happens ------------------------------------------------------------------------------------------
+
+    def hear(self, session: Session, message: Heard) -> None:
+        self.messages += 1
+        for rule in self.rules:
+            rule.heard(session, message)
+        session.mirror.apply(message)
+
+    def tap(self, receiver: str, data: bytes) -> None:
+        self.digest.update(f"{self.now!r} {receiver} {len(data)} ".encode() + data)
+        for rule in self.rules:
+            rule.passed(receiver, data)
+
+    def next_wish(self) -> int:
+        return len(self.wishes) + 1
+
+    def note(self, session: Session, wish: Wish) -> None:
+        self.wishes[wish.number] = (session, wish, self.now)
+        for rule in self.rules:
+            rule.wrote(session, wish)
+
+    def new_station(self, part: Part) -> Station:
+        ears = Ears(self._handled, self._snooped, self._moved)
+        life = 1 + sum(station.name == part.name for station in self.stations)
+        station = Station(part, self.plan.seed, life, self.plan.seconds, ears)
+        self.stations.append(station)
+        return station
+
+    def _handled(self, station: Station, vector: str, number: int) -> None:
+        for rule in self.rules:
+            rule.handled(station, vector, number)
+
+    def ask(self, user: User, device: str, value: float) -> None:
+        for rule in self.rules:
+            rule.asked(user, device, value)
+
+    def settle(self, user: User, device: str, value: float, failure: Exception | None) -> None:
+        for rule in self.rules:
+            rule.settled(user, device, value, failure)
+
+    def _moved(self, station: Station, value: float) -> None:
+        for rule in self.rules:
+            rule.moved(station, value)
+
+    def _snooped(self, station: Station, event: SnoopEvent) -> None:
+        for rule in self.rules:
+            rule.snooped(station, event)
+
+    # -- what goes wrong ---------------------------------------------------------------------------------------
+
+    async def misbehave(self, fault: Fault) -> None:
+        await trio.sleep_until(fault.at)
+        one, _, other = fault.where.partition("-")
+        match fault.what:
+            case "part":
+                await self._part(fault, one, other)
+            case "cut":
+                self.network.cut(one, other)
+            case "flap":
+                for _ in range(int(fault.amount)):
+                    self.network.cut(one, other)
+                    await trio.sleep(fault.seconds / fault.amount)
+            case "garble":
+                await self._garble(fault, one, other)
+            case "noise":
+                await self._make_noise(fault, one, other)
+            case "die":
+                self._die(fault.where)
+            case "hang":
+                await self._hang(fault)
+            case what:
+                raise PlanError(f"an observatory knows no fault {what!r}")
+
+    async def _part(self, fault: Fault, one: str, other: str) -> None:
+        self.network.part(one, other)
+        await trio.sleep(fault.seconds)
+        self.network.join(one, other)
+
+    async def _garble(self, fault: Fault, one: str, other: str) -> None:
+        for line in self.network.lines(one, other):
+            line.garble(fault.amount, to="b")
+        await trio.sleep(fault.seconds)
+        for line in self.network.lines(one, other):
+            line.garble(0.0, to="b")
+
+    async def _make_noise(self, fault: Fault, one: str, other: str) -> None:
+        """Garble what a server sends, then lose the line: otherwise nobody would repeat what the noise has cost."""
+        for line in self.network.lines(one, other):
+            line.garble(fault.amount, to="a")
+        await trio.sleep(fault.seconds)
+        self.network.cut(one, other)
+
+    def _die(self, device: str) -> None:
+        for program in self._programs(device):
+            program.die()
+            return
+        for station in self.stations:
+            if station.name == device:
+                station.die()
+
+    async def _hang(self, fault: Fault) -> None:
+        for program in self._programs(fault.where):
+            program.line.stall()
+            await trio.sleep(fault.seconds)
+            program.line.go_on()
+            return
+
+    def _programs(self, device: str) -> Iterator[SimulatedProgram]:
+        """Yield the program of a device that runs."""
+        return (one for one in self.network.programs if one.name == device and one.status is None)
+
+
+def between(one: str, other: str) -> str:
+    """Return what a fault calls the lines between two servers, whoever has called."""
+    return "-".join(sorted((one, other)))

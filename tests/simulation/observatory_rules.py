@@ -1,0 +1,408 @@
+"""What must hold in an observatory. Where a rule asks for less than one would wish, it says why.
+
+The oracle is in the stations: each word says which word it is. So the rules know what must have come, and in which
+order, without a model of the server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from indianyio import SnoopEvent
+from indianyio.testing.simulation import Heard, Known, Wish
+from tests.simulation.observatory import END_SECONDS, RECOVERY_SECONDS, Rule, Session, User, between
+from tests.simulation.stations import COUNT, IMAGE, TARGET, Station
+from tests.simulation.user_rules import UsersKnowWhatTheyHeard, VerdictsAreTrue
+
+# What a write takes on a good line, with a station that is slow and others before it in its lane.
+_HANDLED_SECONDS = 5.0
+_ABORT_SECONDS = 5.0
+# Who has lost a server calls it again after half a minute at most, and asks for everything anew.
+_REPAIR_SECONDS = 60.0
+# Within which two servers that call each other have both lines.
+_START_SECONDS = 2.0
+
+
+class UpdatesAreWhole(Rule):
+    """A client gets the updates of a vector in the order in which they were sent, and none is left out or repeated.
+
+    Counted anew with each definition: a device that comes back behind a lost server goes on counting where it
+    is by then. What is said of a vector before its definition does not count: a server that has just been
+    called tells what changes at once, and its answer comes behind. Across two connections of a client nothing
+    is said, as it asks anew in each. Not for BLOBs, which a client that is behind may miss, and not for clients
+    that want nothing else, which are told of nothing else.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[Session, str, str], tuple[int, int, bool]] = {}
+
+    def heard(self, session: Session, message: Heard) -> None:
+        device, name = message.key
+        if message.tag == "delProperty":
+            for key in [
+                key for key in self._last if key[0] is session and key[1] == device and name in {"", key[2]}
+            ]:
+                del self._last[key]
+        elif name in {COUNT, TARGET} and session.policy != "Only" and "serial" in message.values:
+            self._count(session, message)
+
+    def _count(self, session: Session, message: Heard) -> None:
+        if "life" not in message.values:
+            self.broken(f"{session}: {'.'.join(message.key)}: half of a message: {dict(message.values)}")
+            return
+        key = (session, *message.key)
+        life, serial = (int(float(message.values[name])) for name in ("life", "serial"))
+        defines = message.tag.startswith("def")
+        before = self._last.get(key)
+        if before is None and not defines:
+            return
+        self._last[key] = life, serial, defines
+        if before is None or life != before[0]:
+            return  # the next rule is about that
+        # A definition says how it is when it is asked for; the update of the same may be behind it.
+        least = before[1] if defines or before[2] else before[1] + 1
+        most = 10**9 if defines else before[1] + 1
+        if not least <= serial <= most:
+            told = "a definition of" if defines else "update"
+            self.broken(f"{session}: {'.'.join(message.key)}: {told} {serial} came after {before[1]}")
+
+
+class LivesAreToldApart(Rule):
+    """A device that ends is deleted before it is defined again, and its lives come in their order."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._lives: dict[tuple[Session, str], int] = {}
+        self._latest: dict[tuple[Session, str], int] = {}
+
+    def heard(self, session: Session, message: Heard) -> None:
+        device, name = message.key
+        key = session, device
+        if message.tag == "delProperty" and not name:
+            self._lives.pop(key, None)
+        if "life" not in message.values or session.policy == "Only":
+            return
+        life = int(float(message.values["life"]))
+        if life != self._lives.setdefault(key, life):
+            self.broken(f"{session}: life {life} of {device} began without the end of life {self._lives[key]}")
+            self._lives[key] = life
+        if life < self._latest.get(key, 0):
+            self.broken(f"{session}: life {life} of {device} came after life {self._latest[key]}")
+        self._latest[key] = max(life, self._latest.get(key, 0))
+
+
+class ClientsKnowTheTruth(Rule):
+    """When everything has been well for a while, a client knows the devices that there are, and how they are.
+
+    Not for clients that want BLOBs only, which are told of nothing else.
+    """
+
+    def quiet(self) -> None:
+        for session in self.scene.sessions:
+            if session.is_open and session.policy != "Only":
+                self._compare(session)
+        for user in self.scene.users:
+            if user.client is not None and not user.is_deaf:
+                self._compare(user)
+
+    def _compare(self, session: Session | User) -> None:
+        true = {one.name: one for one in self.scene.seen_from(session.server) if session.wants(one.name)}
+        mirror = session.mirror
+        known = {device for device, name in mirror if name == COUNT}
+        for device in sorted(known - set(true)):
+            self.broken(f"{session} still knows {device}, which has gone")
+        for device in sorted(set(true) - known):
+            self.broken(f"{session} does not know {device}")
+        for device in sorted(known & set(true)):
+            for vector in (true[device].count, true[device].target):
+                text = self._difference(mirror.get((device, vector.name)), dict(vector))
+                if text:
+                    self.broken(f"{session}: {device}.{vector.name}{text}")
+
+    def _difference(self, known: Known | None, true: dict[str, str]) -> str:
+        if known is None:
+            return ": it is not known"
+        for member, value in true.items():
+            if float(known.values[member]) != float(value):
+                return f".{member} is {value}, it knows {known.values[member]}"
+        return ""
+
+
+class WritesAreHandledInOrder(Rule):
+    """The writes of one connection to one vector are handled in their order, and none twice.
+
+    A line that garbles may make of a write another one of ours, so what was sent while one does is left out.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[Session, str, str], int] = {}
+
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        if number not in self.scene.wishes or is_garbled(self, number):
+            return
+        session, wish, _ = self.scene.wishes[number]
+        if (station.name, vector) != wish.key:
+            self.broken(f"write {number} to {'.'.join(wish.key)} was handled by {station.name}.{vector}")
+        last = self._last.get((session, *wish.key), 0)
+        if number <= last:
+            self.broken(f"{'.'.join(wish.key)}: write {number} of {session} was handled after {last}")
+        self._last[session, *wish.key] = number
+
+
+class WritesArrive(Rule):
+    """A write to a device that a client knows is handled within 5 s, if nothing goes wrong on its way.
+
+    A target is only moved one after the other, so of a station that is slow only what is written to the switch that
+    stops counts. A fault of a server's line counts until it must have been mended.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._waiting: dict[int, float] = {}
+
+    def wrote(self, session: Session, wish: Wish) -> None:
+        slow = any(part.number("slow", 0) for part in self.scene.plan.of_kind("driver") if part.name == wish.device)
+        if not (slow and wish.name == TARGET):
+            self._waiting[wish.number] = self.scene.now + _HANDLED_SECONDS
+
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        self._waiting.pop(number, None)
+
+    def second(self) -> None:
+        for number, due in list(self._waiting.items()):
+            if self.scene.now <= due:
+                continue
+            del self._waiting[number]
+            session, wish, at = self.scene.wishes[number]
+            left = session.part.number("until", 0)
+            places = self.scene.places(session, wish.device)
+            if (not left or left > due) and not self.scene.is_troubled(places, at - 1, due, _REPAIR_SECONDS):
+                self.broken(f"write {number} of {session} to {'.'.join(wish.key)} was not handled")
+
+
+class AbortsAreAnswered(Rule):
+    """Who stops something hears of it within 5 s, if nothing goes wrong on the way."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._waiting: dict[tuple[Session, str, str], float] = {}
+
+    def wrote(self, session: Session, wish: Wish) -> None:
+        if wish.kind == "Switch" and session.policy != "Only":
+            self._waiting.setdefault((session, *wish.key), self.scene.now)
+
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.tag.startswith("set"):
+            self._waiting.pop((session, *message.key), None)
+
+    def second(self) -> None:
+        for (session, device, name), at in list(self._waiting.items()):
+            if self.scene.now <= at + _ABORT_SECONDS:
+                continue
+            del self._waiting[session, device, name]
+            places = self.scene.places(session, device)
+            if session.is_open and not self.scene.is_troubled(places, at - 1, self.scene.now, _REPAIR_SECONDS):
+                self.broken(f"{session} heard nothing of {device}.{name} within {_ABORT_SECONDS:g} s")
+
+
+class LeavesOnce(Rule):
+    """Each driver that was started has left once, whatever ended it.
+
+    A program that was killed leaves, too, in a simulation; of a real one nothing would be left that could.
+    """
+
+    def over(self) -> None:
+        for station in self.scene.stations:
+            if station.left != 1:
+                self.broken(f"life {station.life} of {station.name} has left {station.left} times")
+
+
+class BLOBsAreWanted(Rule):
+    """No client gets BLOBs that it has not asked for, and when it is quiet no server sends what nobody wants."""
+
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.tag == "setBLOBVector" and session.policy == "Never":
+            self.broken(f"{session} got a BLOB of {message.key[0]}, and has asked for none")
+        if message.tag.startswith(("set", "def")) and message.key[1] != IMAGE and session.policy == "Only":
+            self._other(session, message)
+
+    def passed(self, receiver: str, data: bytes) -> None:
+        """See a BLOB that one server sends to another.
+
+        Who wants it is looked for among the clients of the last seconds, as it takes a while until a server is
+        told, and a while longer after a fault of their line.
+        """
+        far, _, near = receiver.partition("#")[0].partition(" for ")
+        if near not in self.scene.servers or far not in self.scene.servers or b"<setBLOBVector" not in data:
+            return
+        now, patience = self.scene.now, self._patience_seconds
+        wanting = [one for one in self.scene.sessions if one.policy != "Never" and one.open_since(now - patience)]
+        ways = [self.scene.way(one.server, far) for one in wanting]
+        if not any(way is not None and between(near, far) in way for way in ways) and not self.scene.is_troubled(
+            [between(near, far)], now - patience, now, _REPAIR_SECONDS
+        ):
+            self.broken(f"{far} sends BLOBs to {near}, where nobody wants one")
+
+    _patience_seconds = 3.0
+
+    def _other(self, session: Session, message: Heard) -> None:
+        # What was on its way when it asked for BLOBs only still comes.
+        if self.scene.now > session.at + 10 and not self._late(session):
+            self.broken(f"{session} wants BLOBs only, and got {message.tag} of {'.'.join(message.key)}")
+
+    def _late(self, session: Session) -> bool:
+        return self.scene.is_troubled([f"{session.part.name}-{session.server}"], session.at, self.scene.now, 1)
+
+
+class SnoopersAreTold(Rule):
+    """A driver hears the updates of another in their order; and of its end, or how it is, when it is quiet.
+
+    It may miss some: an event that comes when 32 others wait takes the place of the oldest. A device that is on a
+    server which calls this one may be heard or not: questions are passed on to whoever calls, answers need not be.
+    Where two servers call each other, and one of the two lines was lost, a device is heard over the other one until
+    the first is there again, and then for a moment over both; and so it is while both lines are made at the start.
+    So just then nothing is said of the order.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[Station, str], tuple[int, int] | None] = {}
+
+    def snooped(self, station: Station, event: SnoopEvent) -> None:
+        key = station, event.devicename or ""
+        if type(event).__name__ == "delProperty" and event.vectorname in {None, "", COUNT}:
+            self._last[key] = None
+        if event.vectorname != COUNT or not isinstance(event, Mapping) or "serial" not in event:
+            return
+        now = int(float(event["life"])), int(float(event["serial"]))
+        before = self._last.get(key)
+        if before is not None and now < before and not self._has_two_ways(station, key[1]):
+            self.broken(f"{station.name} heard {now} of {key[1]}, after {before}")
+        self._last[key] = now
+
+    def _has_two_ways(self, station: Station, other: str) -> bool:
+        here, there = self.scene.home(station.name), self.scene.home(other)
+        both = self.scene.way(here, there) is not None and self.scene.way(there, here) is not None
+        now = self.scene.now
+        if here == there or not both:
+            return False
+        is_made = now < _START_SECONDS
+        return is_made or self.scene.is_troubled([between(here, there)], now, now, _REPAIR_SECONDS)
+
+    def quiet(self) -> None:
+        alive = {station.name: station for station in self.scene.stations if self.scene.is_alive(station)}
+        for station in alive.values():
+            seen = {one.name for one in self.scene.seen_from(self.scene.home(station.name))}
+            for followed in station.part.names("follows"):
+                if followed in alive and followed not in seen:
+                    continue
+                other = alive.get(followed)
+                true = None if other is None else (other.life, int(float(other.count["serial"])))
+                heard = self._last.get((station, followed))
+                if heard != true:
+                    self.broken(f"{station.name} follows {followed}, which is at {true}, and has heard {heard}")
+
+
+class NothingComesBack(Rule):
+    """A server that calls another one is not sent its own devices by it, though both may call each other.
+
+    What it is sent in the first seconds of a line may be, as the two find out by then; and so it is a while after
+    something went wrong between them.
+    """
+
+    def passed(self, receiver: str, data: bytes) -> None:
+        far, _, near = receiver.partition("#")[0].partition(" for ")
+        if near not in self.scene.servers or far not in self.scene.servers or self.scene.now < 2 * _START_SECONDS:
+            return
+        now = self.scene.now
+        for device in sorted({found.decode() for found in _DEVICE.findall(data)}):
+            own = any(
+                part.name == device and part.text("server") == near for part in self.scene.plan.of_kind("driver")
+            )
+            if own and not self.scene.is_troubled([between(near, far)], now, now, _REPAIR_SECONDS):
+                self.broken(f"{far} sends {near} its own {device}")
+
+
+_DEVICE = re.compile(rb'<set\w+Vector device="(\w+)"')
+
+
+class ServersEndInOrder(Rule):
+    """A server ends when it is told to, within its time, and raises nothing."""
+
+    def over(self) -> None:
+        scene = self.scene
+        for name in scene.servers:
+            if name in scene.failures:
+                self.broken(f"server {name} raised {scene.failures[name]!r}")
+            elif scene.asked_to_end_at is None or scene.ended.get(name, 0) < scene.asked_to_end_at:
+                self.broken(f"server {name} ended before it was told to")
+            elif scene.ended[name] > scene.asked_to_end_at + END_SECONDS:
+                self.broken(f"server {name} took {scene.ended[name] - scene.asked_to_end_at:.0f} s to end")
+
+
+class NothingUnexpectedIsLogged(Rule):
+    """No error is logged with a traceback but those that the plan makes: whatever a peer does is expected."""
+
+    def over(self) -> None:
+        for text in self.scene.logged:
+            self.broken(text)
+
+
+class NothingIsLeft(Rule):
+    """When all has ended, no task is left."""
+
+    def over(self) -> None:
+        if self.scene.tasks_left:
+            self.broken(f"{self.scene.tasks_left} tasks are left")
+
+
+class QueuesAreBounded(Rule):
+    """What waits for a peer stays within the bound of its outbox.
+
+    No plan has so much to send that it comes near that bound: this sees what runs wild, and not that a bound is
+    missing.
+    """
+
+    most_bytes = 64 << 20
+
+    def second(self) -> None:
+        for name, server in self.scene.servers.items():
+            for peer, passed in server.statistics().items():
+                if passed.queued_bytes > self.most_bytes:
+                    self.broken(f"server {name}: {passed.queued_bytes} bytes wait for {peer}")
+
+
+RULES: tuple[type[Rule], ...] = (
+    UpdatesAreWhole,
+    LivesAreToldApart,
+    ClientsKnowTheTruth,
+    WritesAreHandledInOrder,
+    WritesArrive,
+    AbortsAreAnswered,
+    LeavesOnce,
+    BLOBsAreWanted,
+    SnoopersAreTold,
+    NothingComesBack,
+    ServersEndInOrder,
+    NothingUnexpectedIsLogged,
+    NothingIsLeft,
+    QueuesAreBounded,
+    UsersKnowWhatTheyHeard,
+    VerdictsAreTrue,
+)
+
+
+def is_garbled(rule: Rule, number: int) -> bool:
+    """Return whether a write may have been changed on its way: any is, that was sent while its line garbles."""
+    session, _, at = rule.scene.wishes[number]
+    line = f"{session.part.name}-{session.server}"
+    return any(
+        fault.what == "garble" and fault.where == line and fault.at - 2 <= at <= fault.until + 2
+        for fault in rule.scene.plan.faults
+    )
+
+
+assert RECOVERY_SECONDS > _REPAIR_SECONDS

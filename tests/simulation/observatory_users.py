@@ -1,0 +1,69 @@
+"""The users of an observatory: programs with the library's own client, which set targets and hear the verdict."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import trio
+
+from indianyio import open_client
+from indianyio.client import AnyVector, Client
+from indianyio.exceptions import ConnectionLostError, OperationAbortedError
+from indianyio.testing.simulation import Finding, Part, chance
+from tests.simulation.observatory import PORT, Observatory, User
+from tests.simulation.stations import TARGET
+
+# For as long as a station that is slow may need, with some who wait before.
+_PATIENCE_SECONDS = 60.0
+
+
+async def keep_using(part: Part, scene: Observatory) -> None:
+    """Be a user as the plan says, from ``at`` until ``until``, or to the end if that is 0."""
+    generator = chance(scene.plan.seed, part.name)
+    user = User(part)
+    scene.users.append(user)
+    await trio.sleep_until(part.number("at", 0))
+    with trio.CancelScope(deadline=part.number("until", 0) or math.inf):
+        while True:
+            try:
+                await _use(user, scene, generator)
+            except (OSError, ConnectionLostError):
+                pass  # there is no server, or no way to it, or not any more
+            except Exception as error:  # noqa: BLE001 - whatever a server or a line does, a client says it so
+                scene.findings.append(Finding("UsersGoOn", f"{user}: the client raised {error!r}", scene.now))
+                return
+            await trio.sleep(generator.uniform(0.2, 2))
+
+
+async def _use(user: User, scene: Observatory, generator: random.Random) -> None:
+    part = user.part
+    host = scene.network.host(part.name)
+    reconnects = bool(part.settings.get("reconnects"))
+    async with open_client(user.server, PORT, reconnect=reconnects, environment=host) as client:
+        user.client = client
+        try:
+            while scene.now < scene.plan.seconds:
+                await trio.sleep(generator.expovariate(1.0) * part.number("pause", 1))
+                await _set_one(user, client, scene, generator)
+            await trio.sleep_forever()
+        finally:
+            user.client = None
+
+
+async def _set_one(user: User, client: Client, scene: Observatory, generator: random.Random) -> None:
+    targets = [device[TARGET] for device in client.values() if TARGET in device and device[TARGET].exists]
+    value = generator.randint(0, 1_000_000)
+    if not targets:
+        return
+    target: AnyVector = generator.choice(sorted(targets, key=lambda vector: vector.device))
+    hurries = generator.random() < user.part.number("hurry", 0)
+    failure: Exception | None = None
+    scene.ask(user, target.device, value)
+    with trio.move_on_after(0.05 if hurries else math.inf) as patience:
+        try:
+            await target.set(value=value, timeout=_PATIENCE_SECONDS, start_timeout=5.0)
+        except (OperationAbortedError, TimeoutError, ConnectionLostError) as error:
+            failure = error
+    if not patience.cancelled_caught:
+        scene.settle(user, target.device, value, failure)

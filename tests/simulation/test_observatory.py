@@ -1,0 +1,371 @@
+"""An observatory from a seed: fixed seeds keep the rules, and every rule can fail."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from indianyio import SnoopEvent
+from indianyio.testing.simulation import Fault, Heard, Mirror, Part, Plan, SimulationError, load_plan
+from indianyio.testing.simulation._simulating import compared, fail_if_broken
+from tests.simulation import observatory_rules as rules
+from tests.simulation import observatory_run, observatory_users, user_rules
+from tests.simulation.__main__ import COMMAND, main
+from tests.simulation.observatory import Observatory, Rule, Session, User
+from tests.simulation.observatory_plans import plan_for_observatory
+from tests.simulation.observatory_rules import RULES
+from tests.simulation.observatory_run import play_observatory
+from tests.simulation.stations import Station
+
+FIXED_SEEDS = 100
+IN_THE_FAST_SUITE = 5
+# A seed says nothing of a plan that was made smaller, or if seeds make other plans by now.
+KEPT = sorted(Path(__file__).with_name("plans").glob("*.json"))
+
+
+def _play(plan: Plan, chosen: tuple[type[Rule], ...] = RULES) -> None:
+    outcome = play_observatory(plan, chosen)
+    if plan.seed % 100 == 0 and not outcome.findings:
+        outcome = compared(outcome, lambda plan: play_observatory(plan, chosen))
+    fail_if_broken(outcome, COMMAND)
+
+
+@pytest.mark.parametrize("seed", range(IN_THE_FAST_SUITE))
+def test_an_observatory_keeps_the_rules(seed: int) -> None:
+    _play(plan_for_observatory(seed))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(IN_THE_FAST_SUITE, FIXED_SEEDS))
+def test_more_observatories_keep_the_rules(seed: int) -> None:
+    _play(plan_for_observatory(seed))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=[path.stem for path in KEPT])
+def test_what_once_broke_a_rule_does_not_any_more(path: Path) -> None:
+    _play(load_plan(path))
+
+
+@pytest.mark.long
+def test_a_run_is_the_same_in_another_process() -> None:
+    code = (
+        "from tests.simulation.observatory_run import play_observatory as play; "
+        "from tests.simulation.observatory_plans import plan_for_observatory as plan; "
+        "print(*(play(plan(seed), ()).digest for seed in (1, 2, 4)))"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for seed in ("1", "77")
+    }
+    assert len(digests) == 1
+
+
+# -- that each rule can fail -----------------------------------------------------------------------------------
+
+PLAN = Plan(
+    "observatory",
+    1,
+    20.0,
+    parts=[
+        Part("server", "A", {"remotes": ["B"]}),
+        Part("server", "B", {"remotes": []}),
+        Part("driver", "Mount", {"server": "A", "stays": True, "every": 1.0, "images": 2.0}),
+        Part("driver", "Dome", {"server": "B", "stays": True, "every": 1.0, "follows": ["Focuser"], "images": 1.0}),
+        Part("driver", "Focuser", {"server": "B", "program": True, "every": 1.0}),
+        Part("client", "c1", {"server": "A", "at": 1.0, "writes": 30, "pause": 0.5, "abort": 0.5}),
+        Part("client", "c2", {"server": "A", "at": 1.0, "policy": "Only"}),
+        Part("user", "u1", {"server": "A", "at": 1.0}),
+    ],
+    faults=[Fault(15.0, "die", "Focuser"), Fault(17.0, "noise", "u1-A", seconds=2.5, amount=0.02)],
+)
+
+
+def _c1(rule: Rule) -> Session:
+    return next(session for session in rule.scene.sessions if session.part.name == "c1")
+
+
+class MissesAnUpdate(rules.UpdatesAreWhole):
+    missed = False
+
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.tag == "setNumberVector" and self.scene.now > 5 and not self.missed:
+            self.missed = True
+        else:
+            super().heard(session, message)
+
+
+class HearsAnUpdateTwice(rules.UpdatesAreWhole):
+    def heard(self, session: Session, message: Heard) -> None:
+        super().heard(session, message)
+        if message.tag == "setNumberVector":
+            super().heard(session, message)
+
+
+class HearsNoEnd(rules.LivesAreToldApart):
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.tag != "delProperty":
+            super().heard(session, message)
+
+
+class KnowsWhatHasGone(rules.ClientsKnowTheTruth):
+    def quiet(self) -> None:
+        _c1(self).mirror["Ghost", "COUNT"] = _c1(self).mirror["Mount", "COUNT"]
+        super().quiet()
+
+
+class KnowsNothing(rules.ClientsKnowTheTruth):
+    def quiet(self) -> None:
+        _c1(self).mirror = Mirror()
+        super().quiet()
+
+
+class KnowsOldValues(rules.ClientsKnowTheTruth):
+    def quiet(self) -> None:
+        _c1(self).mirror["Mount", "COUNT"].values["serial"] = "0"
+        super().quiet()
+
+
+class HandlesTwice(rules.WritesAreHandledInOrder):
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        for _ in range(2):
+            super().handled(station, vector, number)
+
+
+class HandlesAnothersWrite(rules.WritesAreHandledInOrder):
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        super().handled(station, "COUNT", number)
+
+
+class HandlesNothing(rules.WritesArrive):
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        pass
+
+
+class HearsNoAnswer(rules.AbortsAreAnswered):
+    def heard(self, session: Session, message: Heard) -> None:
+        pass
+
+
+class LeavesTwice(rules.LeavesOnce):
+    def over(self) -> None:
+        self.scene.stations[0].left += 1
+        super().over()
+
+
+class GetsABLOB(rules.BLOBsAreWanted):
+    def heard(self, session: Session, message: Heard) -> None:
+        super().heard(session, Heard("setBLOBVector", message.attributes, {}, {}))
+
+
+class GetsMoreThanBLOBs(rules.BLOBsAreWanted):
+    def heard(self, session: Session, message: Heard) -> None:
+        super().heard(session, Heard("setNumberVector", {"device": "Mount", "name": "COUNT"}, {}, {}))
+
+
+class SeesNobodyWhoWantsBLOBs(rules.BLOBsAreWanted):
+    def passed(self, receiver: str, data: bytes) -> None:
+        for session in self.scene.sessions:
+            session.part.settings["policy"] = "Never"
+        super().passed(receiver, data)
+
+
+class SnoopsNoEnd(rules.SnoopersAreTold):
+    def snooped(self, station: Station, event: SnoopEvent) -> None:
+        if self.scene.now < 14:
+            super().snooped(station, event)
+
+
+class SnoopsBackwards(rules.SnoopersAreTold):
+    kept: SnoopEvent | None = None
+
+    def snooped(self, station: Station, event: SnoopEvent) -> None:
+        super().snooped(station, event)
+        self.kept = self.kept or event
+        if self.scene.now < 14:
+            super().snooped(station, self.kept)
+
+
+class SeesItsOwn(rules.NothingComesBack):
+    def passed(self, receiver: str, data: bytes) -> None:
+        super().passed(receiver, data.replace(b"Dome", b"Mount"))
+
+
+class ServerFails(rules.ServersEndInOrder):
+    def over(self) -> None:
+        self.scene.failures["A"] = OSError("made up")
+        super().over()
+
+
+class ServerEndsEarly(rules.ServersEndInOrder):
+    def over(self) -> None:
+        self.scene.ended["A"] = 3.0
+        super().over()
+
+
+class ServerEndsLate(rules.ServersEndInOrder):
+    def over(self) -> None:
+        self.scene.ended["A"] += 100
+        super().over()
+
+
+class LogsAnError(rules.NothingUnexpectedIsLogged):
+    def quiet(self) -> None:
+        try:
+            raise KeyError("made up")
+        except KeyError:
+            logging.getLogger("indianyio.server").exception("serving failed")
+
+
+class LeavesATask(rules.NothingIsLeft):
+    def over(self) -> None:
+        self.scene.tasks_left += 1
+        super().over()
+
+
+class KeepsMuch(rules.QueuesAreBounded):
+    most_bytes = -1
+
+
+class ReadsNothing(user_rules.UsersKnowWhatTheyHeard):
+    def _read(self, *args: object) -> None:
+        pass
+
+
+class ReadsOtherNumbers(user_rules.UsersKnowWhatTheyHeard):
+    """What the user knows stands nowhere any more, from the first noise on."""
+
+    def passed(self, receiver: str, data: bytes) -> None:
+        noisy = receiver.startswith("A for u1#") and self.scene.now > 17
+        super().passed(receiver, data.translate(bytes.maketrans(b"123", b"777")) if noisy else data)
+
+
+class SeesNothingMove(user_rules.VerdictsAreTrue):
+    def moved(self, station: Station, value: float) -> None:
+        pass
+
+
+class HearsOfNoEnd(user_rules.VerdictsAreTrue):
+    def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
+        super().settled(user, device, value, TimeoutError("made up"))
+
+
+SABOTEURS: tuple[type[Rule], ...] = (
+    MissesAnUpdate,
+    HearsAnUpdateTwice,
+    HearsNoEnd,
+    KnowsWhatHasGone,
+    KnowsNothing,
+    KnowsOldValues,
+    HandlesTwice,
+    HandlesAnothersWrite,
+    HandlesNothing,
+    HearsNoAnswer,
+    LeavesTwice,
+    GetsABLOB,
+    GetsMoreThanBLOBs,
+    SeesNobodyWhoWantsBLOBs,
+    SnoopsNoEnd,
+    SnoopsBackwards,
+    SeesItsOwn,
+    ServerFails,
+    ServerEndsEarly,
+    ServerEndsLate,
+    LogsAnError,
+    LeavesATask,
+    KeepsMuch,
+    ReadsNothing,
+    ReadsOtherNumbers,
+    SeesNothingMove,
+    HearsOfNoEnd,
+)
+
+
+def test_the_plan_of_the_saboteurs_breaks_no_rule() -> None:
+    outcome = play_observatory(PLAN, RULES)
+    assert outcome.findings == []
+    assert outcome.figures["lives"] == 4
+    assert outcome.figures["written"] == 30
+
+
+@pytest.mark.parametrize("saboteur", SABOTEURS)
+def test_a_rule_that_sees_something_else_is_broken(saboteur: type[Rule]) -> None:
+    outcome = play_observatory(PLAN, (saboteur,))
+    assert {finding.rule for finding in outcome.findings} == {saboteur.__name__}
+
+
+def test_every_rule_has_a_saboteur() -> None:
+    assert {saboteur.__mro__[1] for saboteur in SABOTEURS} == set(RULES)
+
+
+def _found(plan: Plan) -> set[str]:
+    return {finding.rule for finding in play_observatory(plan, ()).findings}
+
+
+def test_what_no_client_can_read_is_found() -> None:
+    noise = Fault(5.0, "noise", "c1-A", seconds=2.5, amount=0.02)
+    assert _found(msgspec.structs.replace(PLAN, faults=[noise])) == {"ClientsReadXML"}
+
+
+def test_a_client_that_raises_anything_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*args: object) -> None:
+        raise KeyError("made up")
+
+    monkeypatch.setattr(observatory_users, "_set_one", fail)
+    assert _found(PLAN) == {"UsersGoOn"}
+
+
+def test_an_observatory_without_an_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observatory_run, "_MOST_TURNS", 500)
+    assert _found(PLAN) == {"TimePasses"}
+
+
+# -- how people are told ---------------------------------------------------------------------------------------
+
+
+class NeverAbove10(Rule):
+    """Broken by every station that counts beyond ten."""
+
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.key == ("Focuser", "COUNT") and float(message.values.get("serial", 0)) > 10:
+            self.broken("it counts beyond 10")
+
+
+def test_a_failure_tells_how_it_is_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SimulationError, match=r"python -m tests\.simulation replay") as caught:
+        _play(PLAN, (NeverAbove10,))
+    path = tmp_path / "indianyio-simulation" / "observatory-1.json"
+    assert str(path) in str(caught.value)
+    assert load_plan(path) == PLAN
+
+
+def test_seeds_and_plans_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "plan.json"
+    PLAN.save(path)
+    assert main(["replay", str(path)]) == 0
+    assert main(["--seeds", "1", "--from", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "seed 1: heard" in told
+    assert "1 seeds, 0 of them break a rule" in told
+
+
+def test_the_way_to_a_device_goes_through_its_servers() -> None:
+    scene = Observatory(PLAN)
+    assert scene.way("A", "B") == ["A-B"]
+    assert scene.way("B", "A") is None
+    assert scene.is_troubled(["Focuser"], 14, 16)
+    assert not scene.is_troubled(["Mount"], 14, 16)

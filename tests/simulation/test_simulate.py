@@ -1,0 +1,264 @@
+"""``simulate``: a driver in simulated runs; every rule for any driver, and that it can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from indianyio import IPyDriver
+from indianyio.examples.thermostat import Thermostat
+from indianyio.examples.window import Window
+from indianyio.testing.simulation import (
+    RULES,
+    Plan,
+    PlanError,
+    QueuesAreBounded,
+    Rule,
+    SimulationError,
+    Written,
+    _driver_run,
+    load_plan,
+    plan_for_driver,
+    play_driver,
+    simulate,
+)
+from indianyio.testing.simulation._command import main
+from indianyio.testing.simulation._standstill import Standstill
+from tests.simulation import small_drivers
+from tests.simulation.small_drivers import Good
+
+test_the_thermostat = simulate(Thermostat, seeds=6)
+test_the_window = simulate(Window, seeds=3)
+test_a_driver_without_a_flaw = simulate(Good, seeds=10)
+
+
+def _broken(make: Callable[[], IPyDriver], seeds: range = range(12)) -> set[str]:
+    """Return the rules that a driver breaks with the first seed with which it breaks one."""
+    for seed in seeds:
+        found = {finding.rule for finding in play_driver(plan_for_driver(seed), make).findings}
+        if found:
+            return found
+    return set()
+
+
+@pytest.mark.parametrize(
+    ("make", "rule"),
+    [
+        (small_drivers.LeavesTwice, "LeavesOnce"),
+        (small_drivers.Fails, "EndsInTime"),
+        (small_drivers.TakesItsTime, "EndsInTime"),
+        (small_drivers.AnswersNoAbort, "AbortIsAnswered"),
+        (small_drivers.SaysNothing, "ClientsKnowTheTruth"),
+        (small_drivers.ChecksNothing, "RefusesBadWrites"),
+        (small_drivers.StartsTasks, "QueuesAreBounded"),
+        (small_drivers.LeavesATask, "LeavesNoTask"),
+        (small_drivers.UsesTheClock, "NothingIsReal"),
+        (small_drivers.CountsNanoseconds, "NothingIsReal"),
+        (small_drivers.Sleeps, "NothingIsReal"),
+        (lambda: small_drivers.Sleeps(), "NothingIsReal"),
+        (partial(small_drivers.Sleeps), "NothingIsReal"),
+        (small_drivers.UsesThreads, "NothingIsReal"),
+        (small_drivers.StartsAThread, "NothingIsReal"),
+    ],
+)
+def test_a_rule_finds_who_breaks_it(make: Callable[[], IPyDriver], rule: str) -> None:
+    assert rule in _broken(make)
+
+
+def test_a_driver_that_never_lets_time_pass_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_driver_run, "Standstill", partial(Standstill, most_at_a_moment=3000))
+    [first, *_] = play_driver(plan_for_driver(1), small_drivers.NeverWaits).findings
+    assert first.rule == "TimePasses"
+    assert "time does not pass any more: all tasks had 3001 turns" in first.text
+
+
+def test_a_run_without_an_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_driver_run, "Standstill", partial(Standstill, most_in_a_run=50))
+    [first, *_] = play_driver(plan_for_driver(1), Good).findings
+    assert (first.rule, first.text) == ("TimePasses", "the run does not end: all tasks had 51 turns")
+
+
+def test_the_order_of_writes_is_looked_at() -> None:
+    """The library keeps the order, so what a driver of another library would show is played to the rule."""
+    seen: list[str] = []
+
+    class Confused(Rule):
+        def begins(self, vector: object, number: int) -> None:
+            orders = next(rule for rule in self.scene.rules if type(rule).__name__ == "HandlesInOrder")
+            if number > 1 and not seen:
+                seen.append("once")
+                orders.begins(vector, number - 1)  # type: ignore[arg-type]
+                orders.begins(vector, number)  # type: ignore[arg-type]
+
+    plan = plan_for_driver(1)
+    outcome = play_driver(plan, Good, (*RULES, Confused))
+    assert seen
+    assert {finding.rule for finding in outcome.findings} == {"HandlesInOrder"}
+
+
+def test_tasks_that_are_left_are_counted() -> None:
+    class Leaves(Rule):
+        def over(self) -> None:
+            self.scene.tasks_left = 2
+            self.scene.rules[2].over()
+
+    outcome = play_driver(plan_for_driver(1), Good, (*RULES, Leaves))
+    assert [finding.text for finding in outcome.findings] == ["2 tasks were left when the run had ended"]
+
+
+class DefinedHere(Good):
+    """A driver beside its test."""
+
+
+def test_what_plays_a_driver_is_not_taken_for_the_driver() -> None:
+    assert play_driver(plan_for_driver(1), DefinedHere).findings == []
+
+
+def test_bytes_that_wait_are_counted() -> None:
+    class KeepsMuch(QueuesAreBounded):
+        _LARGEST_MESSAGE_BYTES = -(1 << 21)
+
+    [first, *_] = play_driver(plan_for_driver(1), Good, [KeepsMuch]).findings
+    assert "bytes wait for the peer" in first.text
+
+
+def test_what_is_no_xml_is_found() -> None:
+    class TalksRubbish(Rule):
+        def second(self) -> None:
+            self.scene.line.b.send_now(b"<a></b>")
+
+    assert "SendsXML" in {one.rule for one in play_driver(plan_for_driver(1), Good, [TalksRubbish]).findings}
+
+
+def test_a_ping_that_is_not_answered_is_found() -> None:
+    class HearsNothing(Rule):
+        def second(self) -> None:
+            if self.scene.now > self.scene.plan.seconds:
+                self.scene.line.stall()
+
+    assert "Answers" in {one.rule for one in play_driver(plan_for_driver(1), Good, [HearsNothing]).findings}
+
+
+def test_what_is_real_is_told_with_its_place_and_what_to_do() -> None:
+    findings = play_driver(plan_for_driver(1), small_drivers.UsesTheClock).findings
+    texts = sorted(finding.text for finding in findings)
+    assert [text.split(" is real")[0] for text in texts] == ["datetime.now", "time.monotonic"]
+    assert "small_drivers.py:" in texts[1]
+    assert "in hardware" in texts[1]
+    assert "use anyio.current_time()" in texts[1]
+
+
+def test_a_run_is_the_same_again() -> None:
+    for seed in range(4):
+        digests = {play_driver(plan_for_driver(seed), Thermostat).digest for _ in range(2)}
+        assert len(digests) == 1
+    assert play_driver(plan_for_driver(1), Thermostat).digest != play_driver(plan_for_driver(2), Thermostat).digest
+
+
+def test_runs_do_something() -> None:
+    outcomes = [play_driver(plan_for_driver(seed), Good) for seed in range(8)]
+    assert sum(outcome.figures["handled"] for outcome in outcomes) > 50
+    assert {outcome.plan.end for outcome in outcomes} > {"shutdown", "close"}
+
+
+def test_an_author_writes_a_rule_of_its_own() -> None:
+    class LevelIsNeverAbove90(Rule):
+        def heard(self, message: object) -> None:
+            known = self.scene.mirror.get(("Good", "LEVEL"))
+            if known is not None and float(known.values["value"]) > 90:
+                self.broken("it is above 90")
+
+        def wrote(self, written: Written) -> None:
+            assert written.wish.device == "Good"
+
+    found = set[str]()
+    for seed in range(10):
+        found |= {one.text for one in play_driver(plan_for_driver(seed), Good, [LevelIsNeverAbove90]).findings}
+    assert found == {"it is above 90"}
+
+
+def test_who_asks_for_another_end_is_told() -> None:
+    plan = Plan("driver", 1, 10.0, end="fire")
+    with pytest.raises(PlanError, match="not by 'fire'"):
+        play_driver(plan, Good)
+
+
+def test_what_is_no_driver_is_told() -> None:
+    with pytest.raises(TypeError, match="is not a driver"):
+        play_driver(plan_for_driver(1), lambda: "a driver")  # type: ignore[arg-type,return-value]
+
+
+# -- how people are told ---------------------------------------------------------------------------------------
+
+
+def _failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulationError:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    test = simulate(small_drivers.AnswersNoAbort, seeds=1)
+    for seed in range(12):
+        try:
+            test(seed)
+        except SimulationError as error:
+            return error
+    raise AssertionError("no seed has found it")
+
+
+def test_a_failure_tells_its_seed_its_plan_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = _failure(tmp_path, monkeypatch)
+    text, seed = str(error), error.outcome.plan.seed
+    path = tmp_path / "indianyio-simulation" / f"tests.simulation.small_drivers.AnswersNoAbort-{seed}.json"
+    assert f"seed {seed} of tests.simulation.small_drivers:AnswersNoAbort breaks a rule:" in text
+    assert "AbortIsAnswered: Good.LEVEL_ABORT was not answered" in text
+    assert f"python -m indianyio.testing.simulation replay {path}" in text
+    assert load_plan(path) == error.outcome.plan
+
+    assert main(["replay", str(path)]) == 1
+    assert error.outcome.digest[:16] in capsys.readouterr().out
+    assert main(["shrink", str(path)]) == 1
+    small = load_plan(path.with_name(f"{path.stem}-small.json"))
+    assert (small.knobs, small.faults, len(small.parts)) == ({}, [], 1)
+    assert "AbortIsAnswered" in capsys.readouterr().out
+
+
+def test_many_seeds_of_a_driver_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["run", "tests.simulation.small_drivers:Good", "--seeds", "2", "--from", "3", "--seconds", "5"]) == 0
+    )
+    assert "2 seeds, 0 of them break a rule" in capsys.readouterr().out
+    assert main(["run", "tests.simulation.small_drivers:LeavesTwice", "--seeds", "1"]) == 1
+    assert (tmp_path / "simulation-0.json").exists()
+    assert main(["run", "tests.simulation.small_drivers:Absent"]) == 2
+    assert "Absent cannot be found" in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_the_same_again_is_told() -> None:
+    with pytest.raises(SimulationError, match="IsRepeatable: a second run of the same plan was different"):
+        simulate(small_drivers.DrawsLots, seeds=1)(0)
+
+
+class IsNeverAsked(Rule):
+    def over(self) -> None:
+        self.broken("as always")
+
+
+@pytest.mark.parametrize(("make", "has_commands"), [(Good, True), (lambda: Good(), False)])
+def test_what_the_plan_does_not_say_is_told(make: Callable[[], IPyDriver], has_commands: bool) -> None:
+    with pytest.raises(SimulationError) as caught:
+        simulate(make, seeds=1, rules=[*RULES, IsNeverAsked])(0)
+    text = str(caught.value)
+    assert "play_driver(load_plan(path), ...)" in text
+    assert ("play again: python -m" in text) is has_commands
+
+
+def test_a_replay_without_a_finding_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "plan.json"
+    plan_for_driver(1, seconds=5, subject="tests.simulation.small_drivers:Good").save(path)
+    assert main(["replay", str(path)]) == 0
+    assert "no rule was broken" in capsys.readouterr().out
