@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from indianyio.client import open_client as open_client
     from indianyio.server import IPyServer as IPyServer
 
-__version__ = version = "0.1.0"
+# Only here: pyproject.toml, the command and the documentation take it from this line.
+__version__ = "0.1.0"
+version = __version__
 
 
 if not TYPE_CHECKING:
-    # The names are imported when the first of them is used: a server listens long before that (``indianyio.run``),
-    # and whoever connects meanwhile waits in its queue instead of being refused.
+    # The names are imported when the first of them is used. ``indianyio.run`` opens its listening sockets before
+    # that, so clients that connect meanwhile wait in the system's queue instead of being refused.
 
-    # By themselves: a driver on standard input and output needs neither, and does not pay for loading them.
+    # Imported separately: a driver on standard input and output needs neither, and should not pay for loading them.
     _ALONE = {"IPyServer": "indianyio.server", "open_client": "indianyio.client"}
 
     def __getattr__(name: str) -> object:

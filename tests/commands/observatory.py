@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -28,6 +31,9 @@ from tests.server.network import at_work
 CAMERA = "Camera"
 IMAGE = b"an image" * 1000
 
+_PORT = re.compile(r"127\.0\.0\.1:([0-9]+)")
+_numbers = count()
+
 
 class Camera(IPyDriver):
     """Exposes for as long as it is told, can be aborted, and is too warm for long exposures."""
@@ -42,11 +48,14 @@ class Camera(IPyDriver):
         )
         self.image = BLOBVector("CCD1", "Image", "Main", "ro", "Idle", [BLOBMember("CCD1", "Image", 0, ".fits")])
         super().__init__(Device(CAMERA, [self.connection, self.exposure, self.abort, self.image]))
+        self.written: list[tuple[str, dict[str, str]]] = []
         self.aborted = threading.Event()
         self.busy = threading.Event()
         self._asked_to_stop = anyio.Event()
 
     async def rxevent(self, event: NewEvent) -> None:
+        if isinstance(event, newSwitchVector | newNumberVector):
+            self.written.append((event.vectorname, dict(event)))
         match event:
             case newSwitchVector(vectorname="CONNECTION"):
                 for member in event:
@@ -93,11 +102,13 @@ class Observatory:
 
     :ivar camera: its driver.
     :ivar port: where it listens.
+    :ivar unix: its unix socket.
     """
 
-    def __init__(self, camera: Camera, server: IPyServer, port: int, portal: BlockingPortal) -> None:
+    def __init__(self, camera: Camera, server: IPyServer, port: int, unix: str, portal: BlockingPortal) -> None:
         self.camera = camera
         self.port = port
+        self.unix = unix
         self._server = server
         self._portal = portal
 
@@ -110,7 +121,10 @@ class Observatory:
 def observatory() -> Iterator[Observatory]:
     """Run the server for the block."""
     camera = Camera()
-    server = IPyServer(camera, host="127.0.0.1", port=0)
+    unix = f"@indianyio-commands-{os.getpid()}-{next(_numbers)}"
+    server = IPyServer(camera, host="127.0.0.1", port=0, unix=unix)
     with start_blocking_portal("asyncio") as portal:
-        with portal.wrap_async_context_manager(at_work(server)) as network:
-            yield Observatory(camera, server, int(network.addresses[0].rpartition(":")[2]), portal)
+        # It serves all tests of a module, which may take minutes on a busy machine; each of them has its own limit.
+        with portal.wrap_async_context_manager(at_work(server, float("inf"))) as network:
+            port = next(int(found[1]) for found in map(_PORT.fullmatch, network.addresses) if found)
+            yield Observatory(camera, server, port, unix, portal)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from indianyio.commands import main
+import indianyio
+from indianyio.commands import _main, main
 from indianyio.commands._wire import Pattern
 from indianyio.testing import read_recording
 from tests.commands.observatory import CAMERA, IMAGE, Observatory, observatory
+from tests.libindi.libindi_harness import wait_until
 
 STATE = f"{CAMERA}.CCD_EXPOSURE._STATE"
 VALUE = f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE"
@@ -119,6 +123,9 @@ def test_setting(run: Runner) -> None:
         (f"{VALUE}=95", 1, f"{CAMERA}.CCD_EXPOSURE: too warm for that"),
         (f"{VALUE}=101", 1, f"{CAMERA}.CCD_EXPOSURE: .*100"),
         (f"{VALUE}=long", 1, f"{CAMERA}.CCD_EXPOSURE: .*'long'"),
+        (f"{VALUE}=4,5", 1, f"{CAMERA}.CCD_EXPOSURE: CCD_EXPOSURE_VALUE: '4,5' is not a number"),
+        (f"{VALUE}=1e999", 1, f"{CAMERA}.CCD_EXPOSURE: .*'1e999'"),
+        (f"{CAMERA}.CONNECTION.CONNECT=on", 1, f"{CAMERA}.CONNECTION: .*'on'"),
         (f"{CAMERA}.CCD_EXPOSURE.X=1", 1, "has no member 'X'; it has 'CCD_EXPOSURE_VALUE'"),
         (f"{CAMERA}.CCD2.X=1", 1, f"No {CAMERA}.CCD2 from 127.0.0.1:.*; there is CONNECTION, CCD_EXPOSURE"),
         ("Mount.PARK.X=1", 1, f"No Mount.PARK from .*; there is {CAMERA}"),
@@ -127,6 +134,9 @@ def test_setting(run: Runner) -> None:
         ("a.b.c;d=1", 2, "More elements than values for a.b"),
         ("a.b.c;d=1;2;3", 2, "More values than elements for a.b"),
         ("a.b.c=1;d", 2, "'d' is not of the form member=value"),
+        ("a.b.c=1;c=2", 2, "names c twice"),
+        ("a.b.c;c=1;2", 2, "names c twice"),
+        ("a.b.c;=1;2", 2, "has a value without a member"),
     ],
 )
 def test_setting_what_cannot_be(run: Runner, setting: str, status: int, told: str) -> None:
@@ -134,6 +144,55 @@ def test_setting_what_cannot_be(run: Runner, setting: str, status: int, told: st
     assert (ended, lines) == (status, [])
     assert errors.count("\n") == 1
     assert re.search(f"^indianyio set: .*{told}", errors), errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-n", f"{VALUE}=4,5"], "CCD_EXPOSURE_VALUE: '4,5' is not a number"),
+        (["-n", f"{VALUE}=nan"], "CCD_EXPOSURE_VALUE: 'nan' is not a number"),
+        (["-s", f"{CAMERA}.CONNECTION.CONNECT=Yes"], "CONNECT: a switch must be On or Off, not 'Yes'"),
+        (["-x", f"{CAMERA}.NAME.NAME=a\x01b"], "U\\+0001"),
+        (["-x", f"{CAMERA}.NAME.NAME=a\udcffb"], "U\\+DCFF"),
+        ([f"{VALUE}=0.01", "-n", f"{VALUE}=4,5"], "'4,5' is not a number"),
+    ],
+)
+def test_nothing_is_sent_if_a_setting_is_wrong(
+    run: Runner, night: Observatory, arguments: list[str], told: str
+) -> None:
+    night.camera.written.clear()
+    status, _, errors = run("set", *arguments)
+    assert (status, errors.count("\n")) == (2, 1)
+    assert re.search(f"^indianyio set: .*{told}", errors), errors
+    assert not night.camera.written
+
+
+def test_a_number_may_have_minutes_and_seconds(run: Runner, night: Observatory) -> None:
+    for option in ([], ["-n"]):
+        night.camera.written.clear()
+        assert run("set", *option, f"{VALUE}=0 0 36") == (0, [], "")
+        written = [("CCD_EXPOSURE", {"CCD_EXPOSURE_VALUE": "0.01"})]
+        assert wait_until(lambda: night.camera.written == written, 5)  # noqa: B023 - it is called at once
+
+
+def test_settings_and_options_in_any_order(run: Runner, night: Observatory) -> None:
+    night.camera.written.clear()
+    connect, disconnect = f"{CAMERA}.CONNECTION.CONNECT=On;DISCONNECT=Off", f"{CAMERA}.CONNECTION.DISCONNECT=On"
+    options = ["-t", "5", "-s", connect, f"{VALUE}=0.02", "-n", f"{VALUE}=0.03", "--limit", "9", disconnect]
+    rest = [f"{VALUE}=0.03", f"-n{VALUE}=0.04", f"{VALUE}=0.05"]
+    assert run("set", f"{VALUE}=0.01", *options, *rest) == (0, [], "")
+    assert wait_until(lambda: len(night.camera.written) == 8, 5)
+    # A driver deals with different vectors side by side, so only of one vector the order is certain.
+    written = [(vector, *values.values()) for vector, values in night.camera.written]
+    exposed = [value for vector, *value in written if vector == "CCD_EXPOSURE"]
+    assert exposed == [["0.01"], ["0.02"], ["0.03"], ["0.03"], ["0.04"], ["0.05"]]
+    assert [value for vector, *value in written if vector == "CONNECTION"] == [["On", "Off"], ["On"]]
+    patterns = [VALUE, "-t", "0.2", STATE, "--json", f"{CAMERA}.CONNECTION.CONNECT"]
+    assert [json.loads(line)["member"] for line in run("get", *patterns)[1]] == [
+        "CONNECT",
+        "CCD_EXPOSURE_VALUE",
+        "_STATE",
+    ]
 
 
 def test_a_limit(run: Runner) -> None:
@@ -189,7 +248,7 @@ def test_snapping(run: Runner, tmp_path: Path) -> None:
     status, shown, errors = run("snap", CAMERA, "0.01", "--save", pattern)
     other = str(tmp_path / "m31_001-1.fits")
     assert (status, shown) == (0, [other])
-    assert errors == f"saved under another name, as the file was there already: {other}\n"
+    assert errors == f"saved under another name, because the file existed already: {other}\n"
     assert Path(other).read_bytes() == IMAGE
     status, _, errors = run("snap", CAMERA, "0.01", "--save", lines[0])
     assert (status, errors) == (2, f"indianyio snap: {lines[0]} exists already; --overwrite replaces it\n")
@@ -203,8 +262,11 @@ def test_snapping(run: Runner, tmp_path: Path) -> None:
     [
         ([CAMERA, "95", "--save", "a"], 1, f"{CAMERA}.CCD_EXPOSURE: too warm for that"),
         (["Nobody", "1", "--save", "a", "-t", "0.1"], 1, f"no device 'Nobody' within 0.1 s; there is {CAMERA}"),
-        ([CAMERA, "1", "--save", "a", "--count", "2"], 2, "names one file for 2 images; put {number} into it"),
-        ([CAMERA, "1", "--save", "{nonsense}"], 2, "only {number}, {time} and {format} can stand there"),
+        ([CAMERA, "1", "--save", "a", "--count", "2"], 2, "is one name for 2 images; put {number} into it"),
+        ([CAMERA, "101", "--save", "a"], 1, f"{CAMERA}.CCD_EXPOSURE: CCD_EXPOSURE_VALUE must be from 0 to 100"),
+        ([CAMERA, "1", "--save", "a", "--vector", "CONNECTION"], 1, f"{CAMERA}.CONNECTION: is a Switch vector"),
+        ([CAMERA, "1", "--save", "a", "--vector", "CCD2"], 1, "has no vector 'CCD2'"),
+        ([CAMERA, "1", "--save", "a", "--exposure", "CCD_EXPOSURE"], 1, "has no member ''"),
     ],
 )
 def test_snapping_what_cannot_be(run: Runner, arguments: list[str], status: int, told: str) -> None:
@@ -258,6 +320,16 @@ def test_patterns_that_are_none(text: str) -> None:
         Pattern.parse(text)
 
 
+def test_the_version_is_that_of_the_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"indianyio {indianyio.__version__}\n"
+    changes = Path(__file__).parents[2] / "docs" / "changelog.md"
+    assert (
+        re.findall("^## ([0-9.]+)", changes.read_text(encoding="utf-8"), re.MULTILINE)[0] == indianyio.__version__
+    )
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         [],
@@ -279,6 +351,34 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2
+
+
+class UnderstoodError(Exception):
+    """A command has read its arguments, and would begin."""
+
+
+def examples() -> list[str]:
+    """Return the command lines of the documentation and of ``--help``."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    lines = [*page.splitlines(), *_main._EXAMPLES.splitlines()]
+    return [re.split(r"\s{2,}", line.strip())[0] for line in lines if line.lstrip().startswith("indianyio ")]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_examples_are_understood(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, command, *arguments = shlex.split(example)
+    if command in ("run", "check", "replay"):
+        return  # these name a driver, or a file
+    module = importlib.import_module(f"indianyio.commands._{command}")
+
+    def understood(*_: object) -> None:
+        raise UnderstoodError
+
+    talks = hasattr(module, "run_until_interrupted")
+    monkeypatch.setattr(module, "run_until_interrupted" if talks else "run", understood)
+    with pytest.raises(UnderstoodError):
+        main([command, *arguments])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,24 @@ from tests.libindi.libindi_harness import IndiServer, indiserver, tcp_client, wa
 MakeDriver = Callable[[str], Path]
 
 
-@pytest.fixture
-def server(tmp_path: Path, driver: MakeDriver) -> Iterator[IndiServer]:
-    with indiserver(tmp_path, driver("Kinds")) as running:
+@contextmanager
+def kinds(home: Path, driver: MakeDriver) -> Iterator[IndiServer]:
+    with indiserver(home, driver("Kinds")) as running:
         assert wait_until(lambda: running.getprop("Kinds.texts.note").returncode == 0, 20)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, driver: MakeDriver) -> Iterator[IndiServer]:
+    """Serve a driver to which nothing is written that it takes."""
+    with kinds(tmp_path_factory.mktemp("read"), driver) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def changing_server(tmp_path_factory: pytest.TempPathFactory, driver: MakeDriver) -> Iterator[IndiServer]:
+    """Serve a driver to which every test writes."""
+    with kinds(tmp_path_factory.mktemp("written"), driver) as running:
         yield running
 
 
@@ -83,20 +98,33 @@ SETPROP_TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("command", "query", "expected"), SETPROP_TABLE)
-def test_setprop_writes_every_kind(server: IndiServer, command: str, query: str, expected: str | float) -> None:
-    assert server.setprop(f"Kinds.{command}").returncode == 0
+# What is written first, so that every command changes something.
+BEFORE = {
+    "texts.note": "texts.note=before",
+    "switches.night": "switches.day=On",
+    "numbers.plain": "numbers.plain=1",
+    "numbers.angle": "numbers.angle=1",
+}
 
-    def has_arrived() -> bool:
-        value = server.value(f"Kinds.{query}")
+
+@pytest.mark.parametrize(("command", "query", "expected"), SETPROP_TABLE)
+def test_setprop_writes_every_kind(
+    changing_server: IndiServer, command: str, query: str, expected: str | float
+) -> None:
+    def is_there() -> bool:
+        value = changing_server.value(f"Kinds.{query}")
         return value == expected if isinstance(expected, str) else math.isclose(float(value), expected)
 
-    assert wait_until(has_arrived, 5), server.value(f"Kinds.{query}")
+    assert changing_server.setprop(f"Kinds.{BEFORE[query]}").returncode == 0
+    assert wait_until(lambda: not is_there(), 5)
+    assert changing_server.setprop(f"Kinds.{command}").returncode == 0
+    assert wait_until(is_there, 5), changing_server.value(f"Kinds.{query}")
 
 
-def test_setting_one_switch_of_many_clears_the_other(server: IndiServer) -> None:
-    assert server.setprop("Kinds.switches.night=On").returncode == 0
-    assert wait_until(lambda: server.value("Kinds.switches.day") == "Off", 5)
+def test_setting_one_switch_of_many_clears_the_other(changing_server: IndiServer) -> None:
+    for switch, other in (("day", "night"), ("night", "day")):
+        assert changing_server.setprop(f"Kinds.switches.{switch}=On").returncode == 0
+        assert wait_until(lambda other=other: changing_server.value(f"Kinds.switches.{other}") == "Off", 5)  # type: ignore[misc]
 
 
 def test_d18_typed_setprop_is_sent_blindly_and_refused_when_out_of_range(server: IndiServer) -> None:

@@ -1,7 +1,8 @@
-"""The command ``indianyio``: read, write and watch properties, take images, keep recordings, run drivers.
+"""The command ``indianyio``: read, write and watch properties, take images, make recordings, run drivers.
 
-``indianyio COMMAND --help`` tells the options of each. Exit status: 0 done; 1 what was asked for is not there, was
-refused, or does not hold; 2 the command line is wrong, or there is no server; 130 after Ctrl-C.
+``indianyio COMMAND --help`` lists the options of each command. Exit status: 0 done; 1 what was asked for does not
+exist, was refused, was not done or is not true; 2 the command line is wrong, or there is no server; 130 after
+Ctrl-C; 141 if nobody reads the output any more.
 """
 
 from indianyio.commands._main import main, run_process

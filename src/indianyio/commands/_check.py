@@ -1,27 +1,47 @@
 """Find the rules of INDI that a driver breaks.
 
-The driver is run alone, connected, and written to, also with values that are out of range. A driver that does not
-refuse these would carry them out: do not check one that moves something unless that may move, or give --no-writes.
+The driver is run alone, and asked for everything it has. Then it is CONNECTED AND WRITTEN TO: a value out of
+range, a member that does not exist, "banana" for a number, and a write to something read-only, all of which it
+must refuse. Cameras take an image of 0.1 s. At the end the devices are disconnected.
 
-Exit status: 0 no rule is broken, 1 some are (a line for each), 2 the driver cannot be loaded.
+A driver that does not refuse a write would carry it out, and its hardware would move. So the writes go to
+POLLING_PERIOD if there is one, else to a property that seems to move nothing. Only if there is no other do they go
+to one that moves something; then each write is followed by the switch that stops it. Check an instrument only if
+it may move and expose, or give --no-writes.
+
+Exit status: 0 no rule is broken, 1 some are (each is shown with its bytes), 2 the driver cannot be loaded or
+started.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from indianyio.commands._wire import add_backend, complain, json_line, run_until_interrupted, say
 from indianyio.driver import IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.testing import check_driver
 
+_OPTIONS_OF_THE_PROGRAM = "options of the program come after --: indianyio check PROGRAM -- -v"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
+    parser.usage = "%(prog)s [-h] [--no-writes] [--json] MODULE:NAME|PROGRAM [ARGUMENT ...] [-- OPTION ...]"
+    parser.epilog = _OPTIONS_OF_THE_PROGRAM
+    tell = parser.error
+
+    def error(message: str) -> NoReturn:
+        # Unknown options are not passed to the program: with a mistyped --nowrites the check would write.
+        hint = f"; {_OPTIONS_OF_THE_PROGRAM}" if message.startswith("unrecognized") else ""
+        tell(message + hint)
+
+    parser.error = error  # type: ignore[method-assign]
     parser.add_argument("driver", metavar="MODULE:NAME|PROGRAM", help="the driver")
-    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of the program")
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="arguments of the program")
     parser.add_argument("--no-writes", action="store_true", help="only look at what the driver says by itself")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each finding")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each finding")
     add_backend(parser)
 
 
@@ -47,7 +67,8 @@ async def _check(options: argparse.Namespace) -> int:
                 data=finding.data.decode(errors="backslashreplace"),
             )
         else:
-            say(str(finding))
+            for line in str(finding).splitlines():
+                say(line)
     if not options.json:
         complain(f"{options.driver}: {len(findings) or 'no'} finding{'' if len(findings) == 1 else 's'}")
     return 1 if findings else 0
@@ -55,9 +76,11 @@ async def _check(options: argparse.Namespace) -> int:
 
 def _driver(options: argparse.Namespace) -> IPyDriver | list[str]:
     """Return the driver of a module, or the command line of a program."""
-    # A path may have a colon in it, but hardly after the name of a module.
+    # A path may contain a colon too, but the name of a module contains no slash.
     if ":" not in options.driver or "/" in options.driver:
         return [options.driver, *options.arguments]
+    if options.arguments:
+        raise ValueError(f"{options.driver} takes no arguments, so not {' '.join(options.arguments)}")
     from indianyio.run import load_driver
 
     try:

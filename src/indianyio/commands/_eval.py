@@ -1,17 +1,19 @@
 """Evaluate an expression of properties, as indi_eval does.
 
 Operators: ! + - * / && || > >= == != < <= and parentheses. Functions: sin cos tan asin acos atan atan2 abs degrad
-raddeg floor log log10 exp sqrt pow, and pi. Operands stand in double quotes: "Device.VECTOR.member". A switch is 1
-for On; a light, and _STATE in the place of a member, is 0 to 3 for Idle, Ok, Busy, Alert; _TS is the timestamp in
-seconds since 1970.
+raddeg floor log log10 exp sqrt pow, and pi. As in C, 1/0 is infinite and 0/0 is NaN, which is not 0. Operands are
+written in double quotes: "Device.VECTOR.member". A switch is 1 if On; a light, or _STATE in place of a member, is 0
+to 3 for Idle, Ok, Busy, Alert; _TS is the timestamp in seconds since 1970. Put -- before an expression that begins
+with a minus.
 
-Exit status: 0 the value is not 0, 1 it is, 2 there is no value, or no server.
+Exit status: 0 the value is not 0, 1 it is 0, 2 there is no value, or no server.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 
 import anyio
 
@@ -19,10 +21,8 @@ from indianyio._vocabulary import State
 from indianyio.commands._expressions import Expression
 from indianyio.commands._wire import add_server, complain, conversation, run_until_interrupted, say
 from indianyio.protocol import (
-    DefLightVector,
     DefVector,
     GetProperties,
-    SetLightVector,
     SetVector,
     parse_number,
     parse_timestamp,
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--operands", action="store_true", help="print operands when they change")
     parser.add_argument("-b", "--beep", action="store_true", help="beep when it is true")
     parser.add_argument("-i", "--stdin", action="store_true", help="read the expression from standard input")
-    add_server(parser, timeout=2.0)
+    add_server(parser, timeout=2.0, bounds="how long to wait for a value")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ class _Evaluation:
         return [name for name in self._expression.operands if name not in self._values]
 
     async def run(self) -> float | None:
-        """Return the value, or ``None`` if there was none in time, or none that is true when that is waited for."""
+        """Return the value; ``None`` if there was none in time or, with ``--wait``, none that was true."""
         if not self._expression.operands:
             return self._evaluated()
         devices = dict.fromkeys(name.partition(".")[0] for name in self._expression.operands)
@@ -103,7 +103,7 @@ class _Evaluation:
         return value
 
     def _note(self, message: DefVector | SetVector) -> bool:
-        """Take the values that a message has for operands; return whether it had any."""
+        """Store the values that a message has for operands; return whether it had any."""
         start = f"{message.device}.{message.name}."
         found: dict[str, float | None] = {}
         if message.state is not None:
@@ -111,9 +111,11 @@ class _Evaluation:
         stamp = parse_timestamp(message.timestamp or "")
         if stamp is not None:
             found[f"{start}_TS"] = stamp.timestamp()
-        is_light = isinstance(message, DefLightVector | SetLightVector)
-        for one in message.members:
-            found[start + one.name] = _number(str(getattr(one, "value", "")).strip(), is_light=is_light)
+        # Texts have no values, even if they begin with a number, as a date does.
+        read = _READERS.get(message.tag[3:])
+        if read is not None:
+            for one in message.members:
+                found[start + one.name] = read(str(getattr(one, "value", "")).strip())
         noted = False
         for name, value in found.items():
             if name in self._expression.operands and value is not None:
@@ -124,12 +126,15 @@ class _Evaluation:
         return noted
 
 
-def _number(text: str, *, is_light: bool) -> float | None:
-    if is_light:
-        return _STATES.get(text, 3.0)
-    if text in _SWITCHES:
-        return _SWITCHES[text]
+def _number(text: str) -> float | None:
     try:
         return parse_number(text)
     except ValueError:
         return None
+
+
+_READERS: Mapping[str, Callable[[str], float | None]] = {
+    "NumberVector": _number,
+    "SwitchVector": _SWITCHES.get,
+    "LightVector": lambda text: _STATES.get(text, 3.0),
+}

@@ -1,7 +1,7 @@
 """Expressions of properties, as indi_eval has them: C's operators, some functions, and operands in double quotes.
 
-An expression is read into a tree of functions once, and evaluated as often as values change. Nothing of it is ever
-Python that runs.
+An expression is read once, into a tree of functions, and evaluated whenever values change. No part of it is ever
+run as Python.
 """
 
 from __future__ import annotations
@@ -27,6 +27,41 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+
+# Where Python raises, C goes on with an infinity or with NaN, and so do these.
+
+
+def _divided(one: float, other: float) -> float:
+    if other:
+        return one / other
+    return one * math.copysign(math.inf, other)
+
+
+def _logarithm(of: Callable[[float], float]) -> Callable[[float], float]:
+    return lambda value: of(value) if value else -math.inf
+
+
+def _exponential(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except (OverflowError, ValueError):
+        if base < 0 and exponent != math.floor(exponent):
+            return math.nan  # a root of a negative number
+        # Too large a power of some number, or a negative power of 0.
+        return math.copysign(math.inf, base) if abs(math.fmod(exponent, 2)) == 1 else math.inf
+
+
+def _floor(value: float) -> float:
+    return math.floor(value) if math.isfinite(value) else value
+
+
 _FUNCTIONS: Mapping[str, tuple[int, Callable[..., float]]] = {
     "sin": (1, math.sin),
     "cos": (1, math.cos),
@@ -38,23 +73,16 @@ _FUNCTIONS: Mapping[str, tuple[int, Callable[..., float]]] = {
     "abs": (1, abs),
     "degrad": (1, math.radians),
     "raddeg": (1, math.degrees),
-    "floor": (1, math.floor),
-    "log": (1, math.log),
-    "log10": (1, math.log10),
-    "exp": (1, math.exp),
+    "floor": (1, _floor),
+    "log": (1, _logarithm(math.log)),
+    "log10": (1, _logarithm(math.log10)),
+    "exp": (1, _exponential),
     "sqrt": (1, math.sqrt),
-    "pow": (2, math.pow),
+    "pow": (2, _power),
 }
 
 
-def _divided(one: float, other: float) -> float:
-    """Divide as C does, where a division by zero is infinite."""
-    if other:
-        return one / other
-    return math.copysign(math.inf, one) if one and not math.isnan(one) else math.nan
-
-
-# The weakest first; those of one line are evaluated from the left.
+# The weakest come first; operators on the same line are evaluated from left to right.
 _OPERATORS: tuple[Mapping[str, Callable[[float, float], float]], ...] = (
     {"||": lambda a, b: bool(a) or bool(b)},
     {"&&": lambda a, b: bool(a) and bool(b)},
@@ -64,7 +92,7 @@ _OPERATORS: tuple[Mapping[str, Callable[[float, float], float]], ...] = (
     {"*": operator.mul, "/": _divided},
 )
 
-# So that no expression makes Python's own stack overflow.
+# So that no expression can make Python's own stack overflow.
 _MOST_NESTED = 50
 _MOST_TOKENS = 500
 
@@ -72,9 +100,9 @@ _MOST_TOKENS = 500
 class Expression:
     """An expression that has been read.
 
-    :param text: as on the command line.
-    :raises ValueError: it is none; the text says what is wrong, and where.
-    :ivar operands: the names of the operands, each once, in their order.
+    :param text: the expression, as on the command line.
+    :raises ValueError: it is not an expression; the text says what is wrong, and where.
+    :ivar operands: the names of the operands, each once, in order of appearance.
     """
 
     def __init__(self, text: str) -> None:
@@ -89,9 +117,9 @@ class Expression:
             raise self._error("an operator or the end is missing")
 
     def __call__(self, values: Values) -> float:
-        """Return its value; what mathematics does not know is NaN, as in C.
+        """Return its value; as in C, infinite if it overflows, and NaN if it is undefined.
 
-        :param values: those of all operands.
+        :param values: the values of all operands.
         """
         return float(self._root(values))
 
@@ -150,7 +178,7 @@ class Expression:
         if name == "pi":
             return lambda values: math.pi
         if name not in _FUNCTIONS:
-            raise self._error(f"there is no function {name}; names of properties stand in double quotes")
+            raise self._error(f"there is no function {name}; names of properties need double quotes")
         count, function = _FUNCTIONS[name]
         self._expect("(")
         arguments = [self._nested(lambda: self._binary(0))]
@@ -172,7 +200,7 @@ class Expression:
         return node
 
     def _here(self, kind: str) -> str:
-        """Return the token here if it is of a kind, else nothing."""
+        """Return the present token if it is of this kind, else an empty text."""
         if self._position == len(self._tokens) or self._tokens[self._position][0] != kind:
             return ""
         return self._tokens[self._position][1]
@@ -199,7 +227,7 @@ def _call(function: Callable[..., float], arguments: list[_Node]) -> _Node:
     def evaluate(values: Values) -> float:
         try:
             return float(function(*(argument(values) for argument in arguments)))
-        except (ValueError, OverflowError):
-            return math.nan
+        except ValueError:
+            return math.nan  # such as the root of a negative number
 
     return evaluate

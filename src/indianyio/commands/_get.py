@@ -1,15 +1,18 @@
 """Print properties, as indi_getprop does.
 
-A pattern is Device.VECTOR.member, each part a name or * for any; nothing stands for everything. In the place of a
-member, _LABEL, _GROUP, _STATE, _PERM, _TO (timeout) and _TS (timestamp) ask for what the vector says of itself. A
-BLOB that is asked for by its whole name is waited for, and saved in the current folder.
+A pattern is Device.VECTOR.member, each part a name or * for any; without a pattern everything is printed. In place
+of a member, _LABEL, _GROUP, _STATE, _PERM, _TO (timeout) and _TS (timestamp) ask for an attribute of the vector.
+If a BLOB is asked for by its full name, the command waits for it, and saves it in the current folder as
+Device.VECTOR.member with its suffix. If there is such a file already, the BLOB gets another name; with --overwrite
+it replaces the file.
 
-Exit status: 0 each pattern has matched something, 1 one has not, 2 there is no server.
+Exit status: 0 every pattern has matched, 1 one has not, or its BLOB cannot be saved, 2 there is no server.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +20,10 @@ from typing import NamedTuple
 
 import anyio
 
-from indianyio._vocabulary import BLOBHandling, Limits
-from indianyio.commands._table import Row, print_table
+from indianyio._vocabulary import BLOBHandling
+from indianyio.client._blobs import blob_of
+from indianyio.commands._output import Row, print_table
+from indianyio.commands._saving import safe_suffix, save
 from indianyio.commands._wire import (
     ATTRIBUTES,
     Pattern,
@@ -37,14 +42,11 @@ from indianyio.protocol import (
     DefVector,
     EnableBLOB,
     GetProperties,
-    OneBLOB,
     SetBLOBVector,
     SetVector,
     WireMessage,
     parse_number,
 )
-from indianyio.protocol._blob_spans import decimal
-from indianyio.protocol._blobs import inflate
 
 _UNSAFE = re.compile(r"[/\x00-\x1f]")
 
@@ -53,11 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="what to print (default: everything)")
     parser.add_argument(
-        "-1", dest="value_only", action="store_true", help="print the value only, if it can only be one"
+        "-1", dest="value_only", action="store_true", help="print only the value, if there can be only one"
     )
-    parser.add_argument("-m", "--monitor", action="store_true", help="go on with updates, as long as -t says")
-    parser.add_argument("-w", "--write-only", action="store_true", help="properties too that can only be written")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each member")
+    parser.add_argument("-m", "--monitor", action="store_true", help="go on with updates, for as long as -t says")
+    parser.add_argument("-w", "--write-only", action="store_true", help="include write-only properties")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each member")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files when saving BLOBs")
     add_server(parser, timeout=2.0)
 
 
@@ -73,7 +76,7 @@ class Found(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What stands before the ``=``."""
+        """What is printed before the ``=``."""
         return f"{self.device}.{self.vector}.{self.member}"
 
     @property
@@ -99,8 +102,10 @@ def run(options: argparse.Namespace) -> int:
     patterns = [Pattern.parse(text) for text in options.patterns or ["*"]]
     options.value_only = options.value_only and len(patterns) == 1 and not patterns[0].is_wild
     search = _Search(options, patterns)
-    run_until_interrupted(options, search.run)
-    search.show_table()
+    try:
+        run_until_interrupted(options, search.run)
+    finally:
+        search.show_table()
     missing = [pattern for pattern in patterns if pattern not in search.answered]
     for pattern in missing:
         complain(f"No {pattern} from {server_name(options)}")
@@ -119,33 +124,42 @@ class _Search:
         self._in_table = shows_table(options) and not options.value_only and not options.monitor
 
     async def run(self) -> None:
-        """Ask the server, and print what it tells, until all is answered or nothing more comes."""
+        """Ask the server, and print its answers until all patterns are answered or nothing more comes."""
         devices = {pattern.device for pattern in self._patterns}
         device = devices.pop() if len(devices) == 1 else "*"
         async with conversation(self._options) as server:
             await server.send(GetProperties(device=None if device == "*" else device))
             with anyio.move_on_after(self._seconds) as patience:
+                if not self._options.monitor:
+                    # A BLOB may take much longer to arrive than anything else.
+                    server.on_piece = lambda: self._renew(patience)
                 while self._options.monitor or not self._is_complete:
                     message = await server.receive()
                     is_new = isinstance(message, DefVector)
                     if is_new and self._note(message):
-                        patience.deadline = anyio.current_time() + self._seconds
+                        self._renew(patience)
                     if isinstance(message, DefBLOBVector) and any(map(_names_a_blob, self._wanting(message))):
                         also = BLOBHandling.ALSO
                         await server.send(EnableBLOB(device=message.device, name=message.name, value=also))
                     elif isinstance(message, SetBLOBVector):
-                        self._save(message)
+                        # Writing the file may take as long as it needs.
+                        deadline, patience.deadline = patience.deadline, math.inf
+                        await self._save(message)
+                        patience.deadline = deadline
                     elif isinstance(message, SetVector) and self._options.monitor:
                         self._note(message)
 
     def show_table(self) -> None:
-        """Print what was kept for a table."""
+        """Print the rows that were kept for a table."""
         if self._rows:
             print_table(self._rows)
 
     @property
     def _seconds(self) -> float:
-        return self._options.timeout or float("inf")
+        return self._options.timeout or math.inf
+
+    def _renew(self, patience: anyio.CancelScope) -> None:
+        patience.deadline = anyio.current_time() + self._seconds
 
     @property
     def _is_complete(self) -> bool:
@@ -159,7 +173,7 @@ class _Search:
         yield from (pattern for pattern in self._patterns if pattern.matches(message.device, message.name))
 
     def _note(self, message: WireMessage) -> bool:
-        """Print what is asked for of a message; return whether there was anything."""
+        """Print what the patterns ask for from a message; return whether there was anything."""
         assert isinstance(message, DefVector | SetVector)
         found: dict[Found, None] = {}
         for pattern in self._wanting(message):
@@ -184,24 +198,34 @@ class _Search:
         elif self._in_table:
             self._rows.append(Row(found.device, found.vector, found.member, found.text, found.state))
         else:
-            say(found.text if self._options.value_only else f"{found.name}={found.text}")
+            value_only = self._options.value_only
+            say(found.text if value_only else f"{found.name}={found.text}", has_lines=value_only)
 
-    def _save(self, message: SetBLOBVector) -> None:
+    async def _save(self, message: SetBLOBVector) -> None:
         for pattern in self._wanting(message):
             for one in message.members:
-                if _names_a_blob(pattern) and pattern.member == one.name and one.data:
-                    path = _written(message, one)
+                if _names_a_blob(pattern) and pattern.member == one.name:
+                    name = f"{message.device}.{message.name}.{one.name}"
+                    try:
+                        blob = blob_of(one, None)
+                        if blob is None:
+                            continue
+                        path = Path(_UNSAFE.sub("_", name) + safe_suffix(blob))
+                        path = await save(blob, path, overwrite=self._options.overwrite)
+                    except ValueError as error:
+                        complain(f"{name} was not saved: {error}")
+                        continue
                     complain(f"Wrote {path}")
                     self.answered.add(pattern)
 
 
 def _names_a_blob(pattern: Pattern) -> bool:
-    """Tell whether a BLOB is asked for; with a ``*`` nobody asks for images."""
+    """Return whether a pattern may name a BLOB; one with a ``*`` does not, or it would fetch all images."""
     return not pattern.is_wild and pattern.member not in ATTRIBUTES
 
 
 def _lines(message: DefVector | SetVector, pattern: Pattern) -> Iterator[Found]:
-    """Yield the lines that a definition or an update has for a pattern."""
+    """Yield the lines of a definition or an update that a pattern asks for."""
     kind = message.tag[3:].removesuffix("Vector")
     state = str(message.state or "")
 
@@ -216,13 +240,3 @@ def _lines(message: DefVector | SetVector, pattern: Pattern) -> Iterator[Found]:
         for one in message.members:
             if pattern.matches(message.device, message.name, one.name):
                 yield line(one.name, str(getattr(one, "value", "")).strip())
-
-
-def _written(message: SetBLOBVector, one: OneBLOB) -> Path:
-    """Write a BLOB into the current folder; nothing of its names can lead out of there."""
-    suffix, data = one.format or "", bytes(one.data)
-    if suffix.endswith(".z"):
-        suffix, data = suffix.removesuffix(".z"), inflate(data, decimal(one.size) or 0, Limits().blob_bytes)
-    path = Path(_UNSAFE.sub("_", f"{message.device}.{message.name}.{one.name}{suffix}"))
-    path.write_bytes(data)
-    return path

@@ -1,4 +1,4 @@
-"""Which command it is, and what comes of it: the exit status, and one line for an error."""
+"""Runs the command that was named, and turns the outcome into an exit status and one line for an error."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import NoReturn
+
+from indianyio import __version__
 
 __all__ = ["main", "run_process"]
 
@@ -20,20 +23,20 @@ examples:
   indianyio watch "*.CCD_TEMPERATURE"
   indianyio eval -w -t 60 '"Mount.EQUATORIAL_EOD_COORD._STATE"==1'
   indianyio snap "CCD Simulator" 2.5 --save 'm31_{number:03}.fits' --count 10
-  indianyio record night.jsonl                         what a server tells, until Ctrl-C
-  indianyio replay night.jsonl --port 7625             and a server that tells it again
-  indianyio check mydriver:Driver                      what is wrong with it
+  indianyio record night.jsonl                         what a server sends, until Ctrl-C
+  indianyio replay night.jsonl --port 7625             a server that sends it again
+  indianyio check mydriver:Driver                      what is wrong with a driver
   indianyio run mydriver:Driver --port 7624            as python -m indianyio.run
 """
 
 _COMMANDS = {
     "get": "print properties",
-    "set": "write properties, and wait until it is done",
+    "set": "write properties, and wait until the device has done it",
     "watch": "print changes as they come",
     "eval": "evaluate an expression of properties",
     "snap": "take images and save them",
-    "record": "write what a server tells into a file",
-    "replay": "be a server that tells what was recorded",
+    "record": "write what a server sends into a file",
+    "replay": "be a server that sends what was recorded",
     "check": "find the rules of INDI that a driver breaks",
     "run": "run a driver or a server, as python -m indianyio.run",
 }
@@ -47,81 +50,105 @@ def run_process() -> NoReturn:
     :raises SystemExit: with the exit status.
     """
     if sys.argv[1:2] == ["run"]:
-        # A driver's process has needs of its own, which come before everything else.
+        # A driver's process must be set up before anything else is imported.
         sys.argv[:2] = [f"{sys.argv[0]} run"]
         from indianyio.run.__main__ import main as run
         from indianyio.run._process import run_as_process
 
         run_as_process(run)
-    sys.exit(main())
+    try:
+        from indianyio.commands._output import prepare_streams
+
+        prepare_streams()
+        status = main()
+    except KeyboardInterrupt:  # while something was imported
+        status = _INTERRUPTED
+    # Nothing is left that would have to be stopped first, so Ctrl-C may end the process at once.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :param argv: the arguments, by default those of this process.
-    :return: the exit status, as the package tells.
+    :return: the exit status, as described in the package's docstring.
     :raises SystemExit: the arguments are wrong (status 2) or ask for help (status 0).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["run"]:
+    name, rest = "".join(arguments[:1]), arguments[1:]
+    if name == "run":
         from indianyio.run._main import main as run
 
-        return run(arguments[1:])
-    name = arguments[0] if arguments and arguments[0] in _COMMANDS else ""
-    parser = _parser()
-    if not name:
-        parser.parse_args(arguments)
-        parser.error("name a command")
-    # Only the module of this command, because importing all would take longer than most of them do.
+        return run(rest)
+    # Imported only now, because it loads the protocol.
+    from indianyio.commands._arguments import CommandParser
+
+    make_parser = partial(CommandParser, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if name not in _COMMANDS:
+        _explain(make_parser(prog="indianyio"), arguments)
+    # Only this command's module is imported, because importing all of them would take longer than most commands
+    # run.
     command = import_module(f"indianyio.commands._{name}")
-    own = argparse.ArgumentParser(
-        prog=f"indianyio {name}", formatter_class=argparse.RawDescriptionHelpFormatter, description=command.__doc__
-    )
-    command.add_arguments(own)
-    options = own.parse_args(arguments[1:])
-    return _caught(lambda: int(command.run(options)), own.prog)
+    parser = make_parser(prog=f"indianyio {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    # Options may come before, between and after other arguments. (With a --, this would lose what follows it.)
+    parse = parser.parse_args if "--" in rest else parser.parse_intermixed_args
+    options = parse(rest, argparse.Namespace(words=rest))
+    return _caught(lambda: int(command.run(options)), parser.prog)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _explain(parser: argparse.ArgumentParser, arguments: list[str]) -> NoReturn:
+    """List the commands if that is asked for; else complain that no command was named."""
     width = max(map(len, _COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {what}" for name, what in _COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="indianyio",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"INDI instruments from the command line.\n\ncommands:\n{listed}",
-        epilog=f"indianyio COMMAND --help tells more of each.\n\n{_EXAMPLES}",
-    )
+    parser.description = f"INDI instruments from the command line.\n\ncommands:\n{listed}"
+    parser.epilog = f"indianyio COMMAND --help tells more about each.\n\n{_EXAMPLES}"
+    parser.add_argument("--version", action="version", version=f"indianyio {__version__}")
     parser.add_argument("command", nargs="?", choices=list(_COMMANDS), metavar="COMMAND", help="see above")
-    return parser
+    parser.parse_args(arguments)
+    parser.error("name a command")
 
 
 def _caught(run: Callable[[], int], program: str) -> int:
     """Run a command, and turn what it raises into a line and a status."""
+    from indianyio.commands._wire import NotDoneError
     from indianyio.exceptions import INDIError, OperationAbortedError, RefusedError
 
     try:
         status = run()
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has seen enough. The interpreter flushes at its exit, and would complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
+        return _PIPE_CLOSED  # whoever was reading has seen enough
     except (ValueError, TypeError) as error:
         return _complain(program, error, _TROUBLE)
     except (INDIError, OSError) as error:
-        # A host that does not answer is a TimeoutError too, with a number; there is no server then.
+        # A host that does not answer raises a TimeoutError as well, but one with an errno: there is no server.
         late = isinstance(error, TimeoutError) and error.errno is None
-        failed = isinstance(error, RefusedError | OperationAbortedError | KeyError) or late
+        failed = isinstance(error, RefusedError | OperationAbortedError | NotDoneError | KeyError) or late
         return _complain(program, error, _FAILED if failed else _TROUBLE)
     return status
 
 
+def _is_somewhere() -> bool:
+    """Return whether there still is the folder in which this process is."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _complain(program: str, error: BaseException, status: int) -> int:
+    from indianyio.commands._output import complain
+
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"{program}: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201 - the command's own words
+        # Of two, the second one is what was to be made; links and renamed files have both.
+        place = error.filename2 or error.filename
+        text = f"{place}: {error.strerror}" if place else error.strerror
+        if isinstance(error, FileNotFoundError) and not place and not _is_somewhere():
+            text = "the current folder has been removed; change to another one"
+    complain(f"{program}: {' '.join(text.split())}")
     return status

@@ -1,25 +1,24 @@
-"""What the commands share: the server that they talk to, patterns of names, and lines."""
+"""What the commands share: the server that they talk to, and patterns of names."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import signal
-import sys
-import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
-from indianyio._block import at_work
-from indianyio._vocabulary import Limits
+from indianyio._link import MOST_UNCLAIMED
 from indianyio.client._open import way_to
-from indianyio.exceptions import ConnectionLostError
+from indianyio.commands._arguments import port_number, seconds
+from indianyio.commands._interruption import run_until_interrupted
+from indianyio.commands._output import complain, json_line, say, shows_table
+from indianyio.exceptions import ConnectionLostError, INDIError, RefusedError, RemoteProtocolError
 from indianyio.protocol import (
+    Attachment,
+    Frame,
     Framer,
     PingReply,
     PingRequest,
@@ -33,6 +32,7 @@ from indianyio.streams import ByteStream
 __all__ = [
     "ATTRIBUTES",
     "Conversation",
+    "NotDoneError",
     "Pattern",
     "add_backend",
     "add_server",
@@ -40,6 +40,7 @@ __all__ = [
     "connect",
     "conversation",
     "json_line",
+    "refusing",
     "run_until_interrupted",
     "say",
     "server_name",
@@ -47,10 +48,6 @@ __all__ = [
 ]
 
 _CONNECT_SECONDS = 10.0
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-T = TypeVar("T")
-ArgsT = TypeVarTuple("ArgsT")
 
 ATTRIBUTES = {
     "_LABEL": "label",
@@ -60,75 +57,60 @@ ATTRIBUTES = {
     "_TO": "timeout",
     "_TS": "timestamp",
 }
-"""What a pattern may have in the place of a member, and the attribute that it stands for."""
+"""What a pattern may have in place of a member, and the attribute that it stands for."""
 
 
-def add_server(parser: argparse.ArgumentParser, *, timeout: float | None = None) -> None:
+def add_server(
+    parser: argparse.ArgumentParser,
+    *,
+    timeout: float | None = None,
+    bounds: str = "how long to wait for the server to send more",
+) -> None:
     """Add the options that name a server.
 
-    :param timeout: the default of ``--timeout``, in seconds; there is no such option if absent.
+    :param timeout: the default of ``--timeout``, in seconds; if absent, there is no such option.
+    :param bounds: its help: what it bounds.
     """
     parser.add_argument("-H", "--host", default="localhost", help="the server's host (default: %(default)s)")
-    parser.add_argument("-p", "--port", type=int, default=7624, help="its port (default: %(default)s)")
+    parser.add_argument("-p", "--port", type=port_number, default=7624, help="its port (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="its unix socket instead; @NAME for an abstract one")
     add_backend(parser)
     if timeout is not None:
         parser.add_argument(
             *("-t", "--timeout"),
-            type=float,
+            type=seconds,
             default=timeout,
             metavar="SECONDS",
-            help="how long to wait for the server to tell more; 0 for ever (default: %(default)s)",
+            help=f"{bounds}; 0 for ever (default: %(default)g)",
         )
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the event loop, which nobody needs but tests."""
+    """Add the option that names the event loop, which only tests need."""
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio", help=argparse.SUPPRESS)
 
 
-def run_until_interrupted(
-    options: argparse.Namespace, function: Callable[[Unpack[ArgsT]], Awaitable[T]], *args: *ArgsT
-) -> T:
-    """Run the asynchronous part of a command, and return what it returns.
-
-    Ctrl-C, SIGTERM and SIGHUP cancel it, so that what moves is stopped when a shell, a time-out or a service ends
-    the command. A second one ends the process at once.
-
-    :raises KeyboardInterrupt: it was cancelled so, and has ended.
-    """
-    return anyio.run(_until_interrupted, function, args, backend=options.backend)
-
-
-async def _until_interrupted(function: Callable[[Unpack[ArgsT]], Awaitable[T]], args: tuple[*ArgsT]) -> T:
-    if threading.current_thread() is not threading.main_thread():
-        return await function(*args)  # only the main thread gets signals
-    listening = anyio.CancelScope()
-
-    async def listen(ready: Callable[[], None]) -> None:
-        with listening, anyio.open_signal_receiver(*_ENDING) as signals:
-            ready()
-            async for _ in signals:
-                raise KeyboardInterrupt
-
-    async def end() -> None:  # noqa: ASYNC124 - what a block calls
-        listening.cancel("the command has ended")
-
-    async with at_work(listen, end, what="the command", failed=lambda failure: failure):
-        return await function(*args)
-
-
 def server_name(options: argparse.Namespace) -> str:
-    """Return how a line for people names the server."""
+    """Return the name of the server for people."""
     return options.unix or f"{options.host}:{options.port}"
 
 
+class NotDoneError(INDIError):
+    """What was asked for was not done, although there is a server and the command line is right."""
+
+
 class Conversation:
-    """Messages to and from a server, one after the other, as they are."""
+    """Messages to and from a server, one after the other, as they are.
+
+    :ivar on_piece: called whenever a part of a message has arrived that is not yet complete.
+    """
 
     def __init__(self, stream: ByteStream) -> None:
+        self.on_piece: Callable[[], None] = lambda: None
         self._stream = stream
-        self._framer = Framer(limits=Limits())
+        # A server speaks for all its drivers: a mistake of one of them must cost only that message.
+        self._framer = Framer(forgiving=True)
+        self._arrived: deque[Attachment] = deque()
         self._waiting: deque[WireMessage] = deque()
 
     async def send(self, *messages: WireMessage) -> None:
@@ -138,27 +120,48 @@ class Conversation:
     async def receive(self) -> WireMessage:
         """Wait for the next message; pings are answered, and what cannot be read is left out.
 
+        Descriptors that come with a BLOB are closed when the last reference to it is dropped.
+
         :raises ConnectionLostError: the server has closed the connection.
+        :raises RemoteProtocolError: the server has broken the protocol so badly that reading cannot go on.
         """
         while not self._waiting:
             received = await self._stream.receive()
-            for attachment in received.attachments:
-                attachment.close()
+            self._arrived.extend(received.attachments)
             if not received.data:
                 raise ConnectionLostError(f"{self._stream.name}: the server has closed the connection")
-            for item in self._framer.feed(received.data):
-                message = item if isinstance(item, Unusable) else decode(item)
+            items = self._framer.feed(received.data)
+            for item in items:
+                message = self._message(item)
                 if isinstance(message, PingRequest):
                     await self.send(PingReply(uid=message.uid))
-                elif not isinstance(message, Unusable):
+                elif message is not None:
                     self._waiting.append(message)
+            if self._framer.failure is not None:
+                raise self._framer.failure
+            if len(self._arrived) > MOST_UNCLAIMED:
+                raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
+            if not items and self._framer.pending_bytes:  # 0 while something is skipped that is not a message
+                self.on_piece()
         return self._waiting.popleft()
+
+    def _message(self, item: Frame | Unusable) -> WireMessage | None:
+        """Return what was received, with the descriptors that came with it; ``None`` if it cannot be used."""
+        attachments = tuple(self._arrived.popleft() for _ in range(min(item.attached, len(self._arrived))))
+        if isinstance(item, Unusable):
+            return None
+        item.attachments = attachments
+        try:
+            message = decode(item)
+        except RemoteProtocolError:
+            return None  # too deep, or too many members
+        return None if isinstance(message, Unusable) else message
 
 
 async def connect(options: argparse.Namespace) -> ByteStream:
     """Return a connection to the server that the options name.
 
-    :raises OSError: there is none.
+    :raises OSError: there is no server.
     """
     _, dial_once = way_to(options.host, options.port, options.unix, None, _CONNECT_SECONDS, None)
     return await dial_once()
@@ -168,7 +171,7 @@ async def connect(options: argparse.Namespace) -> ByteStream:
 async def conversation(options: argparse.Namespace) -> AsyncGenerator[Conversation]:
     """Talk to the server that the options name for as long as the block lasts.
 
-    :raises OSError: there is none.
+    :raises OSError: there is no server.
     """
     stream = await connect(options)
     try:
@@ -176,6 +179,19 @@ async def conversation(options: argparse.Namespace) -> AsyncGenerator[Conversati
     finally:
         with anyio.CancelScope(shield=True):
             await stream.aclose()
+
+
+@contextmanager
+def refusing(device: str, vector: str) -> Iterator[None]:
+    """Report what the client itself refuses to send, by the rules of the device, as a refusal by the device.
+
+    The command line is not to blame: the vector is read-only, or the value out of range.
+    """
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        reason = str(error).removeprefix(f"{device}.{vector}").lstrip(":. ")
+        raise RefusedError(reason, device=device, vector=vector) from None
 
 
 @dataclass(frozen=True)
@@ -188,7 +204,7 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Read ``Device.VECTOR.member``; a part that begins with ``*``, or is not there, is any.
+        """Read ``Device.VECTOR.member``; a part that begins with ``*`` or is missing matches anything.
 
         :raises ValueError: there are too many parts, or an empty one.
         """
@@ -206,26 +222,6 @@ class Pattern:
         return "*" in (self.device, self.vector, self.member)
 
     def matches(self, device: str, vector: str = "", member: str = "") -> bool:
-        """Tell whether a device, a vector of it, or a member of that is meant; an empty name is not asked."""
+        """Return whether this matches a device, a vector or a member; empty names are not compared."""
         asked = zip((self.device, self.vector, self.member), (device, vector, member), strict=True)
         return all(wanted == "*" or not name or wanted == name for wanted, name in asked)
-
-
-def say(line: str) -> None:
-    """Print a line of the answer, at once: who reads a pipe acts on it, and may end the command at any time."""
-    print(line, flush=True)  # noqa: T201 - the command's answer
-
-
-def json_line(**fields: object) -> None:
-    """Print an answer as a line of JSON."""
-    say(json.dumps(fields, ensure_ascii=False))
-
-
-def complain(line: str) -> None:
-    """Print a line that is not the answer."""
-    print(line, file=sys.stderr)  # noqa: T201 - the command's own words
-
-
-def shows_table(options: argparse.Namespace) -> bool:
-    """Tell whether people read the answer, and not a program."""
-    return sys.stdout.isatty() and not options.json
