@@ -39,6 +39,7 @@ _COMMANDS = {
     "replay": "be a server that sends what was recorded",
     "check": "find the rules of INDI that a driver breaks",
     "run": "run a driver or a server, as python -m indianyio.run",
+    "servers": "list the servers that are announced on this network",
 }
 
 _FAILED, _TROUBLE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE

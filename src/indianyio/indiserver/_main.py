@@ -22,6 +22,7 @@ from indianyio._failures import leaves
 from indianyio.indiserver._logs import console_log, say
 from indianyio.indiserver._options import USAGE, HelpWanted, Options, UsageError, read_options
 from indianyio.indiserver._serving import GRACE_SECONDS, serve
+from indianyio.run._announcing import require_announceable
 from indianyio.run._console import Console
 from indianyio.run._ending import ending_signals, limit_end, seconds_to_end, unlimit_end
 from indianyio.run._process import SIGNAL_STATUS
@@ -87,6 +88,8 @@ def _run(options: Options, early: EarlyListening | None, *, for_good: bool) -> s
     manager = ServiceManager.taken_from(os.environ)
     try:
         with ending_signals(on_first=limit, for_good=for_good) as signals:
+            if options.announce:
+                require_announceable(options.host, options.port)
             received = anyio.run(serve, options, signals, early, manager, backend=options.backend)
     except* Exception as group:  # noqa: BLE001 - the one place that turns errors into lines and a status
         for failure in leaves(group):

@@ -41,6 +41,7 @@ Beyond those of indiserver:
                  0.0.0.0 for every address of IPv4 only
  --backend NAME  the event loop, asyncio or trio, default asyncio
  --exec-grace S  in the end, seconds for a driver before SIGTERM, and again before SIGKILL, default 5
+ --announce      tell the local network where this server is, as _indi._tcp
  --help          this text
 driver    an executable, or [device]@host[:port] for another server
 """
@@ -71,6 +72,7 @@ class Options:
     :ivar host: where to listen for TCP; empty for every address.
     :ivar backend: the event loop, ``asyncio`` or ``trio``.
     :ivar exec_grace: how many seconds a driver may take to end before SIGTERM is sent, and again before SIGKILL.
+    :ivar announce: whether the local network is told where the server is.
     """
 
     drivers: tuple[str, ...] = ()
@@ -85,6 +87,7 @@ class Options:
     host: str = ""
     backend: str = "asyncio"
     exec_grace: float = 5.0
+    announce: bool = False
 
     @property
     def unix_address(self) -> str:
@@ -118,6 +121,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
                 raise HelpWanted
             if option == "-v":
                 options = replace(options, verbosity=options.verbosity + 1)
+            elif option == "--announce":
+                options = replace(options, announce=True)
             else:
                 options = _with_value(options, option, rest)
     options = replace(options, drivers=tuple(rest))

@@ -20,6 +20,7 @@ from indianyio.indiserver._fifo import Fifo, Start, Stop, Unclear, parse_command
 from indianyio.indiserver._logs import MessageLog, keeping_messages, log_traffic, say
 from indianyio.indiserver._options import Options
 from indianyio.indiserver._roster import Roster
+from indianyio.run._announcing import announce
 from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end, seconds_to_be_gone
 from indianyio.run._service_manager import Service, ServiceManager, describe_server
 from indianyio.server._access import warn_if_open
@@ -83,6 +84,8 @@ async def serve(
             up=up.set,
         )
         beside: list[Attendant] = []
+        if options.announce:
+            beside.append(partial(announce, lambda: addresses))
         if manager is not None:
             beside.append(partial(_attend, manager, describe_server(options.drivers, addresses), run))
         return await _Service(run, listeners, roster, fifo, signals, up).serve(beside)

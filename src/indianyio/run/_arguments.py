@@ -135,6 +135,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> list[argparse.Actio
         add("--max-clients", type=_count, default=_MOST_CLIENTS, metavar="N", help="(default: %(default)s)"),
         add("--statistics", action="store_true", help=statistics),
         add("--read-only", action="append", default=[], metavar="CIDR", help="clients from there may only look"),
+        add("--announce", action="store_true", help="tell the local network where it is, for clients to find"),
     ]
 
 
@@ -164,6 +165,10 @@ def _check(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> 
         refuse("name one driver as MODULE:NAME; several are served with --port or --unix")
     if not serving and (arguments.exec or arguments.remote or arguments.read_only or arguments.statistics):
         refuse("--exec, --remote, --read-only and --statistics are for a server: add --port or --unix")
+    if arguments.announce and arguments.port is None:
+        refuse("--announce is for a TCP port: add --port")
+    if arguments.announce and arguments.host == _LOCAL:
+        refuse("--announce: no other machine can connect to localhost; add --host 0.0.0.0, --host :: or an address")
     if arguments.exec_grace is not None and not arguments.exec:
         refuse("--exec-grace is for programs: add --exec PROGRAM")
 

@@ -68,11 +68,22 @@ def attendants(server: IPyServer, arguments: argparse.Namespace, manager: Servic
     """Return what is to be done beside the run of a server.
 
     :param manager: who waits for it to be ready.
+    :raises ValueError: it cannot be announced, for want of a package or because no other machine can connect.
     """
     beside: list[Attendant] = []
     if manager is not None:
         beside.append(partial(manager.attend, _service(server)))
+    if arguments.announce:
+        beside.append(_announcing(server, arguments.host))
     return beside
+
+
+def _announcing(server: IPyServer, host: str) -> Attendant:
+    from indianyio.run._announcing import announce, require_announceable  # few need it
+
+    require_announceable(host, server.port)
+    up, ending = server._up, server.shutdownrequested  # noqa: SLF001 - as above
+    return partial(announce, lambda: server.addresses, up, ending)
 
 
 def _service(server: IPyServer) -> Service:
