@@ -342,6 +342,10 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["replay"],
         ["check"],
         ["run"],
+        ["drivers"],
+        ["register"],
+        ["registered"],
+        ["unregister"],
     ):
         with pytest.raises(SystemExit) as ended:
             main([*arguments, "--help"])

@@ -27,6 +27,8 @@ examples:
   indianyio replay night.jsonl --port 7625             a server that sends it again
   indianyio check mydriver:Driver                      what is wrong with a driver
   indianyio run mydriver:Driver --port 7624            as python -m indianyio.run
+  indianyio drivers                                    the drivers of installed packages
+  indianyio register mydriver:Driver --name indi_my    for Ekos to list it
 """
 
 _COMMANDS = {
@@ -40,6 +42,10 @@ _COMMANDS = {
     "check": "find the rules of INDI that a driver breaks",
     "run": "run a driver or a server, as python -m indianyio.run",
     "servers": "list the servers that are announced on this network",
+    "drivers": "list the drivers of installed packages",
+    "register": "make a driver known to KStars, INDI Web Manager and indiserver",
+    "registered": "list the registered drivers, and say which are broken",
+    "unregister": "undo the registration of a driver",
 }
 
 _FAILED, _TROUBLE, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
