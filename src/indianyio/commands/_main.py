@@ -27,6 +27,7 @@ examples:
   indianyio replay night.jsonl --port 7625             a server that sends it again
   indianyio check mydriver:Driver                      what is wrong with a driver
   indianyio run mydriver:Driver --port 7624            as python -m indianyio.run
+  indianyio service mydriver:Driver --port 7624        a systemd unit that does so
   indianyio drivers                                    the drivers of installed packages
   indianyio register mydriver:Driver --name indi_my    for Ekos to list it
 """
@@ -41,6 +42,7 @@ _COMMANDS = {
     "replay": "be a server that sends what was recorded",
     "check": "find the rules of INDI that a driver breaks",
     "run": "run a driver or a server, as python -m indianyio.run",
+    "service": "write a systemd unit for a server",
     "servers": "list the servers that are announced on this network",
     "drivers": "list the drivers of installed packages",
     "register": "make a driver known to KStars, INDI Web Manager and indiserver",
