@@ -343,6 +343,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["check"],
         ["run"],
         ["drivers"],
+        ["new"],
         ["register"],
         ["registered"],
         ["unregister"],

@@ -45,6 +45,7 @@ _COMMANDS = {
     "service": "write a systemd unit for a server",
     "servers": "list the servers that are announced on this network",
     "drivers": "list the drivers of installed packages",
+    "new": "write a small package with a driver and its tests",
     "register": "make a driver known to KStars, INDI Web Manager and indiserver",
     "registered": "list the registered drivers, and say which are broken",
     "unregister": "undo the registration of a driver",
