@@ -125,8 +125,8 @@ BLOBs' own bytes, counted once however many clients get them; a first BLOB warms
     targets=(
         *(
             Target(f"{source}, {_clients(count)}", OUR_SERVER, "indiserver", ratio)
-            for source in (_ONE_LINE, "wrapped", _ATTACHED)
-            for count, ratio in zip(_CLIENTS, (1.2, 1.5), strict=True)
+            for source, ratios in ((_ONE_LINE, (1.2, 1.5)), ("wrapped", (1.2, 1.3)), (_ATTACHED, (1.2, 1.5)))
+            for count, ratio in zip(_CLIENTS, ratios, strict=True)
         ),
         *(
             Target(f"descriptors, {_clients(count)}", OUR_SERVER, f"{_ONE_LINE}, {_clients(count)}@{OUR_SERVER}", 3)

@@ -28,5 +28,5 @@ As B5, but all drivers are children of the same C++ indiserver, one at a time, a
         Contender("C++ driver", partial(measure_answers, cpp_under_indiserver)),
         Contender("indipydriver", partial(measure_answers, indipydriver_under_indiserver)),
     ),
-    targets=(Target(MEDIAN, "indianyio", "C++ driver", 1 / 1.5),),
+    targets=(Target(MEDIAN, "indianyio", "C++ driver", 1 / 2.2),),
 )

@@ -133,6 +133,7 @@ the system's cache.""",
         Contender("indipydriver", partial(measure_definition, indipydriver_driver)),
     ),
     targets=(
+        Target(DEFINITION, "indianyio asyncio", "indipydriver", 1 / 1.8),
         Target(DEFINITION, "indianyio ", f"{IMPORT}@{BARE}", 1 / 1.5),
         Target(IMPORT, OURS, BARE, 1 / 1.5),
         Target(LISTENING, "indianyio.", BARE_LISTENING, 1 / 3),

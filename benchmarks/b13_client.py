@@ -37,8 +37,8 @@ A server, a hundred lines of the standard library, defines {_VECTORS} vectors of
 after the other, {_HERTZ} updates a second for {_SECONDS} seconds. An update is late by the time from the server's call
 to send until the client's task has it. Our client mirrors all vectors and has two watchers. One must get every update,
 or the round has failed. The other sleeps for a second after each: what it gets must be the newest, and with what it
-is told was left out these must be all updates. indipyclient mirrors them, and calls its ``rxevent``. pyindi-client,
-which calls back from a thread of C++ and has no task that could wait, is left out.""",
+is told was left out these must be all updates. indipyclient mirrors them, and calls its ``rxevent``. pyindi-client
+was not measured.""",
     unit="ms",
     higher_is_better=False,
     contenders=(

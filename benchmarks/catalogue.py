@@ -18,6 +18,7 @@ from benchmarks import (
     b13_client,
     b14_image_to_disk,
     b15_floods,
+    b16_typed_properties,
 )
 from benchmarks.suite import Benchmark
 
@@ -41,6 +42,7 @@ BENCHMARKS: tuple[Benchmark, ...] = tuple(
         b13_client,
         b14_image_to_disk,
         b15_floods,
+        b16_typed_properties,
     )
 )
 """Each benchmark once."""

@@ -152,6 +152,7 @@ def test_targets_name_contenders_that_there_are(one: Benchmark) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.libindi
 @pytest.mark.parametrize("name", [one.name for one in BENCHMARKS])
 def test_the_quick_suite_runs_as_a_user_runs_it(name: str, tmp_path: Path) -> None:
