@@ -11,9 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from indianyio import simulators
+
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/tutorial.md", "docs/howto.md", "docs/client.md")
+PAGES = (
+    "README.md",
+    "docs/start.md",
+    "docs/tutorial.md",
+    "docs/plain-driver.md",
+    "docs/howto.md",
+    "docs/embedding.md",
+    "docs/client.md",
+)
 GET = '<getProperties version="1.7"/>'
+CONNECT = """
+<newSwitchVector device="MyFocuser" name="CONNECTION"><oneSwitch name="CONNECT">On</oneSwitch></newSwitchVector>
+"""
 # Whoever waits in vain on a virtual clock waits for ever.
 ON_A_VIRTUAL_CLOCK = ("-p", "no:indianyio", "-p", "indianyio.testing.pytest_plugin", "--timeout", "30")
 # All plugins that happen to be installed take a second to load.
@@ -54,46 +67,62 @@ def run_python(*arguments: str, folder: Path, text: str = "", **environment_vari
 def test_every_python_block_is_run_by_a_test_here() -> None:
     names = {page: sorted(python_blocks(page)) for page in PAGES}
     assert names == {
-        "README.md": ["exposures.py", "mydriver.py", "observatory.py", "serving.py", "test_mydriver.py"],
-        "docs/tutorial.md": ["roof.py"],
+        "README.md": ["exposures.py", "focuser.py"],
+        "docs/start.md": ["first_image.py", "panel.py"],  # in tests/pages/test_walks.py
+        "docs/tutorial.md": ["focuser.py", "moonlite.py", "test_focuser.py", "test_moonlite.py"],
+        "docs/plain-driver.md": ["open_roof.py", "roof.py"],
         "docs/howto.md": ["definitions.py", "focuser.py", "images.py", "snooping.py", "wire.py"],
-        "docs/client.md": ["pointing.py", "waiting.py", "watching.py"],  # in tests/client/test_client_scripts.py
+        "docs/embedding.md": ["observatory.py", "serving.py"],
+        # In tests/client/test_client_scripts.py, and tests/pages/test_walks.py.
+        "docs/client.md": ["encrypted.py", "pointing.py", "waiting.py", "watching.py"],
     }
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_the_driver_of_the_readme_runs(tmp_path: Path, backend: str) -> None:
     write_all("README.md", tmp_path)
-    arguments = ("-m", "indianyio.run", "--backend", backend, "mydriver:Driver")
-    output = run_python(*arguments, folder=tmp_path, text=GET)
-    assert 'name="power"' in output
-    assert 'state="Idle"' in output.rpartition("<setNumberVector")[2]
+    command = [sys.executable, "-m", "indianyio.run", "--backend", backend, "focuser:MyFocuser"]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=tmp_path, env=environment) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(GET + CONNECT)
+        process.stdin.flush()
+        assert any(
+            '<defNumberVector device="MyFocuser" name="ABS_FOCUS_POSITION"' in line for line in process.stdout
+        )
+        process.stdin.close()
+        output = process.stdout.read()
+    assert process.returncode == 0
+    # The end of the input has disconnected it.
+    assert 'state="Idle"' in output.rpartition('<setSwitchVector device="MyFocuser" name="CONNECTION"')[2]
+    assert '<delProperty device="MyFocuser" name="ABS_FOCUS_POSITION"' in output
 
 
-def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
-    write_all("README.md", tmp_path)
+def test_a_driver_runs_inside_a_program(tmp_path: Path) -> None:
+    write_all("docs/tutorial.md", tmp_path)
+    write_all("docs/embedding.md", tmp_path)
     assert 'message="warming up"' in run_python("observatory.py", folder=tmp_path, text=GET)
 
 
-def test_the_tests_of_the_readme_pass(tmp_path: Path) -> None:
-    write_all("README.md", tmp_path)
-    output = run_python("-m", "pytest", "-p", "no:cacheprovider", "test_mydriver.py", folder=tmp_path)
-    assert "2 passed" in output
-
-
-def test_the_server_of_the_readme_works(tmp_path: Path) -> None:
-    write_all("README.md", tmp_path)
+def test_a_server_works_inside_a_program(tmp_path: Path) -> None:
+    write_all("docs/tutorial.md", tmp_path)
+    write_all("docs/embedding.md", tmp_path)
     output = run_python("serving.py", folder=tmp_path)
     assert re.match(r"clients can connect to 127\.0\.0\.1:\d+ ", output)
     assert "PeerStatistics" in output
 
 
-def test_the_first_command_of_the_readme_serves_its_example() -> None:
-    [command] = [line for block in blocks("README.md", "sh") for line in block.splitlines() if "Thermostat" in line]
+def test_the_first_command_of_the_readme_serves_a_simulated_observatory() -> None:
+    [command] = [line for block in blocks("README.md", "sh") for line in block.splitlines() if "simulators" in line]
     program, *arguments = command.rpartition(" && ")[2].split()
     assert program == ".venv/bin/python"
-    assert arguments[-2:] == ["--port", "7624"]
-    serve = [sys.executable, *arguments[:-1], "0"]
+    assert arguments[:4] == ["-m", "indianyio.run", "--port", "7624"]
+    names = arguments[4].removeprefix("indianyio.simulators:").split(",")
+    assert set(names) <= set(simulators.__all__)
+    devices = {getattr(simulators, name)().device.devicename.encode() for name in names}
+    serve = [sys.executable, *arguments[:3], "0", *arguments[4:]]
     with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         said = next(line for line in process.stderr if "listening on" in line)
@@ -102,11 +131,12 @@ def test_the_first_command_of_the_readme_serves_its_example() -> None:
         with socket.create_connection(("127.0.0.1", int(port[1])), timeout=20) as client:
             client.sendall(GET.encode())
             received = b""
-            while b'name="targetvector"' not in received:
+            while devices - set(re.findall(rb'device="([^"]*)" name="CONNECTION"', received)):
                 received += client.recv(65536)
         process.terminate()
         process.stderr.read()
     assert process.returncode == 0
+    assert len(devices) >= 4
 
 
 def test_there_is_exactly_one_test_command_for_ci_to_run() -> None:
@@ -114,6 +144,11 @@ def test_there_is_exactly_one_test_command_for_ci_to_run() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     [pattern] = re.findall(r"grep -E '([^']*)' README.md", script)
     assert len([line for line in lines if re.search(pattern, line)]) == 1
+
+
+def test_the_readme_is_a_front_page() -> None:
+    """What is longer belongs to a page of its own, where it is found by who looks for it."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
 
 
 PREAMBLE = """
@@ -140,8 +175,21 @@ def check(page: str, tests: str, folder: Path) -> None:
     assert f"{tests.count('async def test_')} passed" in output
 
 
-def test_the_roof_of_the_tutorial_stops_half_way(tmp_path: Path) -> None:
-    check("docs/tutorial.md", ROOF_TESTS, tmp_path)
+def test_the_tests_of_the_tutorial_pass(tmp_path: Path) -> None:
+    write_all("docs/tutorial.md", tmp_path)
+    options = (*ON_A_VIRTUAL_CLOCK, "-p", "no:cacheprovider")
+    output = run_python("-m", "pytest", *options, ".", folder=tmp_path, **FEW_PLUGINS)
+    assert "5 passed" in output
+
+
+def test_the_focuser_of_the_readme_is_that_of_the_tutorial_in_fifteen_lines() -> None:
+    focuser = python_blocks("README.md")["focuser.py"]
+    assert focuser == python_blocks("docs/tutorial.md")["focuser.py"]
+    assert len([line for line in focuser.splitlines() if line.strip() and not line.startswith("#")]) <= 15
+
+
+def test_the_roof_stops_half_way(tmp_path: Path) -> None:
+    check("docs/plain-driver.md", ROOF_TESTS, tmp_path)
 
 
 ROOF_TESTS = """
@@ -264,14 +312,15 @@ def test_the_protocol_by_itself_of_the_how_to_runs(tmp_path: Path) -> None:
 
 def test_commands_use_a_python_that_is_there() -> None:
     """Debian has no ``python``; a page that uses one says first how to activate the environment."""
-    for page in PAGES:
+    for page in (*PAGES, "docs/serving.md"):
         before, activation, _ = (ROOT / page).read_text(encoding="utf-8").partition(". .venv/bin/activate")
         assert activation, page
         assert not re.search(r"(?<![\w/-])(python|pip) ", before.replace("`pip`", "")), page
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (*PAGES, "docs/index.md"):
-        path = ROOT / page
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert len(pages) > 50
+    for path in pages:
         targets = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
-        assert [target for target in targets if not (path.parent / target).exists()] == []
+        assert [target for target in targets if not (path.parent / target).exists()] == [], path

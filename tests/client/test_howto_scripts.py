@@ -82,7 +82,7 @@ def test_the_exposure_stops_when_the_slit_closes(server: IndiServer, tmp_path: P
         assert server.setprop("Dome Simulator.DOME_SHUTTER.SHUTTER_CLOSE=On").returncode == 0
         out, err = script.communicate(timeout=60)
     assert (script.returncode, err) == (0, "")
-    assert out.startswith("the slit is not open any more: the exposure is stopped; it is ")
+    assert out.startswith("the slit is no longer open: the exposure is stopped; it is ")
     assert "Busy" not in out
     assert list(tmp_path.glob("*.fits")) == []
 
