@@ -9,9 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Two thirds of the time of the suite are waits for other processes, which cost no core anything.
 WORKERS_THAT_WAIT = 4
+
+# Hypothesis would fail an example that takes 200 ms, and examples that take a second to make: a machine that stalls
+# says nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indianyio import SnoopEvent, newTextVector
@@ -49,13 +49,13 @@ async def answer(peer: Peer, uid: str) -> None:
         pass
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.binary(max_size=500), backend=st.sampled_from(["asyncio", "trio"]))
 def test_any_bytes(data: bytes, backend: str) -> None:
     anyio.run(is_answered, data, backend=backend)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(parts=st.lists(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=8)), max_size=30))
 def test_any_tokens(parts: list[bytes]) -> None:
     anyio.run(is_answered, b"".join(parts), backend="trio")

@@ -297,7 +297,7 @@ def carried(alphabet: str, most: int) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     label=carried('x<&"é]\t\n\x7f', 70_000),
     value=carried("x<&]>é\n", 1_100_000),

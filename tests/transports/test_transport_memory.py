@@ -33,7 +33,7 @@ async def send_all(stream: MemoryStream, messages: list[bytes]) -> None:
     capacity_bytes=st.integers(1, 100),
     cut=st.none() | st.integers(1, 60),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_the_cut_the_bytes_are_the_same(
     anyio_backend: str, messages: list[bytes], capacity_bytes: int, cut: int | None
 ) -> None:
