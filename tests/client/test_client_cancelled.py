@@ -7,20 +7,18 @@ from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from indianyio._vocabulary import State
 from indianyio.client import RefusedError
 from tests.client.scripted import Script, ends_with, numbers, scripted, set_numbers, set_switches, switches
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio with a virtual clock"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    if request.param == "asyncio":
-        return "asyncio"
-    return ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return virtual_backend(request.param)
 
 
 MOUNT, DOME, FOCUS = "TELESCOPE_ABORT_MOTION", "DOME_ABORT_MOTION", "FOCUS_ABORT_MOTION"

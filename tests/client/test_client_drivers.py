@@ -7,22 +7,20 @@ from contextlib import asynccontextmanager
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from indianyio import IPyDriver
 from indianyio.client import Device, OperationAbortedError, RefusedError, open_client
 from indianyio.examples.camera import Camera
 from indianyio.examples.mount import Mount
 from indianyio.streams import memory_pair
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio with a virtual clock"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    if request.param == "asyncio":
-        return "asyncio"
-    return ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return virtual_backend(request.param)
 
 
 @asynccontextmanager

@@ -7,19 +7,17 @@ from typing import Any
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from indianyio.client import UnknownMemberError, UnknownVectorError
 from tests.client.scripted import blobs, numbers, scripted
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio with a virtual clock"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    if request.param == "asyncio":
-        return "asyncio"
-    return ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return virtual_backend(request.param)
 
 
 @pytest.mark.parametrize(

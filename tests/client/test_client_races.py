@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from functools import partial
 
 import anyio
@@ -25,6 +25,7 @@ from tests.client.scripted import (
     switches,
 )
 from tests.client.test_client_settling import seen, writing
+from tests.virtual_time import VirtualLoop, virtual_backend
 
 pytestmark = pytest.mark.anyio
 
@@ -32,11 +33,9 @@ GOTO, ABORT = "ABS_FOCUS_POSITION", "FOCUS_ABORT_MOTION"
 TEXT = '<defTextVector device="Scripted" name="T" perm="rw"><defText name="text">a</defText></defTextVector>'
 
 
-@pytest.fixture(params=["asyncio", "trio with a virtual clock"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    if request.param == "asyncio":
-        return "asyncio"
-    return ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return virtual_backend(request.param)
 
 
 # -- before it is sent ---------------------------------------------------------------------------------------------
@@ -210,7 +209,9 @@ async def test_what_has_arrived_while_the_loop_was_held_up_counts(anyio_backend_
                     assert isinstance(clock, MockClock)
                     clock.jump(0.1)
                 else:
-                    time.sleep(0.1)  # noqa: ASYNC251
+                    loop = asyncio.get_running_loop()
+                    assert isinstance(loop, VirtualLoop)
+                    loop.jump(0.1)
                 await script.say(set_numbers("N", "Ok", X=5))
             assert write.outcome == "done", write.error
 

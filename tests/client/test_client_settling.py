@@ -8,20 +8,18 @@ from typing import Any, NamedTuple
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from indianyio.client import OperationAbortedError, RefusedError, Vector
 from indianyio.standard._settle_table import RULE, SETTLE_ROWS, row_for
 from tests.client.scripted import Script, Values, deleted, numbers, scripted, set_numbers, set_switches, switches
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio with a virtual clock"])
+@pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    if request.param == "asyncio":
-        return "asyncio"
-    return ("trio", {"clock": MockClock(autojump_threshold=0)})
+    return virtual_backend(request.param)
 
 
 class Write:
