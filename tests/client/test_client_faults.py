@@ -20,8 +20,15 @@ from indianyio.client._mirror import Mirror
 from indianyio.protocol import Framer, SetNumberVector, decode
 from tests.client.scripted import DEVICE, blobs, ends_with, numbers, scripted, set_numbers, switches
 from tests.client.test_client_blobs import set_blob
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
+
 
 TEXT = '<defTextVector device="Scripted" name="T" perm="rw"><defText name="t">  two  </defText></defTextVector>'
 

@@ -18,8 +18,15 @@ from indianyio.properties import numbers as made_numbers
 from indianyio.testing import assert_states, driver_client
 from tests.client.scripted import deleted, numbers, scripted, set_numbers, set_switches, switches
 from tests.properties.declared import AbsFocusPosition, Ccd1, Connection, Coordinates, FilterName, WeatherParameters
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
+
 
 CAMERA = "Camera"
 

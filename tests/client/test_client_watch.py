@@ -11,8 +11,14 @@ import pytest
 
 from indianyio.client import Change, SwitchVector
 from tests.client.scripted import DEVICE, deleted, numbers, scripted, set_numbers, set_switches, switches
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
 
 
 def shown(change: Change) -> tuple[str, str | None, str | None]:
