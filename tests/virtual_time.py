@@ -1,12 +1,14 @@
 """Virtual time on both back ends: an hour of sleep passes at once, and a machine that stalls costs no time at all.
 
-For tests without threads, sockets and other processes, for which nobody would wait.
+It must not pass while something outside of the event loop is awaited, such as a thread or a socket. So where there
+is any, time passes only when nothing has happened for a moment of real time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+from functools import partial
 from typing import Any
 
 from trio.testing import MockClock
@@ -15,9 +17,13 @@ __all__ = ["VirtualLoop", "virtual_backend"]
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop of asyncio's whose time passes only while every task waits for it."""
+    """An event loop of asyncio's whose time passes only while every task waits for it.
 
-    def __init__(self) -> None:
+    :param idle_seconds: how long, in real time, nothing must have happened before time passes.
+    """
+
+    def __init__(self, idle_seconds: float = 0.0) -> None:
+        self.idle_seconds = idle_seconds
         self._now = 0.0
         super().__init__(_Selector(self))
 
@@ -36,15 +42,15 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            return super().select()  # nothing but another thread, or a signal, can go on
-        ready = super().select(0)
+            return super().select()  # nothing but what is outside can make anything go on
+        ready = super().select(self._loop.idle_seconds if timeout > 0 else 0)
         if not ready and timeout > 0:
             self._loop.jump(timeout)
         return ready
 
 
-def virtual_backend(name: str) -> tuple[str, dict[str, Any]]:
+def virtual_backend(name: str, idle_seconds: float = 0.0) -> tuple[str, dict[str, Any]]:
     """Return what a fixture ``anyio_backend`` returns for virtual time on a back end."""
     if name == "trio":
-        return name, {"clock": MockClock(autojump_threshold=0)}
-    return name, {"loop_factory": VirtualLoop}
+        return name, {"clock": MockClock(autojump_threshold=idle_seconds)}
+    return name, {"loop_factory": partial(VirtualLoop, idle_seconds)}

@@ -43,8 +43,15 @@ from tests.client.scripted import (
 )
 from tests.driver.gadget import Gadget
 from tests.libindi.libindi_harness import wait_until
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param, idle_seconds=0.3)
+
 
 CONTENT = os.urandom(3 << 20)
 

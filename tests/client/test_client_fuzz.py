@@ -12,8 +12,15 @@ import pytest
 from indianyio.client import open_client
 from indianyio.streams import memory_pair
 from tests.client.scripted import DEVICE, numbers
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
+
 
 CAPTURES = {path.stem: path.read_bytes() for path in (Path(__file__).parent.parent / "captures").glob("*.xml")}
 ALPHABET = b"<>\"'&=/! \n\x00\xff01AZaz.:-"

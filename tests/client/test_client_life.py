@@ -21,8 +21,15 @@ from indianyio.streams import MemoryStream, memory_pair
 from indianyio.testing import Peer
 from tests.client.scripted import DEVICE, blobs, ends_with, numbers, scripted, set_numbers
 from tests.driver.gadget import Gadget
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param, idle_seconds=0.3)
+
 
 GADGET = "Gadget"
 

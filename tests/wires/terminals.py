@@ -6,10 +6,13 @@ import os
 import tty
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 import anyio
 
-__all__ = ["Terminal", "answering", "terminal"]
+__all__ = ["Part", "Terminal", "answering", "terminal"]
+
+Part: TypeAlias = bytes | float | anyio.Event
 
 
 class Terminal:
@@ -59,14 +62,16 @@ def terminal() -> Iterator[Terminal]:
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[bytes], list[bytes | float]]) -> AsyncGenerator[Terminal]:
-    """Plug in what answers requests that end with ``#``: with bytes, and with pauses between them."""
+async def answering(answer: Callable[[bytes], list[Part]]) -> AsyncGenerator[Terminal]:
+    """Plug in what answers requests that end with ``#``: with bytes, pauses, and events that it waits for."""
 
     async def serve() -> None:
         while True:
             for part in answer(await plugged_in.hear(b"#")):
                 if isinstance(part, bytes):
                     plugged_in.say(part)
+                elif isinstance(part, anyio.Event):
+                    await part.wait()
                 else:
                     await anyio.sleep(part)
 

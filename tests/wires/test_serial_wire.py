@@ -34,7 +34,8 @@ from indianyio.wires import (
     _serial,
     available_ports,
 )
-from tests.wires.terminals import Terminal, answering, terminal
+from tests.virtual_time import virtual_backend
+from tests.wires.terminals import Part, Terminal, answering, terminal
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ TIOCGEXCL = 0x80045440
 
 
 async def test_delays_half_lines_and_garbage() -> None:
-    def answer(request: bytes) -> list[bytes | float]:
+    def answer(request: bytes) -> list[Part]:
         return [request[:1], 0.005, request[1:], 0.005, b"#rubbish"]
 
     async with answering(answer) as instrument, SerialWire(instrument.port) as wire:
@@ -54,18 +55,23 @@ async def test_delays_half_lines_and_garbage() -> None:
 
 
 async def test_half_an_answer_is_a_time_out_that_says_so() -> None:
-    async with answering(lambda _: [b"12"]) as instrument, SerialWire(instrument.port) as wire:
-        with pytest.raises(WireTimeoutError) as caught:
-            await wire.query(b"GP#", until=b"#", timeout=0.05)
+    with terminal() as instrument:
+        async with SerialWire(instrument.port, discard_stale=False) as wire:
+            instrument.say(b"x12")
+            assert await wire.receive(length=1, timeout=60) == b"x"  # so the rest is there, too
+            with pytest.raises(WireTimeoutError) as caught:
+                await wire.query(b"GP#", until=b"#", timeout=0.05)
     assert str(caught.value) == f"{instrument.port}: no answer to b'GP#' within 0.05 s; b'12' had arrived"
 
 
 async def test_the_late_answer_of_a_cancelled_query_is_not_taken_for_the_next() -> None:
-    async with answering(lambda request: [0.04, request + b"#"]) as instrument:
-        async with SerialWire(instrument.port, timeout=1) as wire:
+    may_answer = anyio.Event()
+    async with answering(lambda request: [may_answer, 0.04, request + b"#"]) as instrument:
+        async with SerialWire(instrument.port, timeout=60) as wire:
             with anyio.move_on_after(0.01) as scope:
                 await wire.query(b"A#", until=b"#")
             assert scope.cancelled_caught
+            may_answer.set()
             assert await wire.query(b"B#", until=b"#") == b"B"
 
 
@@ -231,7 +237,7 @@ async def test_an_instrument_that_takes_nothing_is_a_time_out_and_no_half_comman
     with terminal() as instrument:
         async with SerialWire(instrument.port) as wire:
             with pytest.raises(WireTimeoutError, match=r"only \d+ of the \d+ bytes .* flow control") as caught:
-                await wire.send(b"x" * 2_000_000, timeout=0.02)
+                await wire.send(b"x" * 2_000_000, timeout=0.3)
             assert 0 < len(caught.value.sent) < 2_000_000
             await wire.send(b"STOP#")
             heard = await instrument.hear(b"#")
@@ -243,7 +249,7 @@ async def test_a_command_of_which_a_part_has_gone_is_sent_wholly_though_it_is_ca
     sent: list[str] = []
 
     async def send(wire: Wire) -> None:
-        await wire.send(b"x" * 100_000 + b"#", timeout=10)
+        await wire.send(b"x" * 100_000 + b"#", timeout=60)
         sent.append("wholly")
         await wire.send(b"NEVER#")
 
@@ -267,7 +273,7 @@ async def test_opening_blocks_nobody_and_can_be_cancelled(monkeypatch: pytest.Mo
 
     def open_slowly(port: serial.Serial) -> None:
         kept.append(port)
-        slow.wait(20)
+        slow.wait(60)
         in_open(port)
 
     monkeypatch.setattr(serial.Serial, "open", open_slowly)
@@ -278,7 +284,7 @@ async def test_opening_blocks_nobody_and_can_be_cancelled(monkeypatch: pytest.Mo
         assert scope.cancelled_caught
         assert not wire.is_open
         slow.set()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while True:  # the thread that was late closes what it opens
                 try:
                     async with wire:
@@ -288,10 +294,15 @@ async def test_opening_blocks_nobody_and_can_be_cancelled(monkeypatch: pytest.Mo
     assert not open_ports(instrument.port)
 
 
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [virtual_backend(name, idle_seconds=0.1) for name in ("asyncio", "trio")],
+    ids=["asyncio", "trio"],
+)
 async def test_cancelled_at_any_await_the_wire_is_in_step_and_nothing_is_done_twice() -> None:
     moves: list[bytes] = []
 
-    def answer(request: bytes) -> list[bytes | float]:
+    def answer(request: bytes) -> list[Part]:
         if request.startswith(b"MOVE"):
             moves.append(request)
         return [] if request == b"STOP" else [request[:1], 0.001, request[1:] + b"#"]
@@ -317,7 +328,7 @@ async def test_cancelled_at_any_await_the_wire_is_in_step_and_nothing_is_done_tw
             with anyio.fail_after(20):
                 # The thread of a cancelled opening may have yet to open the port, before it closes it again.
                 looks = 0
-                while looks < 10:
+                while looks < 3:
                     looks = 0 if open_ports(instrument.port) else looks + 1
                     await anyio.sleep(0.002)
     assert len(moves) == len(set(moves))
@@ -331,7 +342,7 @@ async def test_cancelled_at_any_await_of_a_query_the_next_answer_is_right() -> N
     number = 0
     cancelled = True
     async with answering(lambda request: [request[:1], 0.002, request[1:] + b"#"]) as instrument:
-        async with SerialWire(instrument.port, timeout=1) as wire:
+        async with SerialWire(instrument.port, timeout=30) as wire:
             while cancelled:
                 number += 1
                 cancelled = await cancel_at(number, lambda: ask(wire))
@@ -350,8 +361,8 @@ async def test_closing_ends_an_exchange_under_way() -> None:
         await wire.open()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(close, wire, instrument)
-            with anyio.fail_after(3), pytest.raises(WireLostError, match="closed at this end"):
-                await wire.query(b"GP#", until=b"#")
+            with anyio.fail_after(60), pytest.raises(WireLostError, match="closed at this end"):
+                await wire.query(b"GP#", until=b"#", timeout=120)
     assert not open_ports(instrument.port)
 
 
