@@ -123,7 +123,7 @@ def started(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path.name} did not come"
         time.sleep(0.01)
@@ -131,7 +131,7 @@ def wait_for(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Good", "good", "make_good"])
 def test_class_instance_and_function_run_until_the_end_of_the_input(run: Run, folder: Path, name: str) -> None:
-    output, errors = run(name).communicate(GET + WRITE, timeout=30)
+    output, errors = run(name).communicate(GET + WRITE, timeout=60)
     assert output.index(b"<defNumberVector") < output.index(b"<setNumberVector")
     assert b'state="Idle"' in output.rpartition(b"<setNumberVector")[2]
     assert (folder / "left").exists()
@@ -140,7 +140,7 @@ def test_class_instance_and_function_run_until_the_end_of_the_input(run: Run, fo
 
 def test_d27_prints_and_log_lines_never_reach_standard_output(run: Run) -> None:
     process = run("Good", "--debug", "--log-level", "debug")
-    output, errors = process.communicate(GET + WRITE, timeout=30)
+    output, errors = process.communicate(GET + WRITE, timeout=60)
     assert process.returncode == 0
     assert b"printed" not in output
     for place in (b"on import", b"in the constructor", b"in a handler", b"in leave"):
@@ -149,13 +149,13 @@ def test_d27_prints_and_log_lines_never_reach_standard_output(run: Run) -> None:
 
 
 def test_debug_logs_the_xml(run: Run) -> None:
-    _, errors = run("Good", "--debug").communicate(GET + WRITE, timeout=30)
+    _, errors = run("Good", "--debug").communicate(GET + WRITE, timeout=60)
     assert b"indianyio.wire" in errors
     assert b"newNumberVector" in errors
 
 
 def test_without_debug_the_xml_is_not_logged(run: Run) -> None:
-    _, errors = run("Good", "--log-level", "debug").communicate(GET + WRITE, timeout=30)
+    _, errors = run("Good", "--log-level", "debug").communicate(GET + WRITE, timeout=60)
     assert b"newNumberVector" not in errors
 
 
@@ -163,7 +163,7 @@ def test_without_debug_the_xml_is_not_logged(run: Run) -> None:
 def test_d13_a_signal_ends_the_driver_in_order(run: Run, folder: Path, number: signal.Signals) -> None:
     process = started(run("Good"))
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b'state="Idle"' in output
     assert (folder / "left").exists()
@@ -178,14 +178,14 @@ def test_a_second_sigint_ends_the_process_at_once_as_the_first_one_has_said(run:
     wait_for(folder / "leaving")
     time.sleep(1.1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"SIGINT again: ending at once" in errors
 
 
 def test_each_failure_is_one_line(run: Run) -> None:
     process = run("Failing")
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     lines = [line for line in errors.decode().splitlines() if line.startswith("indianyio.run: ")]
     assert process.returncode == 1
     assert sorted(lines) == [
@@ -196,7 +196,7 @@ def test_each_failure_is_one_line(run: Run) -> None:
 
 
 def test_failures_have_tracebacks_when_the_log_level_is_debug(run: Run) -> None:
-    _, errors = run("Failing", "--log-level", "debug").communicate(timeout=30)
+    _, errors = run("Failing", "--log-level", "debug").communicate(timeout=60)
     assert b"Traceback" in errors
     assert b"in fail" in errors
 
@@ -206,7 +206,7 @@ def test_d13_a_thread_that_never_ends_cannot_keep_the_process(run: Run, folder: 
     process = started(run("Hanging", "--grace", "0.1"))
     if how == "signal":
         process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=3 * 0.1 + 2 + 10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"Timeout" in errors
     assert (folder / "left").exists()
@@ -214,7 +214,7 @@ def test_d13_a_thread_that_never_ends_cannot_keep_the_process(run: Run, folder: 
 
 def test_an_abandoned_thread_cannot_keep_the_process(run: Run, folder: Path) -> None:
     process = started(run("Abandoning", "--grace", "0.1"))
-    process.communicate(timeout=15)
+    process.communicate(timeout=60)
     assert (folder / "left").exists()
 
 
@@ -225,7 +225,7 @@ def test_a_handler_that_blocks_the_loop_cannot_keep_the_process(run: Run, folder
     process.stdin.flush()
     wait_for(folder / "blocking")
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=15)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"in rxevent" in errors
     assert (folder / "left").exists()

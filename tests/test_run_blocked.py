@@ -81,7 +81,7 @@ class InLeave(Box):
         Path("blocking").touch()
 
     async def leave(self):
-        time.sleep(2.5)
+        time.sleep(4)
         Path("left").write_text("InLeave ")
 
 class Stubborn(Box):
@@ -95,8 +95,9 @@ class Stubborn(Box):
 """
 
 WRITE = b"<newNumberVector device='InHandler' name='n'><oneNumber name='x'>1</oneNumber></newNumberVector>"
-GRACE_SECONDS = 0.3
-PATIENCE_SECONDS = 30
+# Not too short for leave() on a machine that stalls.
+GRACE_SECONDS = 2.0
+PATIENCE_SECONDS = 60
 
 Process = subprocess.Popen[bytes]
 Start = Callable[..., Process]
@@ -173,7 +174,7 @@ def test_nothing_is_interrupted_within_its_grace(start: Start, tmp_path: Path) -
 
 
 def test_leave_is_never_interrupted(start: Start, tmp_path: Path) -> None:
-    process = start("InLeave", grace_seconds=1)
+    process = start("InLeave", grace_seconds=3)
     errors = end(process)
     assert (tmp_path / "left").read_text() == "InLeave "
     assert process.returncode == 0
@@ -184,9 +185,9 @@ def test_what_catches_everything_is_ended_by_the_bound(start: Start) -> None:
     process = start("Stubborn")
     errors = end(process)
     assert process.returncode == 1
-    assert b"Timeout: no end within 2.9 s" in errors
+    assert b"Timeout: no end within 8 s" in errors
     # It was tried more than once, and did not put off the bound each time.
-    assert 2 <= errors.count(b"interrupted at") <= 5
+    assert 2 <= errors.count(b"interrupted at") <= 12
 
 
 # -- while it runs -------------------------------------------------------------------------------------------------
