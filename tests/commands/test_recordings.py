@@ -21,6 +21,7 @@ from indianyio.commands import main
 from indianyio.sync import open_client
 from indianyio.testing import read_recording
 from tests.commands.observatory import CAMERA, IMAGE, Observatory, observatory
+from tests.patience import patiently
 
 HEADER = {"format": "indianyio recording", "version": 1}
 DEFINITION = (
@@ -71,15 +72,20 @@ def playing(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 @pytest.mark.parametrize("more", [[], ["--no-blobs"]])
 def test_images_are_kept_unless_told_not_to(server: list[str], tmp_path: Path, more: Sequence[str]) -> None:
     file = tmp_path / "night.jsonl"
-    exposing = threading.Timer(
-        0.15, lambda: main(["set", *server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.01"])
-    )
-    exposing.start()
-    assert main(["record", *server, str(file), "--seconds", "0.5", *more]) == 0
-    exposing.join()
-    said = b"".join(piece.data for piece in read_recording(file) if piece.direction == "received")
+
+    def record(seconds: float) -> bytes:
+        expose = ["set", *server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.01"]
+        exposing = threading.Timer(seconds / 3, main, [expose])
+        exposing.start()
+        assert main(["record", *server, str(file), "--overwrite", "--seconds", str(seconds), *more]) == 0
+        exposing.join()
+        said = b"".join(piece.data for piece in read_recording(file) if piece.direction == "received")
+        return said.replace(b"\n", b"")
+
+    image = base64.b64encode(IMAGE)
+    said = patiently(record, lambda said: b"<setNumberVector" in said and bool(more or image in said), (0.5, 5, 40))
     assert b"<setNumberVector" in said
-    assert (base64.b64encode(IMAGE) in said.replace(b"\n", b"")) == (not more)
+    assert (image in said) == (not more)
 
 
 def test_nothing_is_replaced_unasked(server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

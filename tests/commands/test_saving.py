@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from indianyio.protocol import EnableBLOB, GetProperties, NewNumberVector
 from indianyio.testing import Peer
 from tests.commands.observatory import CAMERA, IMAGE, Observatory, observatory
 from tests.commands.scripted import Scripted, scripted
+from tests.patience import again_and_again
 
 __all__ = ["scripted"]
 
@@ -55,10 +55,9 @@ def test_an_image_that_comes_as_a_descriptor(
     night: Observatory, backend: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = ["--unix", night.unix, "--backend", backend]
-    later = threading.Timer(0.3, lambda: main(["set", *server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.01"]))
-    later.start()
-    status = main(["get", *server, "-t", "10", f"{CAMERA}.CCD1.CCD1"])
-    later.join()
+    expose = ["set", *server, f"{CAMERA}.CCD_EXPOSURE.CCD_EXPOSURE_VALUE=0.01"]
+    with again_and_again(lambda: main(expose), 0.3):  # it is not known when the command has asked for images
+        status = main(["get", *server, "-t", "60", f"{CAMERA}.CCD1.CCD1"])
     assert status == 0, capsys.readouterr().err
     assert (folder / f"{CAMERA}.CCD1.CCD1.fits").read_bytes() == IMAGE
 
