@@ -17,11 +17,16 @@ from indianyio.streams import ByteStream, memory_pair
 from indianyio.testing import Bounds, check_driver
 from indianyio.testing._probes import Key, abort_of, refusals
 from tests.testing.scripted_driver import ANSWERS
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
 virtual = pytest.mark.parametrize(
     "anyio_backend", [("trio", {"clock": trio.testing.MockClock(autojump_threshold=0)})], ids=["trio"]
+)
+
+virtual_on_both = pytest.mark.parametrize(
+    "anyio_backend", [virtual_backend("asyncio"), virtual_backend("trio")], ids=["asyncio", "trio"]
 )
 
 
@@ -138,6 +143,7 @@ async def test_a_driver_that_obeys_is_stopped_after_each_write() -> None:
     assert not liar.moving
 
 
+@virtual_on_both
 async def test_a_check_that_is_cancelled_stops_what_it_has_begun() -> None:
     near, far = memory_pair()
     liar = Liar(far)
@@ -215,7 +221,7 @@ async def test_a_program_that_is_killed_at_its_end() -> None:
         "import os, signal, sys; sys.stdout.write(sys.argv[1]); sys.stdout.flush(); sys.stdin.read();"
         " os.kill(os.getpid(), signal.SIGSEGV)"
     )
-    bounds = Bounds(start=5, quiet=0.1)
+    bounds = Bounds(start=60, quiet=0.1)
     findings = await check_driver([sys.executable, "-c", program, defined("SPEED")], bounds=bounds, writes=False)
     [ends] = [finding for finding in findings if finding.rule == "ends"]
     assert "it was killed by SIGSEGV" in ends.what
@@ -228,6 +234,7 @@ async def test_a_program_alone_needs_no_list(program: str | Path) -> None:
         await check_driver(program)
 
 
+@virtual_on_both
 async def test_a_driver_that_fails_while_it_is_cancelled_is_a_finding() -> None:
     class Failing(Thermostat):
         async def hardware(self) -> None:

@@ -12,8 +12,15 @@ from indianyio.streams import MemoryStream, Received, SharedMemory, memory_pair
 from indianyio.streams._base import WrappingStream
 from indianyio.testing import MisbehavingStream, Mischief, Peer
 from tests.driver.gadget import DEVICE, Gadget, new_number
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
+
 
 DATA = bytes(range(256)) * 20
 

@@ -44,8 +44,15 @@ from indianyio.protocol import (
 )
 from indianyio.streams import memory_pair
 from indianyio.testing import Peer, member_values, running
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return virtual_backend(request.param)
+
 
 CONTENT = bytes(range(256))
 
