@@ -24,6 +24,10 @@ import subprocess, time
 from pathlib import Path
 import anyio
 from indianyio import Device, IPyDriver, NumberMember, NumberVector
+from indianyio.run import _ending
+
+# The alarm comes when the bound itself has not ended the process, as on a machine that stalls.
+_ending.ALARM_SECONDS = 60.0
 
 class Box(IPyDriver):
     def __init__(self):
