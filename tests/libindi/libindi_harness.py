@@ -22,7 +22,7 @@ from indianyio.protocol._elements import WireMessage
 from indianyio.streams import SharedMemory
 
 DRIVERS = Path(__file__).parent / "drivers"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 END_SECONDS = 5.0
 RECEIVE_BYTES = 1 << 20
 

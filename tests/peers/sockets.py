@@ -10,7 +10,7 @@ Address = int | str
 """A TCP port at 127.0.0.1, or the path of a unix socket (``@name`` for an abstract one)."""
 
 MOST_CONNECTIONS = 100
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 60.0
 
 
 def listen(at: Address) -> socket.socket:

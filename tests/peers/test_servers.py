@@ -17,7 +17,7 @@ from tests.peers.client import BrokenRuleError
 from tests.peers.flawed import flawed
 from tests.peers.servers import ROOT, Server, guard
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 RUNNER = """
 import time

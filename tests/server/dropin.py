@@ -14,7 +14,7 @@ from pathlib import Path
 from indianyio.protocol import DefTextVector
 from tests.libindi.libindi_harness import IndiServer, alive, tcp_client, wait_until
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 DROP_IN = (sys.executable, "-m", "indianyio.indiserver")
 ON_TRIO = (*DROP_IN, "--backend", "trio")

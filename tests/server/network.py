@@ -17,7 +17,7 @@ from indianyio.server import IPyServer
 from tests.driver.gadget import DEVICE, Gadget
 from tests.server.doors import Client
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Echo(Gadget):

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).parents[2]
-END_SECONDS = 20.0
+END_SECONDS = 60.0
 _LISTENING = re.compile(r"listening on [^ ]*:(\d+)")
 
 M = TypeVar("M", bound=WireMessage)

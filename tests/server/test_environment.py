@@ -22,7 +22,7 @@ from tests.driver.gadget import Gadget
 from tests.driver.test_life import CancelAtStep
 from tests.server.memory_world import MemoryProgram, World
 
-SECONDS = 20.0
+SECONDS = 50.0
 
 FAR, NEAR = ("far", 7624), ("near", 7625)
 

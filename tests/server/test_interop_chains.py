@@ -45,7 +45,7 @@ needs_indiserver = [
 
 DRIVERS = "tests.server.interop_drivers"
 DEVICES = SORTS, OTHER, THIRD
-SECONDS = 20.0
+SECONDS = 60.0
 
 T = TypeVar("T")
 

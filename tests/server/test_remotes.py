@@ -48,7 +48,7 @@ class Elsewhere:
         self.sockets: list[socket.socket] = []
 
     async def accept(self) -> Peer:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             await anyio.wait_readable(self._socket)
         accepted = self._socket.accept()[0]
         self.sockets.append(accepted)

@@ -21,7 +21,7 @@ from tests.libindi.libindi_harness import Client, alive, wait_until
 from tests.server.network import dial
 from tests.server.programs import Programs
 
-SECONDS = 20.0
+SECONDS = 60.0
 ROOT = Path(__file__).parents[2]
 GADGET = "tests.driver.gadget:Gadget"
 OTHER = "tests.server.test_server_command:other"

@@ -79,8 +79,9 @@ while True: time.sleep(1)
         await until(lambda: server.statistics()["box"].bytes_in > 20_000_000)
         began = anyio.current_time()
     took = anyio.current_time() - began
-    # The program has twice the grace, and a client then a second, or the grace if that is less.
-    assert 3 * 0.5 <= took < 3 * 0.5 + 1.0
+    # The program has twice the grace, and a client then a second, or the grace if that is less. Neither would ever
+    # end by itself; how late that is on a machine that stalls is not the question.
+    assert 3 * 0.5 <= took < 30
     network.tidy()
 
 

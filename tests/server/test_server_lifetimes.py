@@ -41,8 +41,8 @@ async def test_a_driver_that_hangs_keeps_no_client_and_no_port() -> None:
     driver = Gadget(work=hang)
     driver.grace = 0.05
     server = IPyServer(driver, Gadget(device="Other"), host="127.0.0.1", port=0)
-    server.grace = 0.05
-    server.drivers[1].grace = 0.05
+    server.grace = 2
+    server.drivers[1].grace = 2
     async with anyio.create_task_group() as tasks:
         network = Network(await tasks.start(server.asyncrun))
         client = await network.greeted()

@@ -27,6 +27,7 @@ from tests.driver.gadget import DEVICE, Gadget, new_number
 from tests.driver.test_any_bytes import mutated
 from tests.driver.test_life import CancelAtStep
 from tests.server.doors import Client, Door, serving
+from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +186,9 @@ async def test_s1_clients_come_and_go() -> None:
         assert len(run.clients.ports) == 1
 
 
+@pytest.mark.parametrize(
+    "anyio_backend", [virtual_backend("asyncio"), virtual_backend("trio")], ids=["asyncio", "trio"]
+)
 async def test_fifty_clients_of_which_ten_do_not_read_are_let_go_in_time() -> None:
     driver = Gadget()
     async with serving(driver, grace_seconds=0.5) as (door, run):
@@ -247,7 +251,7 @@ def test_fuzz_of_clients_leaves_healthy_ones_alone() -> None:
                 await healthy.send('<pingRequest uid="alive"/>')
                 while (await healthy.expect(PingReply)).uid != "alive":
                     pass
-            with anyio.fail_after(5):
+            with anyio.fail_after(60):
                 while len(run.clients.ports) > 1:  # the attackers' places become free, and only theirs  # noqa: ASYNC110
                     await anyio.sleep(0.01)
             (left,) = run.clients.ports

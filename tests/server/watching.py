@@ -20,7 +20,7 @@ from indianyio.server._run import Feeder
 
 M = TypeVar("M", bound=WireMessage)
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Watcher:

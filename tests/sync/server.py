@@ -24,7 +24,7 @@ from indianyio.protocol import (
 )
 from indianyio.testing import member_values
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 class Scripted:

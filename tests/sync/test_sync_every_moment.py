@@ -74,9 +74,9 @@ def interrupted(at_line: int, seen: Callable[[FrameType], bool]) -> Iterator[lis
 
 def program(port: int, backend: Any) -> None:  # noqa: ANN401
     with open_client("127.0.0.1", port, backend=backend) as indi:
-        device = indi.device("Scripted", timeout=10)
-        with device.connected(timeout=10):
-            device.set("N", X=5, timeout=10)
+        device = indi.device("Scripted", timeout=60)
+        with device.connected(timeout=60):
+            device.set("N", X=5, timeout=60)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

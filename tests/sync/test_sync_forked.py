@@ -25,13 +25,13 @@ def in_child(device):
             print("child:", error, flush=True)
 
 with open_client("127.0.0.1", int(sys.argv[1]), backend=sys.argv[2]) as indi, indi.watch() as watch:
-    device = indi.device("Scripted", timeout=10)
+    device = indi.device("Scripted", timeout=60)
     child = os.fork()
     if not child:
         in_child(device)
     else:
         assert os.waitpid(child, 0)[1] == 0
-        device.set("N", X=3, timeout=10)
+        device.set("N", X=3, timeout=60)
         print("parent:", device["N"]["X"])
 """
 
@@ -48,7 +48,7 @@ def test_the_child_waits_for_nothing_and_the_parent_goes_on(backend: str, tmp_pa
             try:
                 assert server.written("N") == {"X": "3.0"}
                 server.say(set_numbers("N", "Ok", X=3))
-                out, errors = running.communicate(timeout=10)
+                out, errors = running.communicate(timeout=60)
             finally:
                 running.kill()
     assert errors == ""

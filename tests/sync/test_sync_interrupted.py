@@ -21,8 +21,8 @@ from indianyio.sync import open_client
 
 try:
     with open_client("127.0.0.1", int(sys.argv[1]), backend=sys.argv[2]) as indi:
-        device = indi.device("Scripted", timeout=10)
-        device.vector("CCD_ABORT_EXPOSURE", timeout=10)
+        device = indi.device("Scripted", timeout=60)
+        device.vector("CCD_ABORT_EXPOSURE", timeout=60)
         print("ready", flush=True)
         {call}
 finally:
@@ -56,7 +56,7 @@ def started(server: Scripted, backend: str, call: str, folder: Path) -> subproce
 
 def ended(running: subprocess.Popen[str]) -> str:
     """Wait for the end that Ctrl-C makes; return the traceback."""
-    out, trace = running.communicate(timeout=20)
+    out, trace = running.communicate(timeout=60)
     assert out == "left []\n"
     assert running.returncode == -signal.SIGINT
     assert trace.rstrip().endswith("KeyboardInterrupt")
@@ -123,5 +123,5 @@ def test_connecting_ends(backend: str, seconds: float) -> None:
                 running.stdout.readline()
                 time.sleep(seconds)  # while its loop starts, or while it connects
                 running.send_signal(signal.SIGINT)
-                _, trace = running.communicate(timeout=20)
+                _, trace = running.communicate(timeout=60)
     assert trace.rstrip().endswith("KeyboardInterrupt")

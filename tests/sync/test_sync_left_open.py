@@ -16,8 +16,8 @@ import sys
 from indianyio.sync import open_client
 
 blocks = [open_client("127.0.0.1", int(sys.argv[1]), backend=sys.argv[2])]
-device = blocks[0].__enter__().device("Scripted", timeout=10)
-blocks.append(device.connected(timeout=10))
+device = blocks[0].__enter__().device("Scripted", timeout=60)
+blocks.append(device.connected(timeout=60))
 blocks[1].__enter__()
 print("connected")
 """
@@ -36,7 +36,7 @@ def test_it_ends_with_the_interpreter_and_disconnects(backend: str, tmp_path: Pa
                 server.say(set_switches("CONNECTION", "Ok", CONNECT=True, DISCONNECT=False))
                 assert server.written("CONNECTION") == {"DISCONNECT": "On"}
                 server.say(set_switches("CONNECTION", "Idle", CONNECT=False, DISCONNECT=True))
-                out, errors = running.communicate(timeout=20)
+                out, errors = running.communicate(timeout=60)
             finally:
                 running.kill()
     assert (running.returncode, out, errors) == (0, "connected\n", "")

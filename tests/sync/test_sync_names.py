@@ -111,9 +111,9 @@ from indianyio.sync import (
 
 with open_client("localhost", 7624, backend="trio") as indi:
     assert_type(indi, Client)
-    camera = indi.device("CCD Simulator", timeout=10)
+    camera = indi.device("CCD Simulator", timeout=60)
     assert_type(camera, Device)
-    with camera.connected(timeout=10) as connected, camera.next("CCD1") as image:
+    with camera.connected(timeout=60) as connected, camera.next("CCD1") as image:
         assert_type(connected, Device)
         assert_type(image, Coming)
         assert_type(camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.5), AnyVector)

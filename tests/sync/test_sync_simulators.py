@@ -40,10 +40,10 @@ def test_an_exposure_an_abort_and_a_server_that_is_killed(
 ) -> None:
     with ends_with(ConnectionLostError, "was lost"):
         with open_client("127.0.0.1", server.port, backend=backend) as indi:
-            camera = indi.device("CCD Simulator", timeout=10)
-            with camera.connected(timeout=10), camera.next("CCD1") as image:
+            camera = indi.device("CCD Simulator", timeout=60)
+            with camera.connected(timeout=60), camera.next("CCD1") as image:
                 camera.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.5)
-                image.save(tmp_path / "a.fits", timeout=10)
+                image.save(tmp_path / "a.fits", timeout=60)
                 abort = threading.Timer(1, lambda: camera.set("CCD_ABORT_EXPOSURE", ABORT=True))
                 abort.start()
                 with ends_with(OperationAbortedError):

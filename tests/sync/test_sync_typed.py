@@ -22,15 +22,15 @@ def test_values_are_written_and_read(backend: str) -> None:
             server.say(set_numbers(name, "Busy", {member: 1.5}), set_numbers(name, "Ok", {member: 2}))
 
         with open_client("127.0.0.1", server.port, backend=backend) as indi:  # type: ignore[arg-type]
-            focuser = indi.device(DEVICE, timeout=5)
-            assert focuser.read(AbsFocusPosition, timeout=5) == AbsFocusPosition(steps=1)
+            focuser = indi.device(DEVICE, timeout=60)
+            assert focuser.read(AbsFocusPosition, timeout=60) == AbsFocusPosition(steps=1)
             with server.meanwhile(answer):
-                vector = focuser.set(AbsFocusPosition(steps=2), timeout=5)
+                vector = focuser.set(AbsFocusPosition(steps=2), timeout=60)
             assert vector is focuser[name]
             assert isinstance(vector, NumberVector)
             assert focuser[AbsFocusPosition].steps == 2
-            assert focuser.wait_for(lambda it: it[AbsFocusPosition].steps == 2, timeout=5) is focuser
-            assert focuser.vector(Ccd1, timeout=5) is focuser["CCD1"]
+            assert focuser.wait_for(lambda it: it[AbsFocusPosition].steps == 2, timeout=60) is focuser
+            assert focuser.vector(Ccd1, timeout=60) is focuser["CCD1"]
             with focuser.next(Ccd1) as image:
                 assert image.blob is None
             focuser.enable_blobs(Ccd1)
