@@ -269,6 +269,7 @@ async def test_an_idle_driver_wakes_nobody(caplog: pytest.LogCaptureFixture) -> 
     others = set(threading.enumerate())
     async with running(Gadget(work=lambda _: anyio.sleep_forever())):
         [watch] = [each for each in threading.enumerate() if each not in others and each.name == "indianyio watch"]
+        before, after = 0, -1
         for _ in range(60):  # it stops looking when it has been idle for a while, which a slow machine makes longer
             before = switches(watch)
             await anyio.sleep(10 * LOOK_SECONDS)

@@ -15,8 +15,8 @@ import pytest
 
 from indianyio.run._executable import make_executable
 from indianyio.server import IPyServer
-from indianyio.server._exdrivers import ExternalDriver
-from indianyio.server._processes import FIRST_LINES, REAP_SECONDS, grace_line, recorded_grace
+from indianyio.server._exdrivers import END_SECONDS, ExternalDriver
+from indianyio.server._processes import FIRST_LINES, grace_line, recorded_grace
 from tests.server.programs import Programs, process_of
 from tests.server.watching import feeding, new_hub, nothing_left
 
@@ -54,10 +54,11 @@ async def test_the_longer_grace_that_a_file_of_ours_records_counts(
     with nothing_left():
         async with feeding(new_hub(), driver) as watcher:
             await process_of(watcher)
-            assert driver.end_seconds >= 2 * counts
             began = anyio.current_time()
         took = anyio.current_time() - began
-    assert 2 * counts <= took < 2 * counts + REAP_SECONDS
+    # How much longer it takes is up to the machine; how much longer it may take is the server's own figure.
+    assert took >= 2 * counts
+    assert driver.end_seconds == pytest.approx(2 * counts + END_SECONDS)
 
 
 @pytest.mark.anyio

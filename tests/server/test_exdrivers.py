@@ -17,7 +17,9 @@ import trio.testing
 
 from indianyio._routing import Relayed
 from indianyio.protocol import DefTextVector, DelProperty, Frame, Message, NewBLOBVector, OneBLOB
+from indianyio.server import _exdrivers
 from indianyio.server._exdrivers import ExternalDriver
+from indianyio.server._processes import REAP_SECONDS
 from indianyio.server._supervision import Backoff
 from indianyio.streams import MemoryStream, memory_pair
 from tests.server.programs import Programs, value_shown, write
@@ -295,6 +297,7 @@ async def test_a_program_that_ran_for_long_is_started_again_soon(monkeypatch: py
 async def test_a_process_that_cannot_be_killed_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(_exdrivers, "REAP_SECONDS", REAP_SECONDS)
     driver = ExternalDriver("fake", grace_seconds=5)
     starts_of(driver, monkeypatch, [float("inf")])
     began = anyio.current_time()

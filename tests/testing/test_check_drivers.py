@@ -15,7 +15,7 @@ from indianyio.examples.camera import Camera
 from indianyio.examples.mount import Mount
 from indianyio.examples.thermostat import Thermostat
 from indianyio.examples.window import Window
-from indianyio.testing import Bounds, Finding, check_driver
+from indianyio.testing import Bounds, Finding, _check, check_driver
 from tests.virtual_time import virtual_backend
 
 pytestmark = pytest.mark.anyio
@@ -59,8 +59,10 @@ async def test_a_program_that_does_not_end() -> None:
 
 
 async def test_a_cancelled_check_ends_its_program_and_no_more_is_needed_than_sigterm(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_check, "_SIGNAL_SECONDS", 3.0)  # for SIGTERM to be heeded on a machine that stalls
+    monkeypatch.setattr(_check, "_END_SECONDS", 60.0)
     program = "import sys, time; print('hello'); sys.stdout.flush(); time.sleep(100)"
     with anyio.move_on_after(0.5) as patience:
         await check_driver([sys.executable, "-c", program], bounds=Bounds(start=60))

@@ -28,6 +28,10 @@ __all__ = ["RULES", "Bounds", "Finding", "Rule", "check_driver"]
 
 logger = logging.getLogger(__name__)
 
+# How long a program may take to end after its input has, and again after SIGTERM; and how long all of it may take.
+_SIGNAL_SECONDS = 1.0
+_END_SECONDS = 5.0
+
 RULES: tuple[Rule, ...] = WIRE_RULES + BLOB_RULES + ANSWER_RULES + CLASS_RULES
 """The rules, in the order in which they are checked."""
 
@@ -223,10 +227,10 @@ async def _as_process(
             try:
                 yield process.stream, end
             finally:
-                with anyio.move_on_after(5, shield=True):
+                with anyio.move_on_after(_END_SECONDS, shield=True):
                     process.close_input()
                     if not process.exited.is_set():
-                        await process.end(1.0)
+                        await process.end(_SIGNAL_SECONDS)
                 reaping.cancel("the check is over")
                 tasks.cancel_scope.cancel("the check is over")
 
