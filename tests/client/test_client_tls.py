@@ -35,7 +35,7 @@ def served(identity: Identity, trusted: Identity | None = None) -> IPyServer:
 
 async def test_a_client_and_a_server_that_know_each_other(identity: Identity, guest: Identity) -> None:
     context = identity.client_context(guest)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with served(identity, guest) as server:
             async with open_client("localhost", port_of(server), tls=context) as indi:
                 device = await indi.device(GADGET, timeout=10)
@@ -47,7 +47,7 @@ async def test_without_an_event_loop(identity: Identity) -> None:
         with sync.open_client("localhost", port, tls=identity.client_context()) as indi:
             return list(indi.device(GADGET, timeout=10))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with served(identity) as server:
             assert await anyio.to_thread.run_sync(read, port_of(server))
 
@@ -61,7 +61,7 @@ async def test_a_certificate_that_does_not_match_is_one_clear_error(identity: Id
         "unknown": "TLS handshake failed: certificate verify failed: self-signed certificate",
         "name": "TLS handshake failed: certificate verify failed: IP address mismatch",
     }[case]
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with served(identity) as server:
             port = port_of(server)
             with pytest.raises(OSError, match=f"{host}:{port}: {text}") as raised:
@@ -71,7 +71,7 @@ async def test_a_certificate_that_does_not_match_is_one_clear_error(identity: Id
 
 
 async def test_a_server_without_tls(identity: Identity) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with IPyServer(Gadget(), host="127.0.0.1", port=0) as server:
             with pytest.raises(OSError, match=r"TLS handshake|no answer within"):
                 async with open_client("localhost", port_of(server), tls=identity.client_context(), timeout=1):
@@ -84,7 +84,7 @@ async def test_what_cannot_be_encrypted(identity: Identity, tmp_path: Path) -> N
         with pytest.raises(ValueError, match="only a TCP connection can be encrypted"):
             async with open_client(tls=True, **way):
                 pass
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with served(identity) as server:
             with pytest.raises(ValueError, match="this SSLContext is for servers"):
                 async with open_client("localhost", port_of(server), tls=identity.server_context()):

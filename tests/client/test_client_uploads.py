@@ -36,11 +36,11 @@ async def accept(driver: Gadget, event: NewEvent) -> None:
 async def connected(way: str, folder: Path) -> AsyncGenerator[tuple[Gadget, Client]]:
     driver = Gadget(on_write=accept)
     socket = str(folder / "socket")
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with IPyServer(driver, host="127.0.0.1", port=0, unix=socket) as server:
             unix = socket if way == "unix" else None
             async with open_client("127.0.0.1", port_of(server), unix=unix) as indi:
-                await (await indi.device(GADGET, timeout=10)).vector("IMAGE", timeout=10)
+                await (await indi.device(GADGET, timeout=60)).vector("IMAGE", timeout=60)
                 yield driver, indi
 
 
@@ -75,7 +75,7 @@ async def test_without_an_event_loop(tmp_path: Path) -> None:
         with sync.open_client("127.0.0.1", port) as indi:
             indi.device(GADGET, timeout=10).set("IMAGE", a=Upload(LONG, ".fits"))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with IPyServer(driver, host="127.0.0.1", port=0) as server:
             await anyio.to_thread.run_sync(write, port_of(server))
     assert received(driver) == ({"a": LONG}, {"a": (len(LONG), ".fits")})

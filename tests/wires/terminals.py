@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tty
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
@@ -62,7 +62,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[bytes], list[Part]]) -> AsyncGenerator[Terminal]:
+async def answering(answer: Callable[[bytes], Sequence[Part]]) -> AsyncGenerator[Terminal]:
     """Plug in what answers requests that end with ``#``: with bytes, pauses, and events that it waits for."""
 
     async def serve() -> None:
