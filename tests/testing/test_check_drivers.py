@@ -21,7 +21,7 @@ from tests.virtual_time import virtual_backend
 pytestmark = pytest.mark.anyio
 
 BACKENDS = ["asyncio", "trio"]
-QUICK = Bounds(quiet=0.1)
+QUICK = Bounds(answer=0.1, quiet=0.1)
 
 
 @pytest.mark.parametrize("anyio_backend", [virtual_backend(name) for name in BACKENDS], ids=BACKENDS)
@@ -35,7 +35,7 @@ async def test_a_program() -> None:
     findings: list[Finding] = []
     # It shares the machine with the tests beside this one, which may take it away for longer than that.
     for quiet in (0.4, 3.0):
-        findings = await check_driver(command, bounds=Bounds(start=60, quiet=quiet, most=30))
+        findings = await check_driver(command, bounds=Bounds(start=60, answer=30, quiet=quiet, most=30))
         if not findings:
             break
     assert findings == []
@@ -53,7 +53,7 @@ async def test_a_program_that_ends_at_once() -> None:
 
 async def test_a_program_that_does_not_end() -> None:
     program = "import sys, time; print('hello'); sys.stdout.flush(); time.sleep(100)"
-    bounds = Bounds(start=0.5, quiet=0.1, end=0.1)
+    bounds = Bounds(start=0.5, answer=0.1, quiet=0.1, end=0.1)
     findings = await check_driver([sys.executable, "-c", program], bounds=bounds)
     assert "ends" in {finding.rule for finding in findings}
 

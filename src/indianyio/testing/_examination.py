@@ -51,12 +51,14 @@ class Bounds:
     """How long a driver may take, in seconds.
 
     :ivar start: until its first definition.
-    :ivar quiet: an answer must begin within this time, and is taken to be complete after this long without a word.
+    :ivar answer: until an answer begins.
+    :ivar quiet: without a word, after which an answer that has begun is taken to be complete.
     :ivar most: for one answer, complete or not; also for connecting, for disconnecting, and for a short image.
     :ivar end: from the end of its input until it ends itself.
     """
 
     start: float = 10.0
+    answer: float = 2.0
     quiet: float = 0.5
     most: float = 5.0
     end: float = 10.0
@@ -235,7 +237,7 @@ class _Examination:
         last = anyio.current_time() + max(self._bounds.most, first or 0)
         try:
             await self._stream.send(probe.sent)
-            await self._hear_until_quiet(probe, first or self._bounds.quiet, last)
+            await self._hear_until_quiet(probe, first or self._bounds.answer, last)
             while probe.what in _WAITED_FOR and self._is_busy(probe.key) and anyio.current_time() < last:
                 await self._hear_until_quiet(probe, self._bounds.quiet, last)
         except ConnectionLostError as error:
