@@ -183,14 +183,15 @@ async def test_an_error_of_the_block_comes_out_with_the_states() -> None:
 
 
 class Late(Slider):
-    """Defines its position only after a moment."""
+    """Defines its position only when it is told to."""
 
     def __init__(self) -> None:
         super().__init__(seconds=0)
         self.position.enable = False
+        self.due = anyio.Event()
 
     async def hardware(self) -> None:
-        await anyio.sleep(0.02)
+        await self.due.wait()
         self.position.enable = True
         await self.position.send_defVector()
         await super().hardware()
@@ -200,6 +201,7 @@ async def test_a_vector_that_is_to_come_is_waited_for() -> None:
     async with driver_client(Late()) as (driver, client):
         device = await client.device(DEVICE, timeout=5)
         assert "ABS_FOCUS_POSITION" not in device
+        driver.due.set()  # it gets its turn when the next line waits
         async with assert_states(device, "ABS_FOCUS_POSITION", "Busy", "Ok") as states:
             assert states.seen == []
             await move(driver, client)
