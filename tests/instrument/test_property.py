@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from indianyio import (
 )
 from indianyio.client import RefusedError
 from indianyio.instrument import BoundProperty, bind
-from indianyio.properties import Values
+from indianyio.properties import Values, number, numbers
 from indianyio.protocol import SetBLOBVector, SetNumberVector, SetSwitchVector, SetTextVector, SetVector
 from indianyio.testing import Peer, driver_client, member_values, running
 from tests.properties.declared import (
@@ -37,6 +37,13 @@ from tests.properties.declared import (
 )
 
 pytestmark = pytest.mark.anyio
+
+
+class Gains(Values, name="GAINS"):
+    """One member of its own, and one for each colour of the sensor."""
+
+    offset: float = number("OFFSET", max=10)
+    channels: Mapping[str, float] = numbers(max=100)
 
 
 class Gadget(IPyDriver):
@@ -196,6 +203,24 @@ async def test_members_made_at_run_time_can_become_others_while_nobody_knows_the
         assert dict(vector) == {"F2": "Green", "F3": "Blue"}
         await filters.report(names={"F3": "Clear"})
         await vector.wait_for(lambda it: it["F3"] == "Clear", timeout=5)
+
+
+async def test_a_declared_member_beside_those_made_at_run_time_stays_the_one_that_is_reported() -> None:
+    gains = BoundProperty(Gains, bind(Gains, made={"R": "Red"}))
+    driver = IPyDriver(Device("Camera", [gains.vector]))
+    gains.vector.enable = False
+    gains.remake(Gains(offset=1, channels={"G": 2.0}), limits={"offset": (0, 5)})
+    gains.vector.replace_members(bind(Gains, made={"B": "Blue"}).members())
+    gains.vector.enable = True
+    gains.limit(offset=(0, 50))
+    offset = gains.vector.data["OFFSET"]
+    assert isinstance(offset, NumberMember)
+    assert offset.max == "50"
+    async with running(driver) as peer:
+        await gains.report(offset=30)
+        assert (await told(peer, SetNumberVector))[2] == {"OFFSET": "30", "B": "0"}
+        await gains.report(offset=31, channels={"B": 4})
+        assert (await told(peer, SetNumberVector))[2] == {"OFFSET": "31", "B": "4"}
 
 
 async def test_members_made_at_run_time_are_reported_by_their_mapping() -> None:

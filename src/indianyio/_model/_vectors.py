@@ -79,15 +79,6 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
             raise ValueError(f"vector {self._name!r} needs at least one member")
         return taken
 
-    def _remake(self, members: Iterable[MemberT_co]) -> None:
-        """Replace the members.
-
-        :raises RuntimeError: peers know the vector with its present members.
-        """
-        if self.enable:
-            raise RuntimeError(f"{self!r} cannot get other members while peers know it; delete it first")
-        self._members = self._taken(members)
-
     @property
     def vectortype(self) -> str:
         """The kind of the vector, such as ``SwitchVector``."""

@@ -72,7 +72,7 @@ class Vector(VectorModel[MemberT_co, ValueT_co], Generic[MemberT_co, ValueT_co])
         :raises ValueError: there are no members, or two of one name.
         """
         if self.enable:
-            raise RuntimeError(f"vector {self.name!r} is in use; delete it before its members are replaced")
+            raise RuntimeError(f"vector {self.name!r} is in use; delete it first, then replace its members")
         self._members = self._taken(members)
 
     @property

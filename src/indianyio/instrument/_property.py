@@ -66,9 +66,6 @@ class BoundProperty(Generic[V]):
             raise ValueError(f"{cls.__name__} is the property {declaration.name}, not {self.vector.name}")
         self.values = cls
         self.is_untold = False
-        # A vector keeps its members for as long as there is it.
-        present = self.vector.data
-        self._members = {one.attribute: present[one.name] for one in declaration.members if one.name in present}
         # Asked once, because isinstance() is slow with abstract classes.
         self._switches = self.vector if isinstance(self.vector, SwitchVector) else None
         self._is_blob = isinstance(self.vector, BLOBVector)
@@ -163,7 +160,7 @@ class BoundProperty(Generic[V]):
         :raises KeyError: there is no such member.
         """
         for attribute, (least, most, *step) in limits.items():
-            member = cast("NumberMember", self._members[attribute])
+            member = cast("NumberMember", self.vector.member(self._names[attribute]))
             member.change_limit("min", least)
             member.change_limit("max", most)
             if step:
@@ -180,7 +177,7 @@ class BoundProperty(Generic[V]):
         :raises RuntimeError: the property is defined to clients.
         """
         made: Any = bind(self.values, value=value, limits=limits).members()
-        self.vector._remake(made)
+        self.vector.replace_members(made)
 
     def wanted(self, event: NewEvent | Mapping[str, object]) -> V:
         """Return what a write asks for: the written values, and the present ones for all other members.
@@ -218,21 +215,19 @@ class BoundProperty(Generic[V]):
         if self._switches is not None:
             self._turn(self._switches, members)
             return
-        known = self._members
+        # The members are looked up each time, because a vector may get other ones of the same names.
+        find, names = self.vector.member, self._names
         if len(members) == 1:  # the usual case, without the cost of the general one
             [(attribute, value)] = members.items()
-            if attribute in known:
-                known[attribute].membervalue = value
+            if attribute in names:
+                find(names[attribute]).membervalue = value
                 return
         try:
-            taken = [(known[attribute], known[attribute].check(value)) for attribute, value in members.items()]
-        except KeyError:
-            taken = None  # a member was made at run time, or does not exist
-        if taken is None:
-            found = [(self.vector.member(name), value) for name, value in self._named(members).items()]
-            taken = [(member, member.check(value)) for member, value in found]
-        for member, value in taken:
-            member.store(value)
+            found = [(find(names[attribute]), value) for attribute, value in members.items()]
+        except KeyError:  # a member was made at run time, or does not exist
+            found = [(find(name), value) for name, value in self._named(members).items()]
+        for member, checked in [(member, member.check(value)) for member, value in found]:
+            member.store(checked)
 
     def _given(self, values: V, members: Mapping[str, object]) -> dict[str, object]:
         """Return the values that were given, by attribute."""
