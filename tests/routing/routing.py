@@ -77,12 +77,12 @@ class World:
         return routed
 
     def send(self, peer: str, sent: Frame) -> Routed[str]:
-        """Let a peer send a frame, and check that what was known of its way before is what becomes of it."""
-        known = self.router.ways[peer].get(sent.head)
+        """Let a peer send a frame, and check that what was known of its route before is what becomes of it."""
+        known = self.router.known_routes[peer].get(sent.head)
         routed = self.router.receive(peer, sent)
         if known is not None:
             assert routed == Routed([Delivery(sent, targets) for targets in known])
-            assert self.router.ways[peer][sent.head] == known
+            assert self.router.known_routes[peer][sent.head] == known
         return self.deliver(routed)
 
     def remove(self, peer: str, reason: str = "gone") -> Routed[str]:

@@ -116,10 +116,10 @@ MUTANTS = (
         seeds=200,
     ),
     Mutant(
-        "ways that were found are kept when somebody comes",
+        "routes that were found are kept when somebody comes",
         "indianyio._routing._routes",
-        "        for ways in self._used_ways:\n            ways.clear()\n",
-        "        for ways in self._used_ways:\n            pass\n",
+        "        for known in self._used:\n            known.clear()\n",
+        "        for known in self._used:\n            pass\n",
     ),
     Mutant(
         "a circle is not noticed",

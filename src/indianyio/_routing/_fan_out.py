@@ -27,13 +27,13 @@ _COPIED_BYTES = 64 << 10
 
 
 class Relay:
-    """A frame that is being handed on. :meth:`close` ends the relay, but not the receivers' shares.
+    """A frame that is being forwarded. :meth:`close` ends the relay, but not the receivers' shares.
 
     :param frame: what :func:`~indianyio.protocol._relayable.relayable` returned. Its attachments now belong to the
         relay.
     :param make: makes the memory for BLOB content that came as base64 and will travel as a descriptor.
     :param sender: who sent it, ``None`` for the server itself.
-    :param hands_over: whether the descriptors that came may be handed on; if not, all receivers get base64.
+    :param hands_over: whether the descriptors that came may be forwarded; if not, all receivers get base64.
     """
 
     def __init__(
@@ -166,4 +166,4 @@ class PlainRelay(msgspec.Struct):
 
 
 Relayed: TypeAlias = Relay | PlainRelay
-"""What can be handed on."""
+"""What can be forwarded."""

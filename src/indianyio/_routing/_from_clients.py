@@ -51,7 +51,7 @@ def from_client(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame
         routes.change(frame.device or "")
     routed = _RULES[frame.tag](routes, client, frame)
     if client.subscription.size > MAX_SUBSCRIPTIONS:
-        routes.ways[client.peer].clear()  # so that nothing of the client is handed on any more, and it is told so
+        routes.known_routes[client.peer].clear()  # so that nothing of it is forwarded any more, and it is told so
         return Routed(refuse=f"it has subscribed to more than {MAX_SUBSCRIPTIONS} vectors and devices")
     return routed
 
@@ -72,7 +72,7 @@ def _write(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> 
     else:
         routed.send(frame, (owner.peer,))
         if frame.tag not in CONTENT_TAGS:
-            routes.note_way(client.peer, frame.head, (owner.peer,), others)
+            routes.remember(client.peer, frame.head, (owner.peer,), others)
     routed.send(frame, others)
     return routed
 
@@ -103,7 +103,7 @@ def _speak(routes: Routes[PeerT], client: ClientRecord[PeerT], frame: Frame) -> 
         snoopers = routes.snoopers_of(client, device, name, blob=frame.tag == SetBLOBVector.tag)
         routed.send(frame, snoopers)
         if frame.tag not in CONTENT_TAGS:
-            routes.note_way(client.peer, frame.head, snoopers)
+            routes.remember(client.peer, frame.head, snoopers)
     return routed
 
 

@@ -152,7 +152,7 @@ def _pass_on(
     blob = frame.tag == SetBLOBVector.tag
     targets = routes.targets(driver, frame.device or "", frame.name or "", blob=blob)
     if frame.tag not in _BLOB_TAGS:
-        routes.note_way(driver.peer, frame.head, targets)
+        routes.remember(driver.peer, frame.head, targets)
     routed.send(frame, targets)
     return routed
 
@@ -187,7 +187,7 @@ def _show_write(routes: Routes[PeerT], driver: DriverRecord[PeerT], frame: Frame
         listeners = routes.listeners(driver, device, name)
         routed.send(frame, listeners)
         if frame.tag not in CONTENT_TAGS:
-            routes.note_way(driver.peer, frame.head, listeners)
+            routes.remember(driver.peer, frame.head, listeners)
     elif driver.kind is PeerKind.DRIVER:
         routed.dropped = f"a {frame.tag} for {device}.{name} of {rival.title}: drivers do not write to each other"
     return routed

@@ -175,7 +175,7 @@ class PeerOutbox(Outbox):
         return Verdict.SENT
 
     def accept(self, relay: Relayed, *, attach: bool) -> Room | None:
-        """Queue messages that are handed on, unless the peer is behind; see :meth:`offer`.
+        """Queue messages that are forwarded, unless the peer is behind; see :meth:`offer`.
 
         :param attach: whether BLOBs may travel as descriptors, if there is room for these.
         :return: that there was room; ``None`` if they are left out for this peer, which concerns nobody else.
@@ -290,7 +290,7 @@ class DriverOutbox(Outbox):
         return True
 
     def accept(self, relay: Relayed, *, attach: bool) -> Room:
-        """Queue messages that are handed on, each unless its sender has used up its share.
+        """Queue messages that are forwarded, each unless its sender has used up its share.
 
         :param attach: whether BLOBs may travel as descriptors, for which there is no room here.
         :return: what room there was.

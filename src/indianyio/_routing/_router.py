@@ -1,7 +1,7 @@
 """Who gets what: the decisions of a server, without any I/O (protocol.md 2.2 to 2.10).
 
 The router is told who connects and disconnects and what they send. It answers with what must be sent to whom, and
-carries nothing out itself. Of a frame that it hands on it reads only the start tag, and it hands on the frame
+carries nothing out itself. Of a frame that it forwards it reads only the start tag, and it forwards the frame
 itself, one for all receivers.
 
 The router differs from indiserver where that harms its peers. A device has one owner, the one that has defined it
@@ -21,7 +21,7 @@ from indianyio._routing._decisions import Delivery, Routed
 from indianyio._routing._from_clients import from_client
 from indianyio._routing._from_drivers import claim, from_driver
 from indianyio._routing._own_frames import blob_request, deletion, remark, request
-from indianyio._routing._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Routes, Way
+from indianyio._routing._routes import ClientRecord, DriverRecord, PeerKind, PeerT, Route, Routes
 from indianyio._routing._subscriptions import Breadth, addresses_all
 from indianyio._vocabulary import BLOBHandling
 from indianyio.exceptions import RemoteProtocolError
@@ -40,7 +40,8 @@ class Router(Generic[PeerT]):
 
     :param identity: a name that no other server has, made of some random letters and digits. By it the router
         recognises its own requests when they come back through other servers.
-    :ivar ways: for each peer, by their heads, where those of its messages go that are handed on and change nothing.
+    :ivar known_routes: for each peer, by their heads, the routes of those of its messages that are forwarded and
+        change nothing.
         :meth:`receive` would say the same about them, but takes longer. This is a view: :meth:`receive` must be
         told of everything that is not in it, or no longer in it.
     :raises ValueError: ``identity`` is empty, is longer than 64 characters, or has other characters.
@@ -50,7 +51,7 @@ class Router(Generic[PeerT]):
         if not _IDENTITY.fullmatch(identity):
             raise ValueError(f"an identity is 1 to 64 letters and digits, not {identity!r}")
         self._routes: Routes[PeerT] = Routes(identity)
-        self.ways: Mapping[PeerT, Mapping[Head, Way[PeerT]]] = self._routes.ways
+        self.known_routes: Mapping[PeerT, Mapping[Head, Route[PeerT]]] = self._routes.known_routes
 
     # -- who connects --------------------------------------------------------------------------------------------
 
@@ -65,7 +66,7 @@ class Router(Generic[PeerT]):
         """
         self._require_new(peer)
         self._routes.clients[peer] = ClientRecord(peer, name, may_write)
-        self._routes.ways[peer] = {}
+        self._routes.known_routes[peer] = {}
         self._routes.change()
 
     def add_driver(
@@ -130,7 +131,7 @@ class Router(Generic[PeerT]):
         Nothing is raised, whatever is in the frame.
 
         :param peer: who sent it.
-        :param frame: what was sent. It is handed on unchanged, so it must be fit for that.
+        :param frame: what was sent. It is forwarded unchanged, so it must be fit for that.
         :param more: whether this is one of several BLOB policies in a row, and not the last. What they mean for
             other servers is worked out once for all of them, because that takes long if there are many BLOBs.
         :return: what must be done. A peer that must be refused stays until it is removed.
@@ -166,7 +167,7 @@ class Router(Generic[PeerT]):
         """
         routes = self._routes
         routed: Routed[PeerT] = Routed()
-        del routes.ways[peer]
+        del routes.known_routes[peer]
         if routes.clients.pop(peer, None) is None:
             driver = routes.drivers.pop(peer)
             devices = routes.owners.release(driver, keep=returns)
@@ -248,7 +249,7 @@ class Router(Generic[PeerT]):
                 self._routes.change()
                 return routed
         self._routes.drivers[driver.peer] = driver
-        self._routes.ways[driver.peer] = {}
+        self._routes.known_routes[driver.peer] = {}
         self._routes.change()
         return routed
 

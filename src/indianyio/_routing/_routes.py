@@ -25,7 +25,7 @@ from typing import Generic, TypeAlias, TypeVar
 from indianyio._routing._subscriptions import Breadth, RemoteBLOBs, Snoops, Subscription, addresses_all
 from indianyio.protocol._frames import Head
 
-__all__ = ["ClientRecord", "DriverRecord", "Ownership", "PeerKind", "PeerT", "Routes", "Way"]
+__all__ = ["ClientRecord", "DriverRecord", "Ownership", "PeerKind", "PeerT", "Route", "Routes"]
 
 # -- whose the devices are -------------------------------------------------------------------------------------
 
@@ -90,12 +90,12 @@ class Ownership(Generic[_OwnerT]):
         self._kept = {device: owner for device, owner in self._kept.items() if not is_meant(owner)}
 
 
-# -- the peers, and the ways between them ----------------------------------------------------------------------
+# -- the peers, and the routes between them -------------------------------------------------------------------
 
 
 PeerT = TypeVar("PeerT", bound=Hashable)
 
-Way: TypeAlias = tuple[tuple[PeerT, ...], ...]
+Route: TypeAlias = tuple[tuple[PeerT, ...], ...]
 """Who gets a message: the targets of each of its deliveries, in order.
 
 A client's write has two: to the owner of the device, and to whoever sees what clients write. If the owner refuses
@@ -105,7 +105,7 @@ it, the others do not see it.
 # A driver may invent new names for ever; this is more than all the names in an observatory.
 _KEPT_TARGETS = 20_000
 # So may a client, and there are many clients; this is more than anybody writes to again and again.
-_KEPT_WAYS_OF_CLIENT = 1_000
+_KEPT_ROUTES_OF_CLIENT = 1_000
 
 
 class PeerKind(Enum):
@@ -177,10 +177,11 @@ class DriverRecord(Generic[PeerT]):
 
 
 class Routes(Generic[PeerT]):
-    """Everybody who is connected, and the ways between them.
+    """Everybody who is connected, and the routes between them.
 
     :ivar stale: the devices about which something has changed since this was last emptied; ``""`` for any.
-    :ivar ways: for each peer, by their heads, where those of its messages go that are handed on and change nothing.
+    :ivar known_routes: for each peer, by their heads, the routes of those of its messages that are forwarded and
+        change nothing.
     """
 
     def __init__(self, identity: str) -> None:
@@ -188,11 +189,11 @@ class Routes(Generic[PeerT]):
         self.drivers: dict[PeerT, DriverRecord[PeerT]] = {}
         self.owners: Ownership[DriverRecord[PeerT]] = Ownership()
         self.stale: set[str] = set()
-        self.ways: dict[PeerT, dict[Head, Way[PeerT]]] = {}
-        self._used_ways: list[dict[Head, Way[PeerT]]] = []  # those that are not empty
+        self.known_routes: dict[PeerT, dict[Head, Route[PeerT]]] = {}
+        self._used: list[dict[Head, Route[PeerT]]] = []  # those that are not empty
         self._targets: dict[tuple[DriverRecord[PeerT], str, str, bool], tuple[PeerT, ...]] = {}
-        # Equal ways are one object, so that a row of messages for the same peers is recognised at a glance.
-        self._same: dict[Way[PeerT], Way[PeerT]] = {}
+        # Equal routes are one object, so that a row of messages for the same peers is recognised at a glance.
+        self._same: dict[Route[PeerT], Route[PeerT]] = {}
         self._identity = identity
         self._marks: dict[str, str] = {}
 
@@ -211,23 +212,23 @@ class Routes(Generic[PeerT]):
         """
         self._targets.clear()
         self._same.clear()
-        for ways in self._used_ways:
-            ways.clear()
-        self._used_ways.clear()
+        for known in self._used:
+            known.clear()
+        self._used.clear()
         self.stale.add("" if addresses_all(device) else device)
 
-    def note_way(self, peer: PeerT, head: Head, *way: tuple[PeerT, ...]) -> None:
-        """Remember that such messages of a peer are handed on to these targets, and that this is all.
+    def remember(self, peer: PeerT, head: Head, *route: tuple[PeerT, ...]) -> None:
+        """Remember that such messages of a peer are forwarded to these targets, and that this is all.
 
-        :param way: the targets of each delivery; deliveries without targets are left out.
+        :param route: the targets of each delivery; deliveries without targets are left out.
         """
-        ways = self.ways[peer]
-        if not ways:
-            self._used_ways.append(ways)
-        elif len(ways) >= (_KEPT_WAYS_OF_CLIENT if peer in self.clients else _KEPT_TARGETS):
-            ways.clear()
-        found = tuple(targets for targets in way if targets)
-        ways[head] = self._same.setdefault(found, found)
+        known = self.known_routes[peer]
+        if not known:
+            self._used.append(known)
+        elif len(known) >= (_KEPT_ROUTES_OF_CLIENT if peer in self.clients else _KEPT_TARGETS):
+            known.clear()
+        found = tuple(targets for targets in route if targets)
+        known[head] = self._same.setdefault(found, found)
 
     # -- from drivers ------------------------------------------------------------------------------------------
 

@@ -101,9 +101,9 @@ class Coming:
 
     def _look(self, change: Change) -> None:
         vector = self._vector
-        came = [name for name in vector.members if name in change.members and self._member in (None, name)]
-        if came:
-            self._blob = vector[came[0]]
+        arrived = [name for name in vector.members if name in change.members and self._member in (None, name)]
+        if arrived:
+            self._blob = vector[arrived[0]]
             if self._blob is not None:
                 self._tell(Progress(self._blob.length, self._blob.length))
                 self._decided.set()

@@ -278,7 +278,7 @@ class Inbox:
     # -- snooping ----------------------------------------------------------------------------------------------
 
     def _overhear(self, frame: Frame) -> None:
-        """Hand on what another driver says, if anybody asked for it."""
+        """Pass on what another driver says, if anybody asked for it."""
         table = self._driver._snoops
         if not table.wants(frame.device, frame.name):
             return

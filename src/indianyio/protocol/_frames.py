@@ -83,7 +83,7 @@ class Frame(msgspec.Struct, eq=False):
         ``_plain``), and it has no more members than its receiver's limits allow; ``None`` as long as nobody has
         looked. Nobody needs to look twice.
     :ivar known_head: what :attr:`head` returns, if that is known.
-    :ivar safe: whether it may be handed on unchanged, within its receiver's limits (see ``_relayable``); ``None``
+    :ivar safe: whether it may be forwarded unchanged, within its receiver's limits (see ``_relayable``); ``None``
         as long as nobody has looked.
     """
 

@@ -16,7 +16,7 @@ same name, libindi uses the first (W6), but other readers refuse the message.
 The patterns are possessive and their parts begin with different bytes, so no input makes them try anything twice.
 
 Nearly all messages are plain (docs/decisions/0009). If one lies whole in the bytes received, a single match finds
-its end, proves that it may be handed on unchanged, and tells who is concerned; that is most of what a server has to
+its end, proves that it may be forwarded unchanged, and tells who is concerned; that is most of what a server has to
 know. For a peer whose messages are all decoded, canonical ones (see ``_decoder``) are found, proved and decoded in
 one pass instead. Whatever does not match is left to the framer, which can take its time.
 """

@@ -1,7 +1,7 @@
-"""What may be handed on, and in which bytes.
+"""What may be forwarded, and in which bytes.
 
 What one peer sends becomes part of the streams of many others, and each of their readers has traps of its own. So a
-frame is handed on unchanged only if it is plain (see ``_plain``), has what libindi's programs cannot do without,
+frame is forwarded unchanged only if it is plain (see ``_plain``), has what libindi's programs cannot do without,
 and has BLOBs that are safe for readers which trust their attributes. Anything else is decoded and rewritten, or is
 unusable. Either way this affects one message, never the link.
 

@@ -1,4 +1,4 @@
-"""Slow work on large frames before they are handed on: which frames need it, and the threads that do it.
+"""Slow work on large frames before they are forwarded: which frames need it, and the threads that do it.
 
 Most of this work holds the interpreter's lock (GIL), which changes hands every five milliseconds by default. The
 event loop releases it at each system call and would then wait that long, several times for one message. So the
@@ -42,7 +42,7 @@ _ResultT = TypeVar("_ResultT")
 def is_heavy(frame: Frame, limits: Limits) -> bool:
     """Tell whether a frame takes so long that a thread must do it.
 
-    :param limits: the largest message that is handed on.
+    :param limits: the largest message that is forwarded.
     """
     if frame.plain:
         return False

@@ -16,7 +16,7 @@ from typing import Final
 from indianyio._environment import THIS_MACHINE, Environment
 from indianyio._rated_log import RatedLog
 from indianyio._routing import Delivery, PlainRelay, Relay, Relayed, Room, Routed, Router, refusal
-from indianyio._routing._routes import Way
+from indianyio._routing._routes import Route
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
 from indianyio.protocol import EnableBLOB, Frame, Message, Unusable, decode, encode, format_timestamp
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 # Random bytes in the name by which a server recognises itself in a ring of servers: too many to meet twice.
 _TOKEN_BYTES = 8
 
-_NOTHING: Final[Mapping[Head, Way[Port]]] = {}
+_NOTHING: Final[Mapping[Head, Route[Port]]] = {}
 
 
 class Hub:
     """The peers of a server and what passes between them.
 
-    :param limits: the largest message that is handed on.
+    :param limits: the largest message that is forwarded.
     :param taps: who looks at the messages; see :class:`~indianyio.server._ports.Taps`.
     :param environment: what is outside.
     :ivar heavy: the threads for slow work.
@@ -102,7 +102,7 @@ class Hub:
     # -- what they say -----------------------------------------------------------------------------------------
 
     def receive(self, port: Port, frame: Frame, *, forgiving: bool = False, more: bool = False) -> Unusable | None:
-        """Hand on what a peer sent over a wire, if it is safe for its receivers.
+        """Forward what a peer sent over a wire, if it is safe for its receivers.
 
         :param forgiving: whether exceeding a limit costs only the message, not the connection.
         :param more: whether the peer's next frame has arrived already and is a BLOB policy too.
@@ -150,7 +150,7 @@ class Hub:
         return patience.wait(port) if patience is not None and patience.is_needed else None
 
     def forward(self, port: Port, frame: Frame, *, more: bool = False) -> None:
-        """Hand on a frame that is known to be safe; the hub takes over its attachments.
+        """Forward a frame that is known to be safe; the hub takes over its attachments.
 
         :param more: whether this is one of several BLOB policies in a row, and not the last.
         """
@@ -212,31 +212,31 @@ class Hub:
             await self.heavy.look_at(decode, frame, self.limits)
 
     def forward_known(self, port: Port, frames: Sequence[Frame], position: int) -> int:
-        """Hand on a row of plain frames (or our own) whose receivers are known and the same.
+        """Forward a row of plain frames (or our own) whose receivers are known and the same.
 
         After a frame of a client's, :meth:`pause` tells whether the next one has to wait.
 
         :param port: who sent them.
         :param frames: what it sent, in order.
         :param position: the index of the first.
-        :return: the index of the first that was not handed on, or how many there are. If it is ``position``, that
+        :return: the index of the first that was not forwarded, or how many there are. If it is ``position``, that
             frame has to go through :meth:`receive`.
         """
-        ways = self.router.ways.get(port, _NOTHING)
+        known = self.router.known_routes.get(port, _NOTHING)
         first = frames[position]
-        way = ways.get(first.known_head or first.head)
-        if way is None:
+        route = known.get(first.known_head or first.head)
+        if route is None:
             return position
         start, position = position, position + 1
         # A client's frames are taken one by one: it may have to wait after each, and hears of each refusal.
         if position < len(frames) and not self.router.is_client(port):
-            while position < len(frames) and ways.get(frames[position].head) is way:
+            while position < len(frames) and known.get(frames[position].head) is route:
                 position += 1
         row = frames[start:position]
         if self.taps.in_use:
             self.taps.show(port, self.router.kind(port), Direction.RECEIVED, row)
         relay = PlainRelay(row, port)
-        for targets in way:
+        for targets in route:
             if not self._give_all(port, targets, relay, first):
                 break
         return position

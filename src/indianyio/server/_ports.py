@@ -63,7 +63,7 @@ class Direction(Enum):
     """Which way a message goes, seen from the server."""
 
     RECEIVED = "->"
-    """The peer sent it, and it has been checked but not handed on yet."""
+    """The peer sent it, and it has been checked but not forwarded yet."""
 
     SENT = "<-"
     """It was queued for the peer, or sent to it at once."""

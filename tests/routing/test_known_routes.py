@@ -1,4 +1,4 @@
-"""What is known of a message's way is what the router would decide anew, whatever has happened in between."""
+"""What is known of a message's route is what the router would decide anew, whatever has happened in between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indianyio._routing import Delivery, Routed, Router
 from indianyio._routing._from_clients import MAX_SUBSCRIPTIONS
-from indianyio._routing._routes import _KEPT_TARGETS, _KEPT_WAYS_OF_CLIENT
+from indianyio._routing._routes import _KEPT_ROUTES_OF_CLIENT, _KEPT_TARGETS
 from indianyio.protocol import Frame
 from indianyio.protocol._frames import Head
 from tests.routing.routing import TITLES, World, frame, frame_of
@@ -55,7 +55,7 @@ def sent_frame(said: str) -> Frame:
 
 
 class Forgetful:
-    """A router that knows no ways, because somebody comes and goes before each message."""
+    """A router that knows no routes, because somebody comes and goes before each message."""
 
     def __init__(self) -> None:
         self.router: Router[str] = Router("me")
@@ -63,7 +63,7 @@ class Forgetful:
     def receive(self, peer: str, sent: Frame) -> Routed[str]:
         self.router.add_client("passer-by", "passer-by")
         self.router.remove("passer-by", "it passes by")
-        assert not any(self.router.ways.values())
+        assert not any(self.router.known_routes.values())
         return self.router.receive(peer, sent)
 
 
@@ -98,14 +98,14 @@ class Compared:
         self.compare()
 
     def compare(self) -> None:
-        """Ask about all that is known; nothing changes by a message whose way is known, so it may be sent anew."""
-        assert set(self.router.ways) == self.present
-        for peer, ways in self.router.ways.items():
-            for head, way in ways.items():
+        """Ask about all that is known; a message whose route is known changes nothing, so it may be sent again."""
+        assert set(self.router.known_routes) == self.present
+        for peer, known in self.router.known_routes.items():
+            for head, route in known.items():
                 self.known += 1
                 sent = frame_with(head)
                 afresh = self.forgetful.receive(peer, sent)
-                assert afresh == Routed([Delivery(sent, targets) for targets in way]), (peer, head)
+                assert afresh == Routed([Delivery(sent, targets) for targets in route]), (peer, head)
 
     def _remove(self, peer: str, *, returns: bool = False) -> None:
         self.present.discard(peer)
@@ -176,9 +176,11 @@ def test_the_comparison_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- what is known, and when it is forgotten -------------------------------------------------------------------
 
 
-def ways(world: World, peer: str) -> dict[str, tuple[tuple[str, ...], ...]]:
+def routes(world: World, peer: str) -> dict[str, tuple[tuple[str, ...], ...]]:
     """Return what the router knows of a peer's messages, by tag, device and vector."""
-    return {f"{tag} {device}.{name}": way for (tag, device, name), way in world.router.ways[peer].items()}
+    return {
+        f"{tag} {device}.{name}": route for (tag, device, name), route in world.router.known_routes[peer].items()
+    }
 
 
 def test_what_a_driver_says_is_known_from_then_on_if_it_is_simply_handed_on() -> None:
@@ -187,18 +189,18 @@ def test_what_a_driver_says_is_known_from_then_on_if_it_is_simply_handed_on() ->
     world.clients("c", "d")
     world.say("c", "get A")
     world.say("a", "def A.P", "num A.P", "num A.Q", "blob A.B", "defblob A.B", "del A.P", "ping", "pong")
-    assert ways(world, "a") == {
+    assert routes(world, "a") == {
         "defNumberVector A.P": (("c",),),
         "setNumberVector A.P": (("c",),),
         "setNumberVector A.Q": (("c",),),
     }
-    known = world.router.ways["a"].values()
-    assert len({id(way) for way in known}) == 1
+    known = world.router.known_routes["a"].values()
+    assert len({id(route) for route in known}) == 1
     world.say("d", "get A.P")
-    assert ways(world, "a") == {}
+    assert routes(world, "a") == {}
     world.say("a", "num A.P", "num A.Q")
-    assert ways(world, "a") == {"setNumberVector A.P": (("c", "d"),), "setNumberVector A.Q": (("c",),)}
-    assert ways(world, "c") == {}
+    assert routes(world, "a") == {"setNumberVector A.P": (("c", "d"),), "setNumberVector A.Q": (("c",),)}
+    assert routes(world, "c") == {}
 
 
 def test_a_clients_write_goes_to_the_owner_and_then_to_the_others() -> None:
@@ -208,9 +210,9 @@ def test_a_clients_write_goes_to_the_owner_and_then_to_the_others() -> None:
     world.say("d", "get A.P")
     world.say("e", "get A")
     world.say("c", "new A.P", "new B.P", "new A.Q", "newblob A.B", "new C.P", "get A.P", "msg A", "num A.P")
-    assert ways(world, "c") == {}  # the last of them has subscribed to something
+    assert routes(world, "c") == {}  # the last of them has subscribed to something
     world.say("c", "new A.P", "new A.Q", "new B.P", "newblob A.B", "new C.P", "msg A", "num A.P", "num C.P")
-    assert ways(world, "c") == {
+    assert routes(world, "c") == {
         "newNumberVector A.P": (("a",), ("d", "e")),
         "newNumberVector A.Q": (("a",), ("e",)),
         "newNumberVector B.P": (("b",),),
@@ -226,7 +228,7 @@ def test_nothing_is_known_of_what_is_answered_or_told() -> None:
     for _ in range(2):
         assert world.say("reader", "new A.P").dropped is not None
         assert world.say("c", "new C.P").dropped is not None  # nobody has this device
-    assert ways(world, "reader") == ways(world, "c") == {}
+    assert routes(world, "reader") == routes(world, "c") == {}
 
 
 CHANGES = (
@@ -243,7 +245,7 @@ CHANGES = (
 
 
 @pytest.mark.parametrize("event", CHANGES)
-def test_known_ways_are_forgotten_when_anything_changes(event: str) -> None:
+def test_known_routes_are_forgotten_when_anything_changes(event: str) -> None:
     world = World()
     world.drivers(a="A", b="B")
     world.clients("c", "d")
@@ -251,8 +253,8 @@ def test_known_ways_are_forgotten_when_anything_changes(event: str) -> None:
     world.say("c", "get A")
     world.say("d", "new A.P")
     world.say("a", "num A.P")
-    assert ways(world, "a")
-    assert ways(world, "d")
+    assert routes(world, "a")
+    assert routes(world, "d")
     match event:
         case "client goes":
             world.remove("c")
@@ -272,10 +274,10 @@ def test_known_ways_are_forgotten_when_anything_changes(event: str) -> None:
             world.send("c", sent_frame(LEADS_BACK[0]))
         case _:
             world.remove("b")
-    assert ways(world, "a") == ways(world, "d") == {}
+    assert routes(world, "a") == routes(world, "d") == {}
 
 
-@pytest.mark.parametrize(("peer", "most"), [("a", _KEPT_TARGETS), ("c", _KEPT_WAYS_OF_CLIENT)])
+@pytest.mark.parametrize(("peer", "most"), [("a", _KEPT_TARGETS), ("c", _KEPT_ROUTES_OF_CLIENT)])
 def test_not_all_made_up_heads_are_remembered(peer: str, most: int) -> None:
     world = World()
     world.drivers(a="A")
@@ -284,7 +286,7 @@ def test_not_all_made_up_heads_are_remembered(peer: str, most: int) -> None:
     tag = "message" if peer == "a" else "newNumberVector"
     for number in range(most + 10):
         world.router.receive(peer, Frame(tag, b"", known_head=(tag, "A", str(number))))
-    assert 0 < len(world.router.ways[peer]) <= most
+    assert 0 < len(world.router.known_routes[peer]) <= most
 
 
 def test_of_a_client_that_is_refused_nothing_is_known() -> None:
@@ -296,7 +298,7 @@ def test_of_a_client_that_is_refused_nothing_is_known() -> None:
             "c", Frame("getProperties", b"<getProperties/>", known_head=("getProperties", "A", str(number)))
         )
     assert world.router.receive("c", frame("new A.Q")).refuse is not None
-    assert world.router.ways["c"] == {}
+    assert world.router.known_routes["c"] == {}
     assert world.router.receive("c", frame("new A.Q")).refuse is not None
 
 
@@ -304,4 +306,4 @@ def test_of_a_peer_that_is_not_there_nothing_is_known() -> None:
     world = World()
     world.clients("c")
     world.remove("c")
-    assert world.router.ways == {}
+    assert world.router.known_routes == {}
