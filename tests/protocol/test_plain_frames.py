@@ -18,9 +18,12 @@ from indianyio.protocol import (
     DefNumberVector,
     Frame,
     Framer,
+    GetProperties,
     Limits,
     OneNumber,
+    OneText,
     SetNumberVector,
+    SetTextVector,
     Unusable,
     WireMessage,
     _plain,
@@ -28,6 +31,7 @@ from indianyio.protocol import (
     encode,
 )
 from indianyio.protocol._decoder import canonical_message, quoted_message
+from indianyio.protocol._frames import element_of, line_of, lines_of, parts_of_line
 from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._plain import is_plain
 from indianyio.protocol._relayable import relayable
@@ -323,3 +327,19 @@ def test_a_message_of_ours_as_a_frame() -> None:
     made = Frame.of(message, encode(message))
     assert (made.tag, made.device, made.name, made.decoded) == ("setTextVector", "D", "N", message)
     assert made.head == Frame(made.tag, made.data).head
+
+
+@pytest.mark.parametrize("value", ["", "x", "y" * (64 << 10)])
+def test_a_frame_of_ours_goes_on_the_wire_as_it_was_encoded(value: str) -> None:
+    with_members = SetTextVector(device="D", name="N", state=State.OK, members=(OneText(name="a", value=value),))
+    without_members = SetTextVector(device="D", name="N", state=State.OK)
+    both = [(Frame.of(one, encode(one)), encode(one)) for one in (with_members, without_members, GetProperties())]
+    for frame, encoded in both:
+        assert frame.data.startswith(b"<")
+        assert frame.data.endswith(b">")
+        assert line_of(frame) == lines_of([frame]) == b"".join(parts_of_line([frame.data])) == encoded
+        *before, last = parts_of_line([frame.data[:9], frame.data[9:]])
+        assert b"".join(before) + last == encoded
+        assert element_of(encoded) == element_of(frame.data) == frame.data
+    assert lines_of(frame for frame, _ in both) == b"".join(encoded for _, encoded in both)
+    assert lines_of([]) == b""

@@ -24,7 +24,7 @@ from indianyio._model._writes import WriteTarget, check_access, check_form
 from indianyio._vocabulary import Permission, State
 from indianyio.exceptions import LocalProtocolError, UnknownMemberError
 from indianyio.protocol._elements import WireMember
-from indianyio.protocol._frames import Head
+from indianyio.protocol._frames import MESSAGE_END, Head
 from indianyio.protocol._messages import DefVector, DelProperty, NewVector, SetVector
 from indianyio.protocol._text import brief, escape_attribute, format_timestamp, require_xml_text
 
@@ -32,6 +32,8 @@ __all__ = ["AnyVector", "VectorModel"]
 
 MemberT_co = TypeVar("MemberT_co", bound=Member[object], covariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+_END = MESSAGE_END.decode()
 
 
 class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co, ValueT_co]):
@@ -220,13 +222,13 @@ class VectorModel(VectorAttributes, Mapping[str, ValueT_co], Generic[MemberT_co,
         waits = "" if self._perm is Permission.RO else f'" timeout="{new_timeout}'
         said = f'" message="{escape_attribute(text)}' if text else ""
         start = f'{self._start}{new_state}{waits}" timestamp="{stamp}{said}"'
-        return (f"{start}>\n{body}{self._end}" if body else f"{start}/>\n").encode()
+        return (f"{start}>\n{body}{self._end}" if body else f"{start}/>{_END}").encode()
 
     def _keep_start(self) -> None:
         """Write the beginning and the end of all updates, which change only with the device."""
         device, tag = self._device(), f"set{self.vectortype}"
         self._start = f'<{tag} device="{escape_attribute(device)}" name="{escape_attribute(self._name)}" state="'
-        self._end = f"</{tag}>\n"
+        self._end = f"</{tag}>{_END}"
         self._head = (tag, device, self._name)
         self._kept_device = device
 

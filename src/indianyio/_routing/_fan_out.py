@@ -17,13 +17,11 @@ from msgspec.structs import replace
 from indianyio._model._outbox import Outgoing
 from indianyio.protocol import Frame
 from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, inline_parts, is_stream
+from indianyio.protocol._frames import line_of, lines_of, parts_of_line
 from indianyio.protocol._messages import CONTENT_TAGS
 from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
-
-# Shorter messages are copied to add their newline; after longer ones it is sent separately, which costs a call.
-_COPIED_BYTES = 64 << 10
 
 
 class Relay:
@@ -107,8 +105,8 @@ class Relay:
                 frame = self._shared(frame)
         elif frame.attached:
             # In slices from the attachment to the socket, because joined a large BLOB would be held twice.
-            return Outgoing(_followed_by_newline(inline_parts(frame)))
-        return Outgoing(_followed_by_newline([frame.data]), frame.attachments, attached_bytes(frame))
+            return Outgoing(parts_of_line(inline_parts(frame)))
+        return Outgoing(parts_of_line((frame.data,)), frame.attachments, attached_bytes(frame))
 
     def _shared(self, frame: Frame) -> Frame:
         """Return the frame with attachments that can be shared, and keep those that are new."""
@@ -124,11 +122,6 @@ class Relay:
     @staticmethod
     def _parts(of: Frame | Outgoing) -> tuple[SharedAttachment, ...]:
         return tuple(held.share() for held in of.attachments if isinstance(held, SharedAttachment))
-
-
-def _followed_by_newline(parts: list[bytes]) -> tuple[bytes, ...]:
-    *before, last = parts
-    return (*before, last + b"\n") if len(last) < _COPIED_BYTES else (*parts, b"\n")
 
 
 class PlainRelay(msgspec.Struct):
@@ -154,15 +147,13 @@ class PlainRelay(msgspec.Struct):
     def outgoing(self, *, attach: bool) -> Outgoing:
         """Return the messages for one receiver's outbox."""
         if self._outgoing is None:
-            lines = [frame.data for frame in self.received]
-            lines.append(b"")
-            self._outgoing = Outgoing((b"\n".join(lines),), messages=len(self.received))
+            self._outgoing = Outgoing((lines_of(self.received),), messages=len(self.received))
         return self._outgoing
 
     def each(self, *, attach: bool) -> Iterator[tuple[Frame, Outgoing]]:
         """Yield each message that came, with its form for one receiver's outbox."""
         for frame in self.received:
-            yield frame, Outgoing((frame.data + b"\n",))
+            yield frame, Outgoing((line_of(frame),))
 
 
 Relayed: TypeAlias = Relay | PlainRelay

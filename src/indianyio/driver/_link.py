@@ -84,7 +84,7 @@ class DriverLink(Protocol):
     async def send_encoded(self, data: bytes, head: Head) -> None:
         """Send a message without BLOBs that is encoded already, as :meth:`send` does.
 
-        :param data: its bytes, with the newline behind it.
+        :param data: its bytes, with the end of the message.
         :param head: its tag, device and vector.
         """
 

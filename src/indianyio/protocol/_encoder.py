@@ -9,7 +9,7 @@ that an error can name the one that is wrong. It makes pieces of XML from front 
 long base64 stays in the slices in which it was made, so that a BLOB is never held twice. Text stands directly
 inside its tags: libindi strips white space around it, other readers do not.
 
-Each message ends with a newline, which is written here. A frame does not have one; whoever sends frames adds it.
+Each message ends with a newline, the MESSAGE_END of ``_frames``.
 
 A BLOB vector may also be given base64 that was made earlier, while its content was read from a file.
 """
@@ -26,6 +26,7 @@ from indianyio.protocol._blob_spans import decimal
 from indianyio.protocol._blobs import encode_base64
 from indianyio.protocol._compiled import function_from
 from indianyio.protocol._elements import OneBLOB, WireElement, WireMember, WireMessage, attributes_of, required_of
+from indianyio.protocol._frames import MESSAGE_END
 from indianyio.protocol._messages import MEMBERS, MESSAGES, SET_VECTORS, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._text import (
     SIMPLE_CHARACTERS,
@@ -44,6 +45,8 @@ _ATTRIBUTES: dict[type[WireElement], tuple[str, ...]] = {
     cls: attributes_of(cls) for cls in (*MESSAGES.values(), *MEMBERS.values())
 }
 _BLOB_VECTORS = (SetBLOBVector, NewBLOBVector)
+
+_END = MESSAGE_END.decode()
 
 # A piece at least this long is sent as it is: copying it once more would cost more than another call to send.
 _LONG_PIECE_BYTES = 64 << 10
@@ -131,8 +134,8 @@ def _written_carefully(message: WireMessage) -> bytes:
 def _text(message: WireMessage) -> str:
     members: tuple[WireMember, ...] = getattr(message, "members", ())
     if not members:
-        return f"{_element(message)}\n"
-    lines = [f"{_start(message)}>", *map(_element, members), f"</{message.tag}>\n"]
+        return f"{_element(message)}{_END}"
+    lines = [f"{_start(message)}>", *map(_element, members), f"</{message.tag}>{_END}"]
     return "\n".join(lines)
 
 
@@ -156,7 +159,7 @@ def _pieces(
     message: SetBLOBVector | NewBLOBVector, contents: Mapping[str, Sequence[bytes]], wrap: bool
 ) -> Iterator[bytes]:
     if not message.members:
-        yield f"{_element(message)}\n".encode()
+        yield f"{_element(message)}{_END}".encode()
         return
     yield f"{_start(message)}>\n".encode()
     for member in message.members:
@@ -165,7 +168,7 @@ def _pieces(
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{_described(message)}: {error}") from None
         yield b"\n"
-    yield f"</{message.tag}>\n".encode()
+    yield f"</{message.tag}>{_END}".encode()
 
 
 def _require_state(message: WireMessage) -> None:
@@ -265,7 +268,7 @@ def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
         lines += ["if state is None:", "    return careful(_message)"]
     lines += _start_statements(cls, (*required_of(cls), *["state"] * sets))
     if member is None:
-        lines += _end_statements(cls)
+        lines += _end_statements(cls, _END)
     else:
         lines += [
             "if members:",
@@ -274,9 +277,9 @@ def _simple_writer(cls: type[WireMessage], careful: _Writer) -> _Writer:
             "        if type(_one) is not member:",
             "            return careful(_message)",
             *_indented(_member(member), 8),
-            f"    written += '</{cls.tag}>\\n'",
+            f"    written += {f'</{cls.tag}>{_END}'!r}",
             "else:",
-            "    written += '/>\\n'",
+            f"    written += {f'/>{_END}'!r}",
         ]
     body = [
         "try:",
@@ -297,7 +300,7 @@ def _member(member: type[WireElement]) -> list[str]:
     In a definition most members have all attributes; elsewhere most have only a name.
     """
     required, attributes = required_of(member), attributes_of(member)
-    any_member = [*_start_statements(member, required), *_end_statements(member)]
+    any_member = [*_start_statements(member, required), *_end_statements(member, "\n")]
     optional = attributes[len(required) :]
     if "value" not in member.__struct_fields__:
         return [*_fields(member, "_one"), *any_member]
@@ -345,14 +348,13 @@ def _attribute(name: str) -> str:
     return f"""' {name}="' + {name} + '"'""" if name in WORDS else f"""f' {name}="{{{name}}}"'"""
 
 
-def _end_statements(cls: type[WireElement]) -> list[str]:
-    """Return statements that end the element, after its text if it has one."""
+def _end_statements(cls: type[WireElement], behind: str) -> list[str]:
+    """Return statements that end the element, after its text if it has one, and write what follows it."""
+    empty = repr(f"/>{behind}")
     if "value" not in cls.__struct_fields__:
-        return ["written += '/>\\n'"]
-    return [
-        "checked += value",
-        f"written += f'>{{value}}</{cls.tag}>\\n' if value else '/>\\n'",
-    ]
+        return [f"written += {empty}"]
+    end_tag = repr(f"</{cls.tag}>{behind}")
+    return ["checked += value", f"written += f'>{{value}}' {end_tag} if value else {empty}"]
 
 
 def _indented(lines: list[str], blanks: int) -> list[str]:

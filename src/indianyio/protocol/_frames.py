@@ -1,11 +1,17 @@
 """What comes out of a byte stream: whole elements that can be used, and reports of what cannot be used.
 
+On the wire a newline follows each message. The encoders write it and a frame does not have it, because what a peer
+sends has any white space there, or none. Where one becomes the other is decided here: :data:`MESSAGE_END` says what
+it is, and only this module takes it off or adds it. The two places through which an answer goes at once do so
+themselves, with that constant, because there each call counts (``server/_local_driver``, ``server/_peers``).
+
 Also how a framer keeps count of the bytes that are lost: how many in a row, and how they began.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias, get_args
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final, TypeAlias, get_args
 
 import msgspec
 
@@ -14,7 +20,27 @@ from indianyio.protocol._elements import Attachment, WireMessage
 from indianyio.protocol._lilxml import attribute
 from indianyio.protocol._messages import CONTENT_TAGS, MESSAGES, NewVector
 
-__all__ = ["EXCERPT_BYTES", "Bounds", "Frame", "Head", "Skipped", "Streak", "Unusable", "target_of"]
+__all__ = [
+    "EXCERPT_BYTES",
+    "MESSAGE_END",
+    "Bounds",
+    "Frame",
+    "Head",
+    "Skipped",
+    "Streak",
+    "Unusable",
+    "element_of",
+    "line_of",
+    "lines_of",
+    "parts_of_line",
+    "target_of",
+]
+
+MESSAGE_END: Final = b"\n"
+"""What follows each message on the wire."""
+
+# Shorter messages are copied to add their end; after longer ones it is sent separately, which costs a call.
+_COPIED_BYTES = 64 << 10
 
 EXCERPT_BYTES = 120
 """How much of the dropped bytes a report shows: enough to recognise a message, short enough for a log line."""
@@ -116,7 +142,7 @@ class Frame(msgspec.Struct, eq=False):
         :param message: the message.
         :param data: what :func:`~indianyio.protocol.encode` made of it.
         """
-        return cls(message.tag, data.removesuffix(b"\n"), decoded=message, known_head=_head_of(message))
+        return cls(message.tag, data.removesuffix(MESSAGE_END), decoded=message, known_head=_head_of(message))
 
     def with_attachments(self, attachments: tuple[Attachment, ...]) -> Frame:
         """Return the same element with other attachments, as many as it had before."""
@@ -143,6 +169,29 @@ class Frame(msgspec.Struct, eq=False):
     def name(self) -> str | None:
         """The vector named in the start tag."""
         return self.head[2]
+
+
+def element_of(line: bytes) -> bytes:
+    """Return what an encoder wrote, or the last part of it, without the end of the message."""
+    return line.removesuffix(MESSAGE_END)
+
+
+def line_of(frame: Frame) -> bytes:
+    """Return a frame as it goes on the wire."""
+    return frame.data + MESSAGE_END
+
+
+def lines_of(frames: Iterable[Frame]) -> bytes:
+    """Return frames as they go on the wire, one after the other."""
+    elements = [frame.data for frame in frames]
+    elements.append(b"")
+    return MESSAGE_END.join(elements)
+
+
+def parts_of_line(element: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return an element in slices as it goes on the wire; long slices are not copied."""
+    *before, last = element
+    return (*before, last + MESSAGE_END) if len(last) < _COPIED_BYTES else (*element, MESSAGE_END)
 
 
 def _head_of(message: WireMessage) -> Head:

@@ -30,7 +30,7 @@ from indianyio.protocol._blob_spans import BlobSpan, blob_spans, decimal, withou
 from indianyio.protocol._decoder import decode
 from indianyio.protocol._elements import OneBLOB, WireMessage
 from indianyio.protocol._encoder import encode_parts
-from indianyio.protocol._frames import Frame, Head, Unusable
+from indianyio.protocol._frames import Frame, Head, Unusable, element_of
 from indianyio.protocol._lilxml import attribute
 from indianyio.protocol._messages import CONTENT_TAGS, GetProperties, NewBLOBVector, SetBLOBVector
 from indianyio.protocol._plain import is_plain, is_plain_in_any_order, is_plain_in_order
@@ -212,7 +212,7 @@ def _written_anew(frame: Frame, limits: Limits) -> Frame | Unusable:
     try:
         message = _mended(message)
         parts = encode_parts(message, stateless=True)
-        parts[-1] = parts[-1].removesuffix(b"\n")
+        parts[-1] = element_of(parts[-1])
         data = b"".join(parts)
         require_size(message, parts, limits)
     except (LocalProtocolError, ValueError) as error:

@@ -22,7 +22,7 @@ from indianyio.exceptions import LocalProtocolError, RemoteProtocolError
 from indianyio.protocol import Frame, PingRequest, SetBLOBVector, Unusable, WireMessage, decode, encode
 from indianyio.protocol._blob_forms import attached_bytes
 from indianyio.protocol._encoder import encode_blob_parts
-from indianyio.protocol._frames import Head
+from indianyio.protocol._frames import MESSAGE_END, Head, element_of
 from indianyio.protocol._relayable import SURELY_SENDABLE_BYTES, require_encoded_size, require_size
 from indianyio.server._heavy import is_heavy
 from indianyio.server._hub import Hub
@@ -165,7 +165,7 @@ class LocalLink:
         if len(data) > SURELY_SENDABLE_BYTES:
             require_encoded_size(data, head)
         await anyio.lowlevel.checkpoint_if_cancelled()
-        self._hand_over(Frame(head[0], data.removesuffix(b"\n"), known_head=head))
+        self._hand_over(Frame(head[0], data.removesuffix(MESSAGE_END), known_head=head))
         await self._give_way()
 
     async def send_made(self, make: Callable[[], Iterable[WireMessage]]) -> None:
@@ -188,7 +188,7 @@ class LocalLink:
         attachments = tuple(one.attachment for one in update.members if one.attachment is not None)
         parts = encode_blob_parts(update, base64)
         require_size(update, parts)
-        parts[-1] = parts[-1].removesuffix(b"\n")
+        parts[-1] = element_of(parts[-1])
         frame = Frame(update.tag, await self._hub.heavy.joined(parts), attachments, len(attachments), safe=True)
         if self._count(frame):
             if is_heavy(frame, self._hub.limits):

@@ -20,6 +20,7 @@ from indianyio._link import Link, Turn
 from indianyio._rated_log import RatedLog
 from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector
+from indianyio.protocol._frames import MESSAGE_END
 from indianyio.server._heavy import is_heavy
 from indianyio.server._hub import Hub
 from indianyio.streams import ByteStream
@@ -164,7 +165,7 @@ class Peer:
         It is counted as if it had been queued and taken out again, which it need not be: where nothing waits, every
         sender has a share left, and no peer is behind.
         """
-        data = frame.data + b"\n"
+        data = frame.data + MESSAGE_END
         if not self._link.answer(data):
             return False
         traffic, queued_bytes = self._outbox.traffic, len(data) + self._outbox.holding_bytes
