@@ -1,4 +1,4 @@
-"""The world outside a server or a client: time, random numbers, threads, networks and other programs.
+"""The world outside a server or a client: clocks, random numbers, threads, networks and other programs.
 
 Servers and clients never reach for these themselves; they ask their :class:`Environment`. The default one is this
 machine. A simulation is a subclass that answers differently: its clients, other servers and programs live in
@@ -8,6 +8,7 @@ memory, and its random numbers come from a seed, so that a run can be repeated e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import anyio
@@ -103,6 +104,10 @@ class Environment:
     def now(self) -> float:
         """Return the event loop's time in seconds, the clock of all deadlines; it never goes back."""
         return anyio.current_time()
+
+    def time_of_day(self) -> datetime:
+        """Return the date and the time of day in UTC, which messages and log files carry; it may be set back."""
+        return datetime.now(UTC)
 
     def random(self, user: str) -> Random:
         """Return a source of random numbers.

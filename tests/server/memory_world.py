@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import anyio
@@ -15,6 +16,8 @@ from indianyio.server import Accepted, Connection, Environment
 from indianyio.streams import ByteStream, MemoryStream, memory_pair
 
 T = TypeVar("T")
+
+BEGINNING = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 REFUSED = 111
 TERMINATED, KILLED = -15, -9
@@ -96,6 +99,9 @@ class World(Environment):
         self.tokens = 0
         self._tasks = tasks
         self._seed = seed
+
+    def time_of_day(self) -> datetime:
+        return BEGINNING + timedelta(seconds=anyio.current_time())
 
     def random(self, user: str) -> random.Random:
         return random.Random(f"{self._seed} {user}")

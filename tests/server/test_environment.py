@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -18,9 +20,10 @@ import indianyio
 from indianyio import IPyServer, _turns, newNumberVector, open_client
 from indianyio.client import Client
 from indianyio.driver import NewEvent
+from indianyio.streams import ByteStream
 from tests.driver.gadget import Gadget
 from tests.driver.test_life import CancelAtStep
-from tests.server.memory_world import MemoryProgram, World
+from tests.server.memory_world import BEGINNING, MemoryProgram, World
 
 SECONDS = 50.0
 
@@ -160,6 +163,40 @@ async def test_a_program_in_memory_that_does_not_end_gets_both_signals(caplog: p
     assert "sending it SIGKILL" in caplog.text
 
 
+@pytest.mark.anyio
+async def test_the_environment_decides_at_what_time_of_day_a_server_speaks() -> None:
+    class Still(World):
+        def time_of_day(self) -> datetime:
+            return BEGINNING
+
+    async with anyio.create_task_group() as tasks:
+        world = Still(tasks)
+        async with IPyServer(Gadget(), host=NEAR[0], port=NEAR[1], environment=world) as server:
+            client = await world.connect(*NEAR, SECONDS, name="a client")
+            with anyio.fail_after(SECONDS):
+                await client.send(b"<getProperties version='1.7'/>")
+                await received_until(client, b"</defNumberVector>")
+                await client.send(b"<newNumberVector device='Gadget' name='NUMBER'><oneNumber></newNumberVector>")
+                refused = await received_until(client, b"Alert.*>")
+                await server.send_message("clouds")
+                told = await received_until(client, b"clouds.*>")
+                server.shutdown("closing")
+                farewell = await received_until(client, b"closing.*>")
+            await client.aclose()
+    for said in (refused, told, farewell):
+        assert b'timestamp="2031-05-06T07:08:09"' in said
+
+
+async def received_until(stream: ByteStream, pattern: bytes) -> bytes:
+    """Receive until something matches, and return what came."""
+    data = b""
+    while not re.search(pattern, data, re.DOTALL):
+        received = await stream.receive()
+        assert received.data
+        data += received.data
+    return data
+
+
 # -- in virtual time ---------------------------------------------------------------------------------------------
 
 
@@ -246,6 +283,7 @@ OUTSIDE = {
     *("time.monotonic", "indianyio._binding.bind", "indianyio.streams._programs", "indianyio.streams._connecting"),
     *("indianyio.streams.dial", "indianyio.streams.dial_tls", "indianyio.streams.dial_unix"),
     *("indianyio.streams.dial_socket", "os.urandom", "os.fork", "os.system", "datetime.datetime.today"),
+    *("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today", "time.time_ns", "time.gmtime"),
 }
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from indianyio._environment import THIS_MACHINE
 from indianyio._rated_log import shown
 from indianyio._routing import PeerKind
 from indianyio.protocol import Frame, format_timestamp, parse_timestamp
@@ -110,7 +111,7 @@ class MessageLog:
     :param now: tells the time, for messages without a timestamp.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, folder: Path, now: Callable[[], datetime] = THIS_MACHINE.time_of_day) -> None:
         self._folder = folder
         self._now = now
         self._failing = False

@@ -75,7 +75,7 @@ async def serve(
         warn_if_open(addresses, has_rule=False, remedy=_REMEDY)
         up = Flag()
         run = ServerRun(
-            Hub(Limits(), list(_taps(options)), environment),
+            Hub(Limits(), list(_taps(options, environment)), environment),
             listeners,
             (),
             feeders,
@@ -194,8 +194,8 @@ def _outbox(options: Options) -> PeerOutbox:
     return PeerOutbox(max(1, options.client_bytes), drop_stream_bytes=options.drop_stream_bytes)
 
 
-def _taps(options: Options) -> Iterable[Tap]:
+def _taps(options: Options, environment: Environment) -> Iterable[Tap]:
     if options.log_folder is not None:
-        yield keeping_messages(MessageLog(options.log_folder))
+        yield keeping_messages(MessageLog(options.log_folder, environment.time_of_day))
     if options.verbosity >= _SHOW_TRAFFIC:
         yield log_traffic

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -265,7 +264,7 @@ class Hub:
 
         :param timestamp: the message's time, as written on the wire; now if absent.
         """
-        message = Message(timestamp=timestamp or format_timestamp(datetime.now(UTC)), message=text)
+        message = Message(timestamp=timestamp or format_timestamp(self.environment.time_of_day()), message=text)
         frame = Frame.of(message, encode(message))
         targets = tuple(ports)
         if targets:
@@ -294,7 +293,7 @@ class Hub:
 
     def _answer(self, client: Port, frame: Frame, reason: str) -> None:
         """Tell a client that its write is not carried out: no driver will answer, and it would wait for ever."""
-        answer = refusal(frame, reason, datetime.now(UTC))
+        answer = refusal(frame, reason, self.environment.time_of_day())
         if answer is not None:
             self._deliver(None, [Delivery(answer, (client,))], {})
 

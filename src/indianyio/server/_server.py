@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Final, Self
 
@@ -341,7 +341,7 @@ class IPyServer(AsyncContextManagerMixin):
         :raises ValueError: XML cannot carry the message.
         """
         text = require_xml_text(message, "the message")
-        stamp = format_timestamp(datetime.now(UTC) if timestamp is None else timestamp)
+        stamp = format_timestamp(self._environment.time_of_day() if timestamp is None else timestamp)
         if self._run is not None:
             self._run.hub.tell_all(self._run.clients.ports, text, stamp)
         await anyio.lowlevel.checkpoint()

@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -21,6 +22,7 @@ from indianyio.server import Accepted, Connection, Environment
 from indianyio.testing.simulation._chance import chance
 from indianyio.testing.simulation._links import Line, LineConditions, LineEnd, Tap
 from indianyio.testing.simulation._programs import SimulatedProgram
+from indianyio.testing.simulation._reality import BEGINNING
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -141,6 +143,10 @@ class Host(Environment):
     def now(self) -> float:
         """Return the time of the run, in seconds."""
         return trio.current_time()
+
+    def time_of_day(self) -> datetime:
+        """Return the date and the time of day in the run."""
+        return BEGINNING + timedelta(seconds=trio.current_time())
 
     def random(self, user: str) -> random.Random:
         """Return the generator of one user on this host."""
