@@ -14,13 +14,14 @@ from indianyio.server._access import (
     AccessRule,
     AccessTable,
     Connection,
+    _split,
     access_table,
     decide,
     decide_without_certificate,
     default_access,
+    tell_openness,
     warn_if_open,
 )
-from indianyio.server._openness import _split, tell_openness
 
 LOCAL = Connection("unix", uid=1000, gid=1000, pid=4711)
 CERTIFICATE = {"subject": ((("organizationName", "Observatory"),), (("commonName", "dome"),))}

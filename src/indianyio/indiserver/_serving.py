@@ -24,9 +24,8 @@ from indianyio.run._announcing import announce
 from indianyio.run._ending import SPARE_SECONDS, EndingSignals, limit_end, seconds_to_be_gone
 from indianyio.run._service_manager import Service, ServiceManager, describe_server
 from indianyio.server._access import warn_if_open
-from indianyio.server._clients import Clients
+from indianyio.server._clients import Clients, listen
 from indianyio.server._hub import Hub
-from indianyio.server._listening import listen
 from indianyio.server._ports import Tap
 from indianyio.server._run import ServerRun
 

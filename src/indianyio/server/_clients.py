@@ -1,12 +1,14 @@
-"""The clients of a server: who is let in, what each may do, and how each is served until it disconnects."""
+"""The clients of a server: where they connect, what each may do, and how each is served until it disconnects."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
+from indianyio._environment import Environment, Listener
 from indianyio._failures import FAILURES, failure_in
 from indianyio._rated_log import RatedLog
 from indianyio._routing import PeerOutbox
@@ -23,10 +25,36 @@ from indianyio.server._hub import Hub
 from indianyio.server._peers import CLIENT, Peer
 from indianyio.streams import ByteStream
 from indianyio.streams._accepted import Accepted
+from indianyio.streams._listening import open_listeners
 
-__all__ = ["Clients"]
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from indianyio._binding import EarlyListening
+
+__all__ = ["Clients", "listen"]
 
 logger = logging.getLogger(__name__)
+
+
+async def listen(
+    environment: Environment,
+    host: str | None,
+    port: int,
+    unix: str | None,
+    early: EarlyListening | None,
+    *,
+    tls: SSLContext | None = None,
+    keepalive_seconds: int = 60,
+) -> Sequence[Listener]:
+    """Listen at all of these addresses, or fail and listen at none; see :meth:`Environment.listen`.
+
+    :param early: sockets that listen there already and are taken over; they belong to this machine, whatever the
+        environment.
+    """
+    if early is not None:
+        return await open_listeners(host, port, unix, early, tls=tls, keepalive_seconds=keepalive_seconds)
+    return await environment.listen(host, port, unix, tls=tls, keepalive_seconds=keepalive_seconds)
 
 
 class Clients:

@@ -26,12 +26,10 @@ from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
 from indianyio.protocol import format_timestamp
 from indianyio.protocol._text import replace_uncarried, require_xml_text
-from indianyio.server._access import AccessRule, default_access
-from indianyio.server._clients import Clients
+from indianyio.server._access import AccessRule, default_access, tell_openness
+from indianyio.server._clients import Clients, listen
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
-from indianyio.server._listening import listen
-from indianyio.server._openness import tell_openness
 from indianyio.server._ports import distinct
 from indianyio.server._remotes import RemoteServer
 from indianyio.server._run import ServerRun
