@@ -13,7 +13,7 @@ import pytest
 
 from indianyio import newBLOBVector, sync
 from indianyio.client import Client, RefusedError, Upload, open_client
-from indianyio.client._uploads import with_contents
+from indianyio.client._writes import with_contents
 from indianyio.driver import NewEvent
 from indianyio.protocol import NewBLOBVector, OneBLOB
 from indianyio.server import IPyServer

@@ -19,11 +19,10 @@ import anyio.lowlevel
 from indianyio._vocabulary import Rule, State, Switch
 from indianyio.client._actions import Written
 from indianyio.client._changes import Change, Listeners
-from indianyio.client._checks import new_message, require_wishes, typed_values
 from indianyio.client._devices import Device
 from indianyio.client._settling import Outcome, Seen, Settling, Verdict
-from indianyio.client._uploads import with_contents
 from indianyio.client._vectors import BLOBVector, SwitchVector, Vector
+from indianyio.client._writes import new_message, require_wishes, typed_values, with_contents
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError, RefusedError
 from indianyio.protocol import NewBLOBVector, NewSwitchVector, OneSwitch, WireMessage
 from indianyio.standard._settle_table import RULE, OnCancel, SettleRow, row_for

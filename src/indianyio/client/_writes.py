@@ -1,4 +1,4 @@
-"""From what a program asks for to the message that is sent.
+"""From what a program asks for to the message that is sent, with the contents of BLOBs.
 
 It is checked first, so that a mistake raises where it is made. The rules are those by which drivers refuse
 (docs/protocol.md 3.2). So a driver only ever has to refuse for reasons that a client cannot know.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from indianyio._vocabulary import Permission, Rule, Switch
+from msgspec.structs import replace
+
+from indianyio._vocabulary import MAX_DESCRIPTORS, Permission, Rule, Switch
 from indianyio.client._actions import Upload, Written
 from indianyio.client._members import NumberMember
 from indianyio.client._vectors import BLOBVector, NumberVector, SwitchVector, TextVector, Vector
@@ -31,8 +34,9 @@ from indianyio.protocol import (
 )
 from indianyio.protocol._numbers import getfloat, number_text, typed_number
 from indianyio.protocol._text import require_xml_text
+from indianyio.streams._contents import OutgoingContent
 
-__all__ = ["new_message", "require_wishes", "typed_values"]
+__all__ = ["LoadedBLOBs", "new_message", "require_wishes", "typed_values", "with_contents"]
 
 
 def require_wishes(timeout: float | None, start_timeout: float, on_cancel: str | None) -> None:
@@ -179,3 +183,55 @@ def _check_rule(vector: SwitchVector, values: Mapping[str, Written]) -> None:
 
 def _named(vector: Vector[Any]) -> str:
     return f"{vector.device}.{vector.name}"
+
+
+# -- the contents of BLOBs -------------------------------------------------------------------------------------
+
+
+class LoadedBLOBs(NamedTuple):
+    """A message with the contents that travel with it.
+
+    :ivar message: the message; it has the attachments.
+    :ivar base64: the contents of those members that have no attachment, in slices.
+    """
+
+    message: NewBLOBVector
+    base64: Mapping[str, Sequence[bytes]]
+
+
+async def with_contents(message: NewBLOBVector, values: Mapping[str, Written], *, attach: bool) -> LoadedBLOBs:
+    """Return a message with the contents that should be written.
+
+    Files and long contents are read slice by slice in a thread. Over a plain stream of bytes they are in memory as
+    base64 until they are sent.
+
+    :param attach: whether the contents may travel as shared memory.
+    :raises OSError: a file cannot be read, or there is no shared memory.
+    :raises ValueError: a file is empty.
+    """
+    base64: dict[str, Sequence[bytes]] = {}
+    with ExitStack() as cleanup:
+        blobs: list[OneBLOB] = []
+        for number, one in enumerate(message.members):
+            upload = values[one.name]
+            assert isinstance(upload, Upload)  # by typed_values()
+            content = OutgoingContent.make(one.name, attach=attach and number < MAX_DESCRIPTORS, cleanup=cleanup)
+            await _load(upload.content, content)
+            size = str(content.length)
+            if content.memory is None:
+                base64[one.name] = content.base64
+                blobs.append(replace(one, size=size))
+            else:
+                blobs.append(replace(one, size=size, len=size, attached="true", attachment=content.memory))
+        cleanup.pop_all()  # the message has them now
+        return LoadedBLOBs(replace(message, members=tuple(blobs)), base64)
+
+
+async def _load(source: bytes | os.PathLike[str], content: OutgoingContent) -> None:
+    if isinstance(source, bytes):
+        await content.write_buffer(source)
+    else:
+        await content.write_path(source)
+        if not content.length:
+            raise ValueError(f"{os.fspath(source)} is empty")
+    content.finish()
