@@ -70,6 +70,20 @@ MUTANTS = (
         "        self._queue.insert(max(len(self._queue) - 1, 0), outgoing)\n",
     ),
     Mutant(
+        "an outbox has no bound",
+        "indianyio._routing._outboxes",
+        '        if self.queued_bytes > self.limit_bytes:\n            return f"it does not read',
+        '        if self.limit_bytes < 0:\n            return f"it does not read',
+        seeds=200,
+    ),
+    Mutant(
+        "a client that is given up is not disconnected",
+        "indianyio.server._peers",
+        "        if self._outbox.failure is not None:\n            self.refuse(self._outbox.failure)\n",
+        "",
+        seeds=200,
+    ),
+    Mutant(
         "what is left of a piece that ends inside a tag is lost now and then",
         "indianyio.protocol._framer",
         "        piece = self._half_tag + data if self._half_tag else data\n",

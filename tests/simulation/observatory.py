@@ -31,6 +31,11 @@ PORT = 7624
 
 # A server calls another one again half a minute after it has failed often, and gives an attempt ten seconds.
 RECOVERY_SECONDS = 80.0
+# Who has lost a server calls it again after half a minute at most, and asks for everything anew.
+REPAIR_SECONDS = 60.0
+assert RECOVERY_SECONDS > REPAIR_SECONDS
+# Within which two servers that call each other have both lines.
+START_SECONDS = 2.0
 # Twice the grace of a server, and a second, after its drivers have taken theirs.
 END_SECONDS = 30.0
 
@@ -171,6 +176,7 @@ class Observatory:
     ended: dict[str, float] = field(default_factory=dict)
     failures: dict[str, BaseException] = field(default_factory=dict)
     logged: list[str] = field(default_factory=list)
+    said_to_be_behind: list[str] = field(default_factory=list)
     asked_to_end_at: float | None = None
     tasks_left: int = 0
     messages: int = 0
@@ -220,8 +226,22 @@ class Observatory:
         """Whether something goes wrong on a way or at its end, or did so within ``recovery`` seconds before."""
         return any(
             fault.where in way and fault.at <= until and fault.until + recovery >= since
-            for fault in self.plan.faults
+            for fault in (*self.plan.faults, *self.given_up)
         )
+
+    @property
+    def given_up(self) -> list[Fault]:
+        """The clients, other servers among them, that a server has disconnected before it was told to end."""
+        return [
+            Fault(at, "given up", self._place(line.name.partition("#")[0]))
+            for at, line in self.network.hung_up
+            if self.asked_to_end_at is None or at < self.asked_to_end_at
+        ]
+
+    def _place(self, line: str) -> str:
+        """Return what faults call a line that one host has made to another."""
+        one, _, other = line.partition("-")
+        return between(one, other) if one in self.servers else line
 
     def may_hear_noise(self, user: User) -> bool:
         """Whether the plan garbles what is sent to a user."""

@@ -41,6 +41,7 @@ def plan_for_observatory(seed: int, seconds: float = 40.0) -> Plan:
     _add_users(plan, chance(seed, "users"))
     _make_still(plan, chance(seed, "still"))
     _let_some_fail_at_the_end(plan, chance(seed, "end"))
+    _make_outboxes_small(plan, chance(seed, "outboxes"))
     plan.faults.sort(key=lambda fault: fault.at)
     return plan
 
@@ -86,6 +87,12 @@ def _let_some_fail_at_the_end(plan: Plan, generator: random.Random) -> None:
     for part in plan.of_kind("driver"):
         if not part.settings.get("program") and generator.random() < 0.1:
             part.settings["fails_at_end"] = True
+
+
+def _make_outboxes_small(plan: Plan, generator: random.Random) -> None:
+    """Let servers keep little for a client in some nights, so that one that stalls is given up."""
+    if generator.random() < 0.3:
+        plan.knobs["outbox_bytes"] = generator.choice((20_000, 100_000))
 
 
 def _user(name: str, servers: list[str], seconds: float, generator: random.Random) -> Part:

@@ -6,22 +6,25 @@ order, without a model of the server.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from indianyio import SnoopEvent
 from indianyio.testing.simulation import Heard, Known, Wish
-from tests.simulation.observatory import END_SECONDS, RECOVERY_SECONDS, Rule, Session, User, between
+from tests.simulation.observatory import REPAIR_SECONDS, START_SECONDS, Rule, Session, User, between
+from tests.simulation.server_rules import (
+    NothingComesBack,
+    NothingIsLeft,
+    NothingUnexpectedIsLogged,
+    QueuesAreBounded,
+    ServersEndInOrder,
+    WhoReadsIsKept,
+)
 from tests.simulation.stations import COUNT, IMAGE, TARGET, Station
 from tests.simulation.user_rules import UsersKnowWhatTheyHeard, VerdictsAreTrue
 
 # What a write takes on a good line, with a station that is slow and others before it in its lane.
 _HANDLED_SECONDS = 5.0
 _ABORT_SECONDS = 5.0
-# Who has lost a server calls it again after half a minute at most, and asks for everything anew.
-_REPAIR_SECONDS = 60.0
-# Within which two servers that call each other have both lines.
-_START_SECONDS = 2.0
 
 
 class UpdatesAreWhole(Rule):
@@ -179,7 +182,7 @@ class WritesArrive(Rule):
             session, wish, at = self.scene.wishes[number]
             left = session.part.number("until", 0)
             places = self.scene.places(session, wish.device)
-            if (not left or left > due) and not self.scene.is_troubled(places, at - 1, due, _REPAIR_SECONDS):
+            if (not left or left > due) and not self.scene.is_troubled(places, at - 1, due, REPAIR_SECONDS):
                 self.broken(f"write {number} of {session} to {'.'.join(wish.key)} was not handled")
 
 
@@ -204,7 +207,7 @@ class AbortsAreAnswered(Rule):
                 continue
             del self._waiting[session, device, name]
             places = self.scene.places(session, device)
-            if session.is_open and not self.scene.is_troubled(places, at - 1, self.scene.now, _REPAIR_SECONDS):
+            if session.is_open and not self.scene.is_troubled(places, at - 1, self.scene.now, REPAIR_SECONDS):
                 self.broken(f"{session} heard nothing of {device}.{name} within {_ABORT_SECONDS:g} s")
 
 
@@ -242,7 +245,7 @@ class BLOBsAreWanted(Rule):
         wanting = [one for one in self.scene.sessions if one.policy != "Never" and one.open_since(now - patience)]
         ways = [self.scene.way(one.server, far) for one in wanting]
         if not any(way is not None and between(near, far) in way for way in ways) and not self.scene.is_troubled(
-            [between(near, far)], now - patience, now, _REPAIR_SECONDS
+            [between(near, far)], now - patience, now, REPAIR_SECONDS
         ):
             self.broken(f"{far} sends BLOBs to {near}, where nobody wants one")
 
@@ -289,8 +292,8 @@ class SnoopersAreTold(Rule):
         now = self.scene.now
         if here == there or not both:
             return False
-        is_made = now < _START_SECONDS
-        return is_made or self.scene.is_troubled([between(here, there)], now, now, _REPAIR_SECONDS)
+        is_made = now < START_SECONDS
+        return is_made or self.scene.is_troubled([between(here, there)], now, now, REPAIR_SECONDS)
 
     def quiet(self) -> None:
         alive = {station.name: station for station in self.scene.stations if self.scene.is_alive(station)}
@@ -304,75 +307,6 @@ class SnoopersAreTold(Rule):
                 heard = self._last.get((station, followed))
                 if heard != true:
                     self.broken(f"{station.name} follows {followed}, which is at {true}, and has heard {heard}")
-
-
-class NothingComesBack(Rule):
-    """A server that calls another one is not sent its own devices by it, though both may call each other.
-
-    What it is sent in the first seconds of a line may be, as the two find out by then; and so it is a while after
-    something went wrong between them.
-    """
-
-    def passed(self, receiver: str, data: bytes) -> None:
-        far, _, near = receiver.partition("#")[0].partition(" for ")
-        if near not in self.scene.servers or far not in self.scene.servers or self.scene.now < 2 * _START_SECONDS:
-            return
-        now = self.scene.now
-        for device in sorted({found.decode() for found in _DEVICE.findall(data)}):
-            own = any(
-                part.name == device and part.text("server") == near for part in self.scene.plan.of_kind("driver")
-            )
-            if own and not self.scene.is_troubled([between(near, far)], now, now, _REPAIR_SECONDS):
-                self.broken(f"{far} sends {near} its own {device}")
-
-
-_DEVICE = re.compile(rb'<set\w+Vector device="(\w+)"')
-
-
-class ServersEndInOrder(Rule):
-    """A server ends when it is told to, within its time, and raises nothing."""
-
-    def over(self) -> None:
-        scene = self.scene
-        for name in scene.servers:
-            if name in scene.failures:
-                self.broken(f"server {name} raised {scene.failures[name]!r}")
-            elif scene.asked_to_end_at is None or scene.ended.get(name, 0) < scene.asked_to_end_at:
-                self.broken(f"server {name} ended before it was told to")
-            elif scene.ended[name] > scene.asked_to_end_at + END_SECONDS:
-                self.broken(f"server {name} took {scene.ended[name] - scene.asked_to_end_at:.0f} s to end")
-
-
-class NothingUnexpectedIsLogged(Rule):
-    """No error is logged with a traceback but those that the plan makes: whatever a peer does is expected."""
-
-    def over(self) -> None:
-        for text in self.scene.logged:
-            self.broken(text)
-
-
-class NothingIsLeft(Rule):
-    """When all has ended, no task is left."""
-
-    def over(self) -> None:
-        if self.scene.tasks_left:
-            self.broken(f"{self.scene.tasks_left} tasks are left")
-
-
-class QueuesAreBounded(Rule):
-    """What waits for a peer stays within the bound of its outbox.
-
-    No plan has so much to send that it comes near that bound: this sees what runs wild, and not that a bound is
-    missing.
-    """
-
-    most_bytes = 64 << 20
-
-    def second(self) -> None:
-        for name, server in self.scene.servers.items():
-            for peer, passed in server.statistics().items():
-                if passed.queued_bytes > self.most_bytes:
-                    self.broken(f"server {name}: {passed.queued_bytes} bytes wait for {peer}")
 
 
 RULES: tuple[type[Rule], ...] = (
@@ -390,6 +324,7 @@ RULES: tuple[type[Rule], ...] = (
     NothingUnexpectedIsLogged,
     NothingIsLeft,
     QueuesAreBounded,
+    WhoReadsIsKept,
     UsersKnowWhatTheyHeard,
     VerdictsAreTrue,
 )
@@ -403,6 +338,3 @@ def is_garbled(rule: Rule, number: int) -> bool:
         fault.what == "garble" and fault.where == line and fault.at - 2 <= at <= fault.until + 2
         for fault in rule.scene.plan.faults
     )
-
-
-assert RECOVERY_SECONDS > _REPAIR_SECONDS

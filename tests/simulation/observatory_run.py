@@ -28,13 +28,15 @@ _MOST_TURNS_AT_A_MOMENT, _MOST_TURNS = 20_000, 200_000
 
 
 class _Faults(logging.Handler):
-    """Keeps what the library logs of errors that it did not expect."""
+    """Keeps what the library logs of errors that it did not expect, and of clients that do not read."""
 
     def __init__(self, scene: Observatory) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self._scene = scene
 
     def emit(self, record: logging.LogRecord) -> None:
+        if "it does not read" in record.getMessage():
+            self._scene.said_to_be_behind.append(record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             if "SimulatedFailureError" not in repr(error):
@@ -55,6 +57,7 @@ def play_observatory(plan: Plan, rules: Sequence[type[Rule]]) -> Outcome:
         "verdicts": scene.verdicts,
         "turns": scene.turns,
         "longest": scene.longest,
+        "given_up": len(scene.given_up),
     }
     return Outcome(plan, scene.findings, scene.digest.hexdigest(), figures)
 
@@ -131,6 +134,7 @@ def _server(scene: Observatory, part: Part) -> IPyServer:
     drivers = [driver for driver in scene.plan.of_kind("driver") if driver.text("server") == part.name]
     local = [scene.new_station(driver) for driver in drivers if not driver.settings.get("program")]
     server = IPyServer(*local, host=part.name, port=PORT, maxconnections=20, environment=host)
+    server._outbox_bytes = int(scene.plan.knob("outbox_bytes", server._outbox_bytes))
     for driver in drivers:
         if driver.settings.get("program"):
             host.installed[driver.name] = lambda driver=driver: scene.new_station(driver)  # type: ignore[misc]

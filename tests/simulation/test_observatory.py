@@ -10,12 +10,23 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from indianyio import SnoopEvent
-from indianyio.testing.simulation import Fault, Heard, Mirror, Part, Plan, SimulationError, load_plan
+from indianyio.testing.simulation import (
+    Fault,
+    Heard,
+    Mirror,
+    Network,
+    Part,
+    Plan,
+    SimulationError,
+    load_plan,
+    run_seeded,
+)
 from indianyio.testing.simulation._simulating import compared, fail_if_broken
 from tests.simulation import observatory_rules as rules
-from tests.simulation import observatory_run, observatory_users, user_rules
+from tests.simulation import observatory_run, observatory_users, server_rules, user_rules
 from tests.simulation.__main__ import COMMAND, main
 from tests.simulation.observatory import Observatory, Rule, Session, User
 from tests.simulation.observatory_plans import plan_for_observatory
@@ -176,7 +187,10 @@ class GetsMoreThanBLOBs(rules.BLOBsAreWanted):
 class SeesNobodyWhoWantsBLOBs(rules.BLOBsAreWanted):
     def passed(self, receiver: str, data: bytes) -> None:
         for session in self.scene.sessions:
-            session.part.settings["policy"] = "Never"
+            # The plan's own part is another test's, too.
+            session.part = msgspec.structs.replace(
+                session.part, settings={**session.part.settings, "policy": "Never"}
+            )
         super().passed(receiver, data)
 
 
@@ -196,30 +210,30 @@ class SnoopsBackwards(rules.SnoopersAreTold):
             super().snooped(station, self.kept)
 
 
-class SeesItsOwn(rules.NothingComesBack):
+class SeesItsOwn(server_rules.NothingComesBack):
     def passed(self, receiver: str, data: bytes) -> None:
         super().passed(receiver, data.replace(b"Dome", b"Mount"))
 
 
-class ServerFails(rules.ServersEndInOrder):
+class ServerFails(server_rules.ServersEndInOrder):
     def over(self) -> None:
         self.scene.failures["A"] = OSError("made up")
         super().over()
 
 
-class ServerEndsEarly(rules.ServersEndInOrder):
+class ServerEndsEarly(server_rules.ServersEndInOrder):
     def over(self) -> None:
         self.scene.ended["A"] = 3.0
         super().over()
 
 
-class ServerEndsLate(rules.ServersEndInOrder):
+class ServerEndsLate(server_rules.ServersEndInOrder):
     def over(self) -> None:
         self.scene.ended["A"] += 100
         super().over()
 
 
-class LogsAnError(rules.NothingUnexpectedIsLogged):
+class LogsAnError(server_rules.NothingUnexpectedIsLogged):
     def quiet(self) -> None:
         try:
             raise KeyError("made up")
@@ -227,14 +241,25 @@ class LogsAnError(rules.NothingUnexpectedIsLogged):
             logging.getLogger("indianyio.server").exception("serving failed")
 
 
-class LeavesATask(rules.NothingIsLeft):
+class LeavesATask(server_rules.NothingIsLeft):
     def over(self) -> None:
         self.scene.tasks_left += 1
         super().over()
 
 
-class KeepsMuch(rules.QueuesAreBounded):
+class KeepsMuch(server_rules.QueuesAreBounded):
     most_bytes = -1
+
+
+class KeepsMuchForClients(server_rules.QueuesAreBounded):
+    def _most_for_clients(self) -> int:
+        return 100
+
+
+class GivesUpWhoReads(server_rules.WhoReadsIsKept):
+    def quiet(self) -> None:
+        self.scene.network.hung_up.append((3.0, next(self.scene.network.lines("c1", "A"))))
+        super().quiet()
 
 
 class ReadsNothing(user_rules.UsersKnowWhatTheyHeard):
@@ -284,6 +309,8 @@ SABOTEURS: tuple[type[Rule], ...] = (
     LogsAnError,
     LeavesATask,
     KeepsMuch,
+    KeepsMuchForClients,
+    GivesUpWhoReads,
     ReadsNothing,
     ReadsOtherNumbers,
     SeesNothingMove,
@@ -306,6 +333,22 @@ def test_a_rule_that_sees_something_else_is_broken(saboteur: type[Rule]) -> None
 
 def test_every_rule_has_a_saboteur() -> None:
     assert {saboteur.__mro__[1] for saboteur in SABOTEURS} == set(RULES)
+
+
+def test_who_does_not_read_is_given_up() -> None:
+    stalled = Fault(5.0, "part", "c1-A", seconds=10.0)
+    parted = Fault(5.0, "part", "A-B", seconds=10.0)
+    busy = [
+        Part("driver", name, {"server": server, "stays": True, "every": 0.1, "burst": 20})
+        for name, server in (("Mount", "A"), ("Dome", "B"))
+    ]
+    others = [part for part in PLAN.parts if part.kind in {"server", "client"}]
+    plan = msgspec.structs.replace(
+        PLAN, knobs={"outbox_bytes": 50_000.0}, parts=[*others, *busy], faults=[stalled, parted]
+    )
+    outcome = play_observatory(plan, RULES)
+    assert outcome.findings == []
+    assert outcome.figures["given_up"] == 2
 
 
 def _found(plan: Plan) -> set[str]:
@@ -364,8 +407,18 @@ def test_seeds_and_plans_from_the_command_line(
 
 
 def test_the_way_to_a_device_goes_through_its_servers() -> None:
-    scene = Observatory(PLAN)
-    assert scene.way("A", "B") == ["A-B"]
-    assert scene.way("B", "A") is None
-    assert scene.is_troubled(["Focuser"], 14, 16)
-    assert not scene.is_troubled(["Mount"], 14, 16)
+    async def look() -> None:
+        async with trio.open_nursery() as nursery:
+            scene = Observatory(PLAN)
+            scene.network = Network(nursery, 1)
+            assert scene.way("A", "B") == ["A-B"]
+            assert scene.way("B", "A") is None
+            assert scene.is_troubled(["Focuser"], 14, 16)
+            assert not scene.is_troubled(["Mount"], 14, 16)
+            for caller, called in (("c1", "A"), ("A", "B")):
+                scene.network.hung_up.append((3.0, scene.network.new_line(caller, called)))
+            assert [one.where for one in scene.given_up] == ["c1-A", "A-B"]
+            assert scene.is_troubled(["A-B"], 2, 4)
+            assert not scene.is_troubled(["A-B"], 4, 6)
+
+    run_seeded(1, look)

@@ -18,7 +18,9 @@ from indianyio.testing.simulation import (
     Finding,
     Line,
     LineConditions,
+    LineEnd,
     Mirror,
+    Network,
     Outcome,
     Part,
     Plan,
@@ -189,6 +191,41 @@ def test_a_line_knows_its_first_garbled_byte() -> None:
     assert data[:first] == bytes(first)
     assert data[first]
     assert back is None
+
+
+async def _close_while_parted(nursery: trio.Nursery) -> tuple[Network, LineEnd]:
+    network = Network(nursery, 1)
+    line = network.new_line("A", "B")
+    await line.b.send(b"good bye")
+    network.part("A", "B")
+    await line.b.aclose()
+    assert not list(network.lines("A", "B"))
+    with trio.move_on_after(5):
+        await line.a.receive()
+    assert trio.current_time() == 5
+    return network, line.a
+
+
+def test_what_was_closed_while_hosts_were_parted_is_noticed_later() -> None:
+    async def close() -> list[bytes]:
+        async with trio.open_nursery() as nursery:
+            network, end = await _close_while_parted(nursery)
+            network.join("A", "B")
+            return [(await end.receive()).data for _ in range(2)]
+
+    assert run_seeded(1, close) == [b"good bye", b""]
+
+
+def test_what_was_closed_while_hosts_were_parted_may_be_lost() -> None:
+    async def close() -> None:
+        async with trio.open_nursery() as nursery:
+            network, end = await _close_while_parted(nursery)
+            network.cut("A", "B")
+            network.join("A", "B")
+            with pytest.raises(ConnectionLostError, match="reset by peer"):
+                await end.receive()
+
+    run_seeded(1, close)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from anyio.abc import TaskStatus
 from indianyio._binding import EarlyListening
 from indianyio._block import at_work
 from indianyio._environment import THIS_MACHINE, Environment
-from indianyio._routing import PeerStatistics
+from indianyio._routing import OUTBOX_BYTES, PeerOutbox, PeerStatistics
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import ServerFailedError
@@ -87,6 +87,9 @@ class IPyServer(AsyncContextManagerMixin):
 
     This is TCP's keepalive: no INDI message is sent.
     """
+
+    # How much may wait for a client before it is disconnected; simulations make it small.
+    _outbox_bytes = OUTBOX_BYTES
 
     def __init__(
         self,
@@ -279,7 +282,11 @@ class IPyServer(AsyncContextManagerMixin):
         self.stopped.set()
 
     async def _listen(self) -> ServerRun:
-        clients = Clients(most=self.maxconnections, access=self.access or default_access)
+        clients = Clients(
+            most=self.maxconnections,
+            access=self.access or default_access,
+            make_outbox=partial(PeerOutbox, self._outbox_bytes),
+        )
         early, self._early = self._early, None
         where = self.host, self.port, self.unix, early
         listeners = await listen(self._environment, *where, tls=self.tls, keepalive_seconds=self.keepalive)

@@ -25,7 +25,7 @@ __all__ = ["Line", "LineConditions", "LineEnd", "Tap"]
 _RUBBISH = b"<>&\"'/\0\x1b\xff" + bytes(range(32, 48))
 
 Tap = Callable[[str, bytes], None]
-"""Sees what is received, and at which end of which line."""
+"""Sees what is received, and at which end of which line; no bytes at the end of the stream."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,6 +248,11 @@ class Line:
     def is_open(self) -> bool:
         """Whether neither end was closed and the connection was not lost."""
         return not any(way.lost or way.sender_closed or way.receiver_closed for way in self._ways)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can arrive any more: the connection was lost, or nobody is left to receive."""
+        return all(way.lost or way.receiver_closed for way in self._ways)
 
     def stall(self) -> None:
         """Let nothing arrive any more, and tell nobody, until :meth:`go_on`; what is sent meanwhile waits."""

@@ -50,6 +50,7 @@ class Network:
     :param conditions: returns what a new line is like. It gets its name: ``A-B#2`` is the second from host A to B.
     :param tap: sees what is received on all lines.
     :ivar programs: those that were started, in that order.
+    :ivar hung_up: the lines that were closed by whoever was called, before anybody else, and when that was.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Network:
         self.nursery = nursery
         self.seed = seed
         self.programs: list[SimulatedProgram] = []
+        self.hung_up: list[tuple[float, Line]] = []
         self._conditions = conditions
         self._tap = tap
         self._hosts: dict[str, Host] = {}
@@ -78,7 +80,11 @@ class Network:
 
     def lines(self, one: str, other: str) -> Iterator[Line]:
         """Yield the lines between two hosts that are open, in the order in which they were made."""
-        self._between = [between for between in self._between if between.line.is_open]
+        return (line for line in self._lines(one, other) if line.is_open)
+
+    def _lines(self, one: str, other: str) -> Iterator[Line]:
+        """Yield those that one end has closed, too: what it has sent, and that it is closed, may be under way."""
+        self._between = [between for between in self._between if not between.line.is_over]
         for between in self._between:
             if {between.caller, between.called} == {one, other}:
                 yield between.line
@@ -86,18 +92,18 @@ class Network:
     def part(self, one: str, other: str) -> None:
         """Let nothing pass between two hosts, and tell nobody; an attempt to connect times out."""
         self._parted.add(frozenset((one, other)))
-        for line in self.lines(one, other):
+        for line in self._lines(one, other):
             line.stall()
 
     def join(self, one: str, other: str) -> None:
         """Let everything pass again."""
         self._parted.discard(frozenset((one, other)))
-        for line in self.lines(one, other):
+        for line in self._lines(one, other):
             line.go_on()
 
     def cut(self, one: str, other: str) -> None:
         """Lose the connections between two hosts; they may be made anew."""
-        for line in list(self.lines(one, other)):
+        for line in list(self._lines(one, other)):
             line.cut()
 
     async def connect(self, caller: str, called: str, port: int, timeout_seconds: float = math.inf) -> LineEnd:
@@ -241,7 +247,7 @@ class _Listener:
             while self._waiting:
                 self._count += 1
                 connection = Connection("tcp", "10.0.0.1", 40_000 + self._count)
-                tasks.start_soon(_serve, handle, Accepted(connection, self._waiting.pop(0).b))
+                tasks.start_soon(self._serve, handle, connection, self._waiting.pop(0))
 
     def close(self) -> None:
         """Accept nothing more."""
@@ -253,10 +259,14 @@ class _Listener:
             self._waiting.clear()
             self._news.set()
 
-
-async def _serve(handle: Callable[[Accepted], Awaitable[None]], accepted: Accepted) -> None:
-    try:
-        await handle(accepted)
-    finally:
-        with trio.CancelScope(shield=True):
-            await accepted.aclose()  # it does not wait
+    async def _serve(
+        self, handle: Callable[[Accepted], Awaitable[None]], connection: Connection, line: Line
+    ) -> None:
+        accepted = Accepted(connection, line.b)
+        try:
+            await handle(accepted)
+        finally:
+            if line.is_open:
+                self._network.hung_up.append((trio.current_time(), line))
+            with trio.CancelScope(shield=True):
+                await accepted.aclose()  # it does not wait
