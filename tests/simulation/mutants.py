@@ -152,6 +152,7 @@ MUTANTS = (
         "indianyio._routing._subscriptions",
         "            return any(entry[0] == device or ",
         '            return any(entry == (device, "") or ',
+        seeds=100,
     ),
     Mutant(
         "refused writes are not answered",
@@ -204,6 +205,19 @@ MUTANTS = (
         "indianyio.client._settling",
         "        return self._written.keys() <= seen.carried and self._reached(\n",
         "        return self._written.keys() <= seen.carried or self._reached(\n",
+        seeds=100,
+    ),
+    Mutant(
+        "the client keeps a vector that was deleted alone",
+        "indianyio.client._mirror",
+        "            return self._remove(device, message.name)._replace(message=text)\n",
+        "            return None\n",
+    ),
+    Mutant(
+        "the client keeps what was not defined again after a connection was lost",
+        "indianyio.client._client",
+        "        for change in self._mirror.forget_stale():\n",
+        "        for change in ():\n",
         seeds=100,
     ),
     Mutant(

@@ -10,6 +10,7 @@ from tests.simulation.observatory import between
 SCENE = "observatory"
 
 _MOST_PIECES = 15_000
+_MOST_FILLINGS = 60_000
 
 # The usual ways in which servers are connected: alone, one behind the other, two behind one, three in a row.
 _TOPOLOGIES: tuple[dict[str, list[str]], ...] = (
@@ -42,7 +43,13 @@ def plan_for_observatory(seed: int, seconds: float = 40.0) -> Plan:
     _make_still(plan, chance(seed, "still"))
     _let_some_fail_at_the_end(plan, chance(seed, "end"))
     _make_outboxes_small(plan, chance(seed, "outboxes"))
+    _add_panels(plan, chance(seed, "panels"))
+    _let_followed_die(plan, chance(seed, "followed"))
+    _let_two_share_a_target(plan, chance(seed, "sharing"))
     plan.faults.sort(key=lambda fault: fault.at)
+    if "capacity_bytes" in plan.knobs:
+        # A line that is always full costs turns for each time that there is room again.
+        plan.knobs["capacity_bytes"] = max(plan.knobs["capacity_bytes"], round(_bytes(plan) / _MOST_FILLINGS))
     return plan
 
 
@@ -95,6 +102,48 @@ def _make_outboxes_small(plan: Plan, generator: random.Random) -> None:
         plan.knobs["outbox_bytes"] = generator.choice((20_000, 100_000))
 
 
+def _add_panels(plan: Plan, generator: random.Random) -> None:
+    """Let some stations delete a vector and define it again, every few seconds; users may be away meanwhile."""
+    for part in plan.of_kind("driver"):
+        if generator.random() < 0.2:
+            part.settings["panel"] = generator.choice((2.0, 10.0))
+    for part in plan.of_kind("user"):
+        if part.settings["reconnects"] and generator.random() < 0.5:
+            line, at = f"{part.name}-{part.text('server')}", round(generator.uniform(10, plan.seconds), 3)
+            plan.faults += [Fault(at, "part", line, seconds=15.0), Fault(at + 0.001, "cut", line)]
+
+
+def _let_followed_die(plan: Plan, generator: random.Random) -> None:
+    """Let a driver that another one follows end for good in some nights; otherwise hardly any does."""
+    mortal = [part for part in plan.of_kind("driver") if not (part.settings["stays"] or part.settings["program"])]
+    if generator.random() > 0.15 or not mortal:
+        return
+    followed = generator.choice(mortal)
+    follower = generator.choice([part for part in plan.of_kind("driver") if part is not followed])
+    follower.settings["follows"] = [followed.name]
+    plan.faults.append(Fault(round(generator.uniform(plan.seconds / 2, plan.seconds), 3), "die", followed.name))
+
+
+def _let_two_share_a_target(plan: Plan, generator: random.Random) -> None:
+    """Let two users do nothing but set the same slow target in some nights.
+
+    One does so now and then, the other as soon as the station is under way, and nobody else writes. So what must
+    come of both is known.
+    """
+    if generator.random() > 0.1:
+        return
+    station = plan.of_kind("driver")[0]
+    station.settings.update(slow=3.0, busy=True)
+    for part in plan.of_kind("client"):
+        part.settings["writes"] = 0
+    plan.parts = [part for part in plan.parts if part.kind != "user"]
+    for name, settings in (("u1", {"pause": 10.0}), ("u2", {"pause": 0.1, "interferes": True})):
+        user = _user(name, [station.text("server")], plan.seconds, generator)
+        user.settings.update(sets=station.name, until=0, hurry=0.0, **settings)
+        plan.parts.append(user)
+    plan.faults = [fault for fault in plan.faults if not fault.where.startswith("u")]
+
+
 def _user(name: str, servers: list[str], seconds: float, generator: random.Random) -> Part:
     stays = generator.random() < 0.7
     settings: dict[str, Setting] = {
@@ -115,7 +164,8 @@ def _bytes(plan: Plan) -> float:
         + (1.4 * part.number("image_bytes", 0) / part.number("images", 1) if "images" in part.settings else 0)
         for part in plan.of_kind("driver")
     ]
-    return sum(rates) * plan.seconds * (len(plan.of_kind("client")) + len(plan.of_kind("server")))
+    receivers = [part for part in plan.parts if part.kind != "driver"]
+    return sum(rates) * plan.seconds * len(receivers)
 
 
 def _some(generator: random.Random, most: int) -> int:

@@ -20,7 +20,7 @@ from tests.simulation.server_rules import (
     WhoReadsIsKept,
 )
 from tests.simulation.stations import COUNT, IMAGE, TARGET, Station
-from tests.simulation.user_rules import UsersKnowWhatTheyHeard, VerdictsAreTrue
+from tests.simulation.user_rules import NothingStaleIsKept, UsersKnowWhatTheyHeard, VerdictsAreTrue
 
 # What a write takes on a good line, with a station that is slow and others before it in its lane.
 _HANDLED_SECONDS = 5.0
@@ -119,12 +119,16 @@ class ClientsKnowTheTruth(Rule):
         for device in sorted(set(true) - known):
             self.broken(f"{session} does not know {device}")
         for device in sorted(known & set(true)):
-            for vector in (true[device].count, true[device].target):
-                text = self._difference(mirror.get((device, vector.name)), dict(vector))
+            station = true[device]
+            for vector in (station.count, station.target, station.panel):
+                exists = vector is not station.panel or station.has_panel
+                text = self._difference(mirror.get((device, vector.name)), dict(vector) if exists else None)
                 if text:
                     self.broken(f"{session}: {device}.{vector.name}{text}")
 
-    def _difference(self, known: Known | None, true: dict[str, str]) -> str:
+    def _difference(self, known: Known | None, true: dict[str, str] | None) -> str:
+        if true is None:
+            return "" if known is None else ": it is known, and has been deleted"
         if known is None:
             return ": it is not known"
         for member, value in true.items():
@@ -326,6 +330,7 @@ RULES: tuple[type[Rule], ...] = (
     QueuesAreBounded,
     WhoReadsIsKept,
     UsersKnowWhatTheyHeard,
+    NothingStaleIsKept,
     VerdictsAreTrue,
 )
 

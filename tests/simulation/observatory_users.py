@@ -7,7 +7,7 @@ import random
 
 import trio
 
-from indianyio import open_client
+from indianyio import State, open_client
 from indianyio.client import AnyVector, Client
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError
 from indianyio.testing.simulation import Finding, Part, chance
@@ -52,11 +52,18 @@ async def _use(user: User, scene: Observatory, generator: random.Random) -> None
 
 
 async def _set_one(user: User, client: Client, scene: Observatory, generator: random.Random) -> None:
-    targets = [device[TARGET] for device in client.values() if TARGET in device and device[TARGET].exists]
+    only = user.part.text("sets")
+    targets = [
+        device[TARGET]
+        for device in client.values()
+        if TARGET in device and device[TARGET].exists and only in {"", device.name}
+    ]
     value = generator.randint(0, 1_000_000)
     if not targets:
         return
     target: AnyVector = generator.choice(sorted(targets, key=lambda vector: vector.device))
+    if user.part.settings.get("interferes"):
+        await target.wait_for(lambda vector: vector.state is State.BUSY)
     hurries = generator.random() < user.part.number("hurry", 0)
     failure: Exception | None = None
     scene.ask(user, target.device, value)

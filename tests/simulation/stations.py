@@ -26,7 +26,7 @@ from indianyio import (
 from indianyio.testing.simulation import Part, chance
 from indianyio.testing.simulation._wishes import wish_of_stamp
 
-COUNT, TARGET, STOP, IMAGE = "COUNT", "TARGET", "STATION_ABORT", "IMAGE"
+COUNT, TARGET, STOP, IMAGE, PANEL = "COUNT", "TARGET", "STATION_ABORT", "IMAGE", "PANEL"
 
 
 class SimulatedFailureError(Exception):
@@ -50,6 +50,8 @@ class Ears:
 class Station(IPyDriver):
     """A device that counts, has a target, sends images, can be stopped, and hears another one.
 
+    In some plans it has a panel, too, a vector that it deletes and defines again.
+
     :param part: what the plan says of it.
     :param seed: of the run.
     :param life: of the device; a later one has a greater number.
@@ -64,6 +66,7 @@ class Station(IPyDriver):
         self.life = life
         self.left = 0
         self._chance = chance(seed, f"{part.name} life {life}")
+        self._panel_chance = chance(seed, f"panel of {part.name} life {life}")
         self._quiet_from = quiet_from
         self._ears = ears
         self._dying = anyio.Event()
@@ -72,7 +75,9 @@ class Station(IPyDriver):
         self.target = NumberVector(TARGET, "", "", "rw", "Ok", _members({"value": 0, **numbers}))
         self.stop_switch = SwitchVector(STOP, "", "", "rw", "AtMostOne", "Ok", [SwitchMember("ABORT")])
         self.image = BLOBVector(IMAGE, "", "", "ro", "Ok", [BLOBMember("image")])
-        super().__init__(Device(part.name, [self.count, self.target, self.stop_switch, self.image]))
+        self.panel = NumberVector(PANEL, "", "", "ro", "Ok", _members(numbers))
+        vectors = [self.count, self.target, self.stop_switch, self.image]
+        super().__init__(Device(part.name, [*vectors, self.panel] if part.number("panel", 0) else vectors))
         for followed in part.names("follows"):
             self.snoop(followed, COUNT, 15)
 
@@ -80,6 +85,11 @@ class Station(IPyDriver):
     def name(self) -> str:
         """The device's name."""
         return self.part.name
+
+    @property
+    def has_panel(self) -> bool:
+        """Whether there is a panel, and it is not deleted just now."""
+        return self.panel.device is not None and self.panel.enable
 
     def die(self) -> None:
         """Let the driver fail."""
@@ -90,6 +100,8 @@ class Station(IPyDriver):
             tasks.start_soon(self._count)
             if self.part.number("images", 0):
                 tasks.start_soon(self._take_images)
+            if self.part.number("panel", 0):
+                tasks.start_soon(self._open_and_close)
             if self.part.settings.get("fails_at_end"):
                 tasks.start_soon(self._linger)
             try:
@@ -122,6 +134,19 @@ class Station(IPyDriver):
             number += 1
             self.image["image"] = f"{self.life} {number} ".encode() + bytes(size)
             await self.image.send_setVectorMembers(members=["image"])
+
+    async def _open_and_close(self) -> None:
+        generator = self._panel_chance
+        while anyio.current_time() < self._quiet_from:
+            await anyio.sleep(generator.expovariate(1.0) * self.part.number("panel", 1.0))
+            self.panel["serial"] = int(self.panel["serial"]) + 1
+            if generator.random() < 0.3:
+                await self.panel.send_setVector()
+            elif self.panel.enable:
+                await self.panel.send_delProperty()
+            else:
+                self.panel.enable = True
+                await self.panel.send_defVector()
 
     async def rxevent(self, event: NewEvent) -> None:
         if isinstance(event, getProperties):

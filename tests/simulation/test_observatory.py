@@ -92,7 +92,11 @@ PLAN = Plan(
         Part("server", "A", {"remotes": ["B"]}),
         Part("server", "B", {"remotes": []}),
         Part("driver", "Mount", {"server": "A", "stays": True, "every": 1.0, "images": 2.0}),
-        Part("driver", "Dome", {"server": "B", "stays": True, "every": 1.0, "follows": ["Focuser"], "images": 1.0}),
+        Part(
+            "driver",
+            "Dome",
+            {"server": "B", "stays": True, "every": 1.0, "follows": ["Focuser"], "images": 1.0, "panel": 2.0},
+        ),
         Part("driver", "Focuser", {"server": "B", "program": True, "every": 1.0}),
         Part("client", "c1", {"server": "A", "at": 1.0, "writes": 30, "pause": 0.5, "abort": 0.5}),
         Part("client", "c2", {"server": "A", "at": 1.0, "policy": "Only"}),
@@ -144,6 +148,20 @@ class KnowsNothing(rules.ClientsKnowTheTruth):
 class KnowsOldValues(rules.ClientsKnowTheTruth):
     def quiet(self) -> None:
         _c1(self).mirror["Mount", "COUNT"].values["serial"] = "0"
+        super().quiet()
+
+
+class KnowsWhatWasDeleted(rules.ClientsKnowTheTruth):
+    def quiet(self) -> None:
+        _c1(self).mirror["Dome", "PANEL"] = _c1(self).mirror["Dome", "COUNT"]
+        next(one for one in self.scene.stations if one.name == "Dome").panel.enable = False
+        super().quiet()
+
+
+class DoesNotKnowThePanel(rules.ClientsKnowTheTruth):
+    def quiet(self) -> None:
+        _c1(self).mirror.pop(("Dome", "PANEL"), None)
+        next(one for one in self.scene.stations if one.name == "Dome").panel.enable = True
         super().quiet()
 
 
@@ -275,6 +293,14 @@ class ReadsOtherNumbers(user_rules.UsersKnowWhatTheyHeard):
         super().passed(receiver, data.translate(bytes.maketrans(b"123", b"777")) if noisy else data)
 
 
+class KeepsWhatIsStale(user_rules.NothingStaleIsKept):
+    def quiet(self) -> None:
+        client = self.scene.users[0].client
+        assert client is not None
+        client["Mount"]["COUNT"].stale = True
+        super().quiet()
+
+
 class SeesNothingMove(user_rules.VerdictsAreTrue):
     def moved(self, station: Station, value: float) -> None:
         pass
@@ -313,6 +339,9 @@ SABOTEURS: tuple[type[Rule], ...] = (
     GivesUpWhoReads,
     ReadsNothing,
     ReadsOtherNumbers,
+    KeepsWhatIsStale,
+    KnowsWhatWasDeleted,
+    DoesNotKnowThePanel,
     SeesNothingMove,
     HearsOfNoEnd,
 )

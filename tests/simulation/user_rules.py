@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Known, Line, Mirror, Reader, Wish
-from tests.simulation.observatory import Rule, Session, User
+from tests.simulation.observatory import REPAIR_SECONDS, Rule, Session, User
 from tests.simulation.stations import TARGET, Station
 
 # What was said of an earlier write may be on its way for so long, on a good line.
@@ -114,6 +114,24 @@ class UsersKnowWhatTheyHeard(Rule):
                 )
 
 
+class NothingStaleIsKept(Rule):
+    """When everything has been well for a while, the library's client has nothing left from an earlier connection.
+
+    It keeps what it knew when a connection is lost, and what has not come again some time after the next one was
+    made must be forgotten.
+    """
+
+    def quiet(self) -> None:
+        for user in self.scene.users:
+            if user.client is not None and user.client.is_connected and not user.is_deaf:
+                for device in user.client.values():
+                    for vector in device.values():
+                        if vector.stale:
+                            self.broken(
+                                f"{user} still keeps {vector.device}.{vector.name}, which it has not heard of again"
+                            )
+
+
 _TO_USER = re.compile(r"\w+ for (?P<user>\w+)#\d+")
 
 
@@ -189,7 +207,9 @@ class VerdictsAreTrue(Rule):
     def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         at, before, is_clear = self._asked.pop((user, device, value))
         now, places = self.scene.now, self.scene.places(user, device)
-        if user.is_deaf or self.scene.is_troubled(places, at, now, _UNDER_WAY_SECONDS):
+        # Who has lost its server has none until it calls again, and it pauses longer each time that it fails.
+        recovery = REPAIR_SECONDS if isinstance(failure, ConnectionLostError) else _UNDER_WAY_SECONDS
+        if user.is_deaf or self.scene.is_troubled(places, at, now, recovery):
             return
         if self._says_busy(device) and not (is_clear and self._others(device, value) <= before):
             return
