@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import anyio
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 
 from indianyio._failures import EXITS, FAILURES, failure_in
+from indianyio._tasks import Tasks
 
 __all__ = ["Serve", "at_work"]
 
@@ -58,7 +59,7 @@ async def at_work(
             block.cancel(f"{what} failed")
 
     try:
-        async with create_task_group() as tasks:
+        async with Tasks() as tasks:
             tasks.start_soon(work, tasks.cancel_scope)
             try:
                 await ready.wait()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from random import Random
     from ssl import SSLContext
 
-    from anyio.abc import TaskGroup
+    from indianyio._tasks import TaskStarter
 
 __all__ = ["THIS_MACHINE", "Environment", "Listener", "Program"]
 
@@ -34,7 +34,7 @@ class Listener(Protocol):
     def address(self) -> str:
         """Where that is: ``127.0.0.1:7624``, ``[::1]:7624``, the path or the ``@name`` of a unix socket."""
 
-    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskGroup) -> None:
+    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskStarter) -> None:
         """Accept connections and serve each in a task of its own, until :meth:`close` is called.
 
         Cancelled, it leaves nothing half-done: a connection is either not accepted yet or has its task.

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio.abc import TaskGroup
 
 from indianyio import IPyDriver
 from indianyio._routing import PeerOutbox
+from indianyio._tasks import TaskStarter
 from indianyio._vocabulary import Limits
 from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
@@ -33,7 +33,7 @@ class Door:
         self.clients: list[Client] = []
         self._handed_in: list[socket.socket] = []
 
-    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
+    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskStarter) -> None:
         async for sock in self._receive:
             tasks.start_soon(_serve, handle, sock)
 

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup
 
 from indianyio import IPyDriver
+from indianyio._tasks import TaskStarter
 from indianyio.server import Accepted, Connection, Environment
 from indianyio.streams import ByteStream, MemoryStream, memory_pair
 
@@ -92,7 +92,7 @@ class World(Environment):
 
     program: type[MemoryProgram] = MemoryProgram
 
-    def __init__(self, tasks: TaskGroup, seed: int = 0) -> None:
+    def __init__(self, tasks: TaskStarter, seed: int = 0) -> None:
         self.installed: dict[str, Callable[[], IPyDriver]] = {}
         self.started: list[MemoryProgram] = []
         self.listening: dict[tuple[str, int], MemoryListener] = {}
@@ -167,7 +167,7 @@ class MemoryListener:
         self._news.set()
         return near
 
-    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskGroup) -> None:
+    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskStarter) -> None:
         while not self._closed:
             await self._news.wait()
             self._news = anyio.Event()

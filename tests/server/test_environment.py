@@ -246,7 +246,7 @@ def test_cancelled_at_any_step_everybody_leaves_and_nothing_is_left(stride: int)
 
         async def main(scope: trio.CancelScope = scope) -> Observatory:
             async with trio.open_nursery() as nursery:
-                observatory = Observatory(World(nursery))  # type: ignore[arg-type]
+                observatory = Observatory(World(nursery))
                 with scope:
                     async with observatory.far, observatory.near:
                         await talk(observatory, [])

@@ -13,6 +13,7 @@ import anyio.lowlevel
 
 from indianyio._link_waiting import WaitingLink
 from indianyio._model import Outbox
+from indianyio._tasks import Tasks
 from indianyio._vocabulary import Limits
 from indianyio.client._spooling import Spooler, SpoolProgress
 from indianyio.exceptions import RemoteProtocolError
@@ -87,7 +88,7 @@ class Connection:
         self._link.offer(PingRequest(uid=_PING))
         try:
             with self._scope:
-                async with anyio.create_task_group() as tasks:
+                async with Tasks() as tasks:
                     tasks.start_soon(self._write)
                     tasks.start_soon(self._ask_when_silent)
                     if meanwhile is not None:

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
+from indianyio._tasks import is_unbegun
+
 __all__ = ["Background", "BackgroundWork", "Job"]
 
 Job: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -23,6 +25,7 @@ class Background:
     def __init__(self) -> None:
         self._functions: list[Job] = []
         self._coroutines: list[tuple[Coroutine[Any, Any, object], weakref.finalize[[], Background]]] = []
+        self._taken: list[Coroutine[Any, Any, object]] = []
         self._spawn: Callable[[Job], None] | None = None
 
     def add(self, work: BackgroundWork, *args: object) -> None:
@@ -54,21 +57,28 @@ class Background:
             spawn(function)
         for coroutine, closing in self._coroutines:
             closing.detach()
-            spawn(_awaiting(coroutine))
+            self._take(coroutine, spawn)
         self._coroutines.clear()
 
     def end(self) -> None:
-        """Start nothing more, and close the coroutine objects that no task has taken."""
+        """Start nothing more, and close the coroutine objects that no task has begun with."""
         self._spawn = None
         for _, closing in self._coroutines:
             closing()
         self._coroutines.clear()
+        for coroutine in filter(is_unbegun, self._taken):
+            coroutine.close()
+        self._taken.clear()
 
     def _add_coroutine(self, coroutine: Coroutine[Any, Any, object]) -> None:
         if self._spawn is not None:
-            self._spawn(_awaiting(coroutine))
+            self._take(coroutine, self._spawn)
         else:
             self._coroutines.append((coroutine, weakref.finalize(self, coroutine.close)))
+
+    def _take(self, coroutine: Coroutine[Any, Any, object], spawn: Callable[[Job], None]) -> None:
+        self._taken = [*filter(is_unbegun, self._taken), coroutine]
+        spawn(_awaiting(coroutine))
 
     def _start(self, job: Job) -> None:
         if self._spawn is not None:

@@ -20,10 +20,11 @@ import logging
 from collections.abc import Callable, Sequence
 
 import anyio
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 
 from indianyio._failures import FAILURES, exit_in, failure_in
 from indianyio._model import SnoopEvent
+from indianyio._tasks import Tasks
 from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import Arrival, Write
@@ -98,7 +99,7 @@ class DriverRun:
                 raise self._failure()
 
     async def _serve(self, started: Callable[[], None]) -> None:
-        async with create_task_group() as owner:
+        async with Tasks() as owner:
             owner.start_soon(self._write)
             owner.start_soon(self._farewell)
             try:
@@ -177,7 +178,7 @@ class DriverRun:
             self._link.stop_reading("the run is over")
 
     async def _work_until_over(self, backgrounds: Sequence[Background], started: Callable[[], None]) -> None:
-        async with create_task_group() as work:
+        async with Tasks() as work:
 
             def spawn(job: Job) -> None:
                 work.start_soon(job)
@@ -248,7 +249,7 @@ class DriverRun:
 
     async def _leave_in_a_task(self, is_cancelled: Callable[[], bool]) -> None:
         try:
-            async with create_task_group() as tasks:
+            async with Tasks() as tasks:
                 guard = Guard(self._name, is_cancelled)
                 tasks.start_soon(self._run_own, guard, self._driver.leave)
         except FAILURES as error:

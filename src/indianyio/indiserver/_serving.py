@@ -9,11 +9,12 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 
 from indianyio._binding import EarlyListening
 from indianyio._environment import THIS_MACHINE, Environment, Listener
 from indianyio._routing import PeerOutbox
+from indianyio._tasks import Tasks
 from indianyio._vocabulary import Limits
 from indianyio.driver import Flag
 from indianyio.indiserver._fifo import Fifo, Start, Stop, Unclear, parse_command
@@ -125,7 +126,7 @@ class _Service:
 
     async def serve(self, beside: Iterable[Attendant]) -> signal.Signals | None:
         """Serve to the end, and meanwhile do what is to be done beside."""
-        async with create_task_group() as tasks:
+        async with Tasks() as tasks:
             for attendant in beside:
                 tasks.start_soon(attendant, self._up, self._ending)
             tasks.start_soon(self._end_when_asked)

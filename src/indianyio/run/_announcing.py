@@ -25,6 +25,7 @@ import anyio
 import anyio.to_thread
 
 from indianyio._binding import find_addresses
+from indianyio._tasks import Tasks
 from indianyio.driver import Flag
 from indianyio.server._access import is_reachable
 
@@ -183,7 +184,7 @@ async def announce(listening: Callable[[], Sequence[str]], up: Flag, ending: Fla
     await up.wait()
     announcement = Announcement(listening())
     try:
-        async with anyio.create_task_group() as tasks:
+        async with Tasks() as tasks:
             tasks.start_soon(_publish, announcement)
             await ending.wait()
             tasks.cancel_scope.cancel("the server ends")

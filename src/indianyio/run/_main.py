@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from indianyio._failures import EXITS, Exit, described, exit_in, leaves
+from indianyio._tasks import Tasks
 from indianyio.driver import Flag, IPyDriver
 from indianyio.exceptions import DriverLoadError
 from indianyio.run._arguments import is_server, parse_arguments
@@ -188,7 +189,7 @@ def _run(
 async def _serve(runner: Runner, signals: EndingSignals, end: End, beside: Iterable[Attendant]) -> Exit | None:
     """Run to the end, and return the wish of a driver's code to end the process, if it had one."""
     wish: Exit | None = None
-    async with anyio.create_task_group() as tasks:
+    async with Tasks() as tasks:
         tasks.start_soon(_end_when_asked, runner, signals)
         tasks.start_soon(_limit_the_end, runner, end)
         tasks.start_soon(end.interruption.answer)

@@ -20,6 +20,7 @@ from typing import Self
 
 import anyio
 
+from indianyio._tasks import Tasks
 from indianyio.driver import Flag
 
 __all__ = ["Service", "ServiceManager", "describe_server"]
@@ -81,7 +82,7 @@ class ServiceManager:
 
     async def attend(self, service: Service) -> None:
         """Tell what there is to tell, until this is cancelled, which should be when the run has ended."""
-        async with anyio.create_task_group() as tasks:
+        async with Tasks() as tasks:
             tasks.start_soon(self._tell_ready, service)
             if self._watchdog_seconds is not None:
                 # Until the very end: what hangs on the way out is bounded by the process itself.

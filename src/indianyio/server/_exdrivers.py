@@ -25,11 +25,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 from anyio.abc import TaskStatus
 
 from indianyio._environment import Environment
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
+from indianyio._tasks import Tasks
 from indianyio.server._hub import Hub
 from indianyio.server._peers import FEEDER, Peer, run_guarded
 from indianyio.server._ports import Port
@@ -101,7 +102,7 @@ class DriverLife:
         :return: why the driver ended, in words for people.
         """
         with self._process:
-            async with create_task_group() as owner:
+            async with Tasks() as owner:
                 owner.start_soon(self._attend)
                 owner.start_soon(self._pass)
                 try:
@@ -120,7 +121,7 @@ class DriverLife:
 
     async def _attend(self) -> None:
         with self._attending:
-            async with create_task_group() as tasks:
+            async with Tasks() as tasks:
                 tasks.start_soon(self._process.reap)
                 tasks.start_soon(self._process.log_errors, self._log)
 
@@ -142,7 +143,7 @@ class DriverLife:
         self._passed.set()
 
     async def _hear(self) -> None:
-        async with create_task_group() as tasks:
+        async with Tasks() as tasks:
             tasks.start_soon(self._end_with_process)
             ended = await run_guarded(self._peer)
             tasks.cancel_scope.cancel(ended)

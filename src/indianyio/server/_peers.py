@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import anyio
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope
 
 from indianyio._failures import FAILURES, failure_in
 from indianyio._link import Link, Turn
 from indianyio._rated_log import RatedLog
 from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
+from indianyio._tasks import Tasks
 from indianyio.protocol import EnableBLOB, Frame, NewBLOBVector
 from indianyio.protocol._frames import MESSAGE_END
 from indianyio.server._heavy import is_heavy
@@ -103,7 +104,7 @@ class Peer:
         :return: why it ended, in words for people.
         """
         with self._connected:
-            async with create_task_group() as tasks:
+            async with Tasks() as tasks:
                 tasks.start_soon(self._write)
                 if self.policy.logs_hanging:
                     tasks.start_soon(self._log_hanging)

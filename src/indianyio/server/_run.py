@@ -19,12 +19,12 @@ from typing import Protocol
 
 import anyio
 import anyio.lowlevel
-from anyio import CancelScope, create_task_group
-from anyio.abc import TaskGroup
+from anyio import CancelScope
 
 from indianyio._environment import Listener
 from indianyio._failures import EXITS, FAILURES, Exit, failure_in, leaves, text_of
 from indianyio._routing import PeerStatistics
+from indianyio._tasks import Tasks
 from indianyio.driver import IPyDriver
 from indianyio.driver._state import EndRequests
 from indianyio.exceptions import INDIError
@@ -109,8 +109,8 @@ class ServerRun:
         self._parting = CancelScope(shield=True)
         self._work_ended = anyio.Event()
         self._clients_welcome = anyio.Event()
-        self._client_tasks: TaskGroup | None = None
-        self._work_tasks: TaskGroup | None = None
+        self._client_tasks: Tasks | None = None
+        self._work_tasks: Tasks | None = None
         self._feeding: dict[Feeder, CancelScope] = {}
         self._local: dict[LocalLink, None] = {}
         self._drivers_left = len(drivers)  # those that have yet to be started among them
@@ -126,7 +126,7 @@ class ServerRun:
 
         :param started: called when clients can connect.
         """
-        async with create_task_group() as owner:
+        async with Tasks() as owner:
             owner.start_soon(self._keep_clients)
             try:
                 with self._work:
@@ -185,7 +185,7 @@ class ServerRun:
     async def _keep_clients(self) -> None:
         """Own the clients' tasks until the work has ended and the clients have got their last messages."""
         with self._parting:
-            async with create_task_group() as tasks:
+            async with Tasks() as tasks:
                 self._client_tasks = tasks
                 self._clients_welcome.set()
                 await self._ending.wait()
@@ -218,7 +218,7 @@ class ServerRun:
         return min(self._grace_seconds, max(left, _FAREWELL_SECONDS))
 
     async def _run_work(self, started: Callable[[], None]) -> None:
-        async with create_task_group() as work:
+        async with Tasks() as work:
             self._work_tasks = work
             work.start_soon(self._end_requests.carry_out_forever)
             for driver in self._drivers:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 import anyio.lowlevel
 from anyio import CancelScope
-from anyio.abc import TaskGroup
 
 from indianyio._binding import (
     Bound,
@@ -28,6 +27,7 @@ from indianyio._binding import (
     distinct_addresses,
     known_addresses,
 )
+from indianyio._tasks import TaskStarter
 from indianyio.streams._accepted import Accepted, Connection
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._handshakes import EncryptedConnection, Handshakes
@@ -152,7 +152,7 @@ class Listener:
         """Where it listens: ``127.0.0.1:7624``, ``[::1]:7624``, the path or the ``@name`` of a unix socket."""
         return self._bound.address
 
-    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskGroup) -> None:
+    async def accept_forever(self, handle: ConnectionHandler, tasks: TaskStarter) -> None:
         """Accept connections and serve each in a task of its own, until :meth:`close` is called.
 
         If it is cancelled, nothing is left half done: each connection is either still in the kernel's queue or has
@@ -203,7 +203,7 @@ class Listener:
         await anyio.sleep(_PAUSE_SECONDS)
 
     def _start(
-        self, sock: socket.socket, peer: tuple[str, int] | str, handle: ConnectionHandler, tasks: TaskGroup
+        self, sock: socket.socket, peer: tuple[str, int] | str, handle: ConnectionHandler, tasks: TaskStarter
     ) -> None:
         try:
             accepted = self._accepted(sock, _prepare(sock, peer))

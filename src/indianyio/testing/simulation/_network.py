@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from anyio import CapacityLimiter
-    from anyio.abc import TaskGroup
+
+    from indianyio._tasks import TaskStarter
 
 __all__ = ["Host", "Network"]
 
@@ -239,7 +240,7 @@ class _Listener:
         self._waiting.append(line)
         self._news.set()
 
-    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskGroup) -> None:
+    async def accept_forever(self, handle: Callable[[Accepted], Awaitable[None]], tasks: TaskStarter) -> None:
         """Serve each connection in a task of its own, until :meth:`close` is called."""
         while not self._closed:
             await self._news.wait()
