@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from indianyio import BLOBMember, BLOBVector, Device, IPyDriver
+from indianyio._rated_log import RatedLog
 from indianyio._routing import PeerOutbox
 from indianyio.protocol import (
     DefTextVector,
@@ -39,6 +40,22 @@ LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 # -- they come and go ------------------------------------------------------------------------------------------
+
+
+async def test_who_comes_and_goes_without_end_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="indianyio.server._clients")
+    async with serving(Gadget()) as (door, run):
+        run.clients._log = RatedLog(logging.getLogger("indianyio.server._clients"), clock=lambda: 0.0)
+        for _ in range(30):
+            client = await door.knock()
+            await client.get_properties()
+            await client.expect(DefTextVector)
+            await client.close()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 22
+    assert sum(": connected, full" in line for line in lines) == 11
+    assert sum(line.endswith("more of this is only counted for 10 s") for line in lines) == 2
+    assert [line.partition("; ")[2] for line in lines[-2:]] == ["19 such lines before it were left out"] * 2
 
 
 async def leave_cleanly(network: Network) -> None:

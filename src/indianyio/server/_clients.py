@@ -79,7 +79,7 @@ class Clients:
         self._present = 0
         self._served = 0
         self._opening: set[CancelScope] = set()
-        # Who is let go at once can come again at once, thousands of times a second.
+        # A client can come and go thousands of times a second, whether it is let in or not.
         self._log = RatedLog(logger)
 
     async def serve(self, hub: Hub, accepted: Accepted) -> None:
@@ -104,6 +104,9 @@ class Clients:
             scope.cancel(reason)
         for port in self.ports:
             port.finish(reason)
+
+    def flush_log(self) -> None:
+        """Say how many log lines were left out; the last client has been disconnected."""
         self._log.flush()
 
     async def _serve_accepted(self, hub: Hub, accepted: Accepted) -> None:
@@ -158,7 +161,7 @@ class Clients:
         outbox = self._make_outbox()
         # One process may connect several times; the number tells its connections apart.
         port = Peer(hub, stream, outbox, CLIENT, name=f"{connection.name} (client {self._served})")
-        logger.info("%s: connected, %s", port.name, access)
+        self._log.log((connection.address, "connected"), logging.INFO, "%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None
         reason = "the server ends"
@@ -168,4 +171,5 @@ class Clients:
             del self.ports[port]
             hub.remove(port, reason)
             # A client that does not read has lost messages, which somebody should know.
-            logger.log(logging.INFO if outbox.failure is None else logging.WARNING, "%s: %s", port.name, reason)
+            level = logging.INFO if outbox.failure is None else logging.WARNING
+            self._log.log((connection.address, "disconnected", level), level, "%s: %s", port.name, reason)

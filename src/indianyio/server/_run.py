@@ -194,6 +194,7 @@ class ServerRun:
                 self._give_up_hanging()
                 self._parting.deadline = self.hub.environment.now() + self._farewell_seconds()
                 self.clients.finish("the server ends")
+        self.clients.flush_log()
 
     def _longest_end_seconds(self) -> float:
         """Return how long the drivers may take to end."""
