@@ -7,19 +7,36 @@ import os
 import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
-__all__ = ["give_name", "is_there", "put", "put_new"]
+__all__ = ["NewFile", "give_name", "is_there", "new_file", "put", "put_at_free_name", "put_new"]
+
+# File systems that cannot store a folder, and folders that this user may write but not read.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 
 
-def put(path: Path, data: bytes) -> None:
+def put(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file, replacing an existing one.
 
+    :param mode: its permissions, of which the umask takes some; by default only its owner may read it.
     :raises OSError: it cannot be written; the existing file is unchanged then.
     """
-    # Readable for its owner only.
-    with _beside(path, data, 0o600) as written:
-        written.replace(path)
+    with new_file(path.parent, mode) as file:
+        file.write(data)
+        file.replace(path)
+
+
+def put_at_free_name(path: Path, data: bytes, mode: int) -> None:
+    """Write a file whose name must not be taken.
+
+    :param mode: as for :func:`put`.
+    :raises FileExistsError: it is taken.
+    :raises OSError: it cannot be written.
+    """
+    with new_file(path.parent, mode) as file:
+        file.write(data)
+        file.take(path)
 
 
 def put_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
@@ -28,29 +45,64 @@ def put_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
     :return: its path.
     :raises OSError: it cannot be written.
     """
-    with _beside(folder / "image", data, 0o666) as written:
+    with new_file(folder, 0o666) as file:
+        file.write(data)
         for name in names:
             path = folder / name
             with suppress(FileExistsError):
-                give_name(written, path)
+                file.take(path)
                 return path
     raise FileExistsError(errno.EEXIST, "all of the names are taken", str(folder))
 
 
+class NewFile:
+    """A file under a temporary name, to be written and then given its own."""
+
+    def __init__(self, file: FileIO, beside: Path) -> None:
+        self._file = file
+        self._beside = beside
+
+    def write(self, data: bytes) -> None:
+        """Write all of some bytes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def replace(self, path: Path) -> None:
+        """Give it a name in the same folder; a file that has it is replaced."""
+        self._store()
+        self._beside.replace(path)
+        _sync_folder(path.parent)
+
+    def take(self, path: Path) -> None:
+        """Give it a name in the same folder.
+
+        :raises FileExistsError: the name is taken; another one can be tried.
+        """
+        self._store()
+        give_name(self._beside, path)
+        _sync_folder(path.parent)
+
+    def _store(self) -> None:
+        # The contents reach the disk before the name does: after a power cut there is the old file or the new one,
+        # never an empty one.
+        if not self._file.closed:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+
 @contextmanager
-def _beside(path: Path, data: bytes, mode: int) -> Generator[Path]:
-    """Write a temporary file beside its destination; the block moves it there."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def new_file(folder: Path, mode: int) -> Generator[NewFile]:
+    """Make a file under a temporary name, which goes with the end of the block unless it has got its own by then.
+
+    :param mode: as for :func:`put`.
+    """
+    # Not made from the name that it is to get, which may already have the greatest length.
+    beside = folder / f".{secrets.token_hex(8)}.part"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            # The contents reach the disk before the name does: after a power cut there is the old file or the new
-            # one, never an empty one.
-            os.fsync(file.fileno())
-        yield beside
-        _sync_folder(path.parent)
+        with open(descriptor, "wb", buffering=0) as file:
+            yield NewFile(file, beside)
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
@@ -87,8 +139,12 @@ def is_there(path: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise

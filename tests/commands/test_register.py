@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -298,14 +298,13 @@ def test_what_appears_while_it_is_written_is_left_as_it_is(
         folder.mkdir(parents=True)
     registration = Registration("indi_x", places)
     theirs = {"lib": registration.executable, "bin": registration.link, "share": registration.catalogue}[place]
-    make_temporary = tempfile.mkstemp
 
-    def appear(*, dir: Path, prefix: str) -> tuple[int, str]:  # noqa: A002 - they are called so
+    def appear() -> str:
         theirs.write_text("precious", encoding="ascii")
-        return make_temporary(dir=dir, prefix=prefix)
+        return "0123"
 
-    # When the executable is made it has been seen already that there is nothing.
-    monkeypatch.setattr(tempfile, "mkstemp", appear)
+    # When the executable gets its temporary name it has been seen already that there is nothing.
+    monkeypatch.setattr(secrets, "token_hex", lambda _: appear())
     with pytest.raises(FileExistsError):
         registration.write("text", lambda path: make_executable(path, ["x:X"]))
     assert files(prefix) == {str(theirs.relative_to(prefix)): b"precious"}

@@ -223,14 +223,14 @@ MUTANTS = (
     Mutant(
         "settings are written into the file itself",
         "indianyio._whole_files",
-        "    with _beside(path, data, 0o600) as written:\n        written.replace(path)\n",
+        "    with new_file(path.parent, mode) as file:\n        file.write(data)\n        file.replace(path)\n",
         "    path.write_bytes(data)\n",
         scene="saving",
     ),
     Mutant(
         "settings get their name before they are on the disk",
         "indianyio._whole_files",
-        "            os.fsync(file.fileno())\n",
+        "            os.fsync(self._file.fileno())\n",
         "            pass\n",
         scene="saving",
     ),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
-from io import FileIO
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from anyio import to_thread
 
 from indianyio._model._writes import whole_number
+from indianyio._whole_files import new_file
 from indianyio.protocol import Attachment, OneBLOB
 from indianyio.protocol._shared_attachments import slices_of
 from indianyio.streams import flaw_of
@@ -108,26 +107,13 @@ class Content:
         """Write the content into a file piece by piece; closed before its end, this leaves nothing behind."""
         if not target.name:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-        # Not made from the target's name, which may already have the greatest length.
-        beside = target.with_name(f".{secrets.token_hex(8)}.part")
-        file = _new_file(beside)
-        try:
-            with file:
-                done = 0
-                for piece in self.slices():
-                    rest = memoryview(piece)
-                    while rest:
-                        rest = rest[file.write(rest) :]
-                    done += len(piece)
-                    yield Progress(done, self.size)
-                # The bytes are stored before the name: after a power cut there is the old file or the new one,
-                # never an empty one.
-                os.fsync(file.fileno())
-                beside.replace(target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                beside.unlink()
-            raise
+        with new_file(target.parent, 0o666) as file:
+            done = 0
+            for piece in self.slices():
+                file.write(piece)
+                done += len(piece)
+                yield Progress(done, self.size)
+            file.replace(target)
 
     def _transported(self) -> Iterator[bytes]:
         attachment = self._attachment
@@ -204,8 +190,3 @@ def _inflated(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         raise ValueError(f"a compressed BLOB is damaged: {error}") from None
     if not inflater.eof or total != size:
         raise ValueError(f"a compressed BLOB ends after {total} of {size} bytes")
-
-
-def _new_file(path: Path) -> FileIO:
-    # With the permissions that any new file gets, which a temporary one would not have.
-    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb", buffering=0)

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 
-from indianyio._whole_files import give_name
+from indianyio._whole_files import put, put_at_free_name
 from indianyio.commands._catalogue import HEAD, catalogue_name, program_of
 from indianyio.commands._places import Places
 from indianyio.run._executable import is_executable_of_ours
@@ -87,7 +86,9 @@ class Registration:
             make_executable(self.executable)
             if self.link not in before:
                 self.link.symlink_to(self.executable)
-            _write(self.catalogue, catalogue, replaces=self.catalogue in before)
+            # One that appears meanwhile, where there was none, is somebody else's.
+            write = put if self.catalogue in before else put_at_free_name
+            write(self.catalogue, catalogue.encode(), 0o666)
         except BaseException:
             # What has appeared meanwhile may be somebody else's, and be the reason.
             for path, is_ours in self.paths().items():
@@ -139,24 +140,6 @@ def _is_our_catalogue(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(HEAD)) == HEAD.encode()
-
-
-def _write(path: Path, text: str, *, replaces: bool) -> None:
-    """Write a file in one step.
-
-    :param replaces: whether to replace a file of ours; otherwise a file that appears meanwhile is somebody else's.
-    :raises FileExistsError: such a file has appeared.
-    """
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-        if replaces:
-            temporary.replace(path)
-        else:
-            give_name(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

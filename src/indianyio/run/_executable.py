@@ -12,11 +12,10 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from indianyio._whole_files import give_name
+from indianyio._whole_files import put, put_at_free_name
 from indianyio.server._processes import FIRST_LINES, grace_line
 
 __all__ = ["is_executable_of_ours", "make_driver_executable", "make_executable", "require_importable"]
@@ -68,7 +67,9 @@ def make_executable(path: Path, arguments: Sequence[str], grace_seconds: float |
         raise FileExistsError(f"{path} exists and was not made by --make-executable; it is left as it is")
     command = shlex.join([sys.executable, "-P", "-m", "indianyio.run", *arguments])
     grace = b"" if grace_seconds is None else grace_line(grace_seconds)
-    _write(path, FIRST_LINES + grace + os.fsencode(f'exec {command} "$@"\n'), replaces=replaces)
+    # One that appears meanwhile, where there was none, is somebody else's.
+    write = put if replaces else put_at_free_name
+    write(path, FIRST_LINES + grace + os.fsencode(f'exec {command} "$@"\n'), 0o777)
 
 
 def require_importable(otherwise: str) -> None:
@@ -100,29 +101,3 @@ def is_executable_of_ours(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(FIRST_LINES)) == FIRST_LINES
-
-
-def _write(path: Path, content: bytes, *, replaces: bool) -> None:
-    """Write a file in one step.
-
-    :param replaces: whether there is one of ours; otherwise one that appears meanwhile is somebody else's.
-    :raises FileExistsError: it has appeared.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o777 & ~_umask())
-        if replaces:
-            Path(temporary).replace(path)
-        else:
-            give_name(Path(temporary), path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # The only portable way to read it is to set it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
