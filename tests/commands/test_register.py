@@ -534,6 +534,34 @@ def test_an_uninstalled_package_and_a_lost_module_are_told(
     assert registered(prefix, capsys)[1]["indi_lost"] == [f"the folder {folder} no longer exists"]
 
 
+def test_a_module_that_cannot_be_read_or_compiled_is_told(
+    prefix: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    module = package / "inner.py"
+    module.write_text(DRIVER, encoding="utf-8")
+    assert (
+        register(prefix, "pack.inner:Focuser", "--name", "indi_x", "--label", "X", "--folder", str(tmp_path)) == 0
+    )
+    shutil.rmtree(package / "__pycache__", ignore_errors=True)
+    module.write_text("def f(:\n", encoding="utf-8")
+    status, faults = registered(prefix, capsys)
+    assert status == 1
+    assert faults["indi_x"][0].startswith("the module pack.inner cannot be read: SyntaxError: ")
+    module.unlink()
+    module.symlink_to("/proc/self/mem")  # not even root can read that
+    _, faults = registered(prefix, capsys)
+    assert faults["indi_x"][0].startswith("the module pack.inner cannot be read: OSError: ")
+    module.unlink()
+    module.write_text(DRIVER, encoding="utf-8")
+    (package / "__init__.py").write_text("(", encoding="utf-8")
+    _, faults = registered(prefix, capsys)
+    assert faults["indi_x"][0].startswith("the module pack.inner cannot be read: SyntaxError: ")
+    assert not list(package.rglob("*.pyc"))
+
+
 # -- where, and as root ----------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """List the drivers that were registered with indianyio register, and say which of them are broken.
 
-A driver is broken if its environment was moved or removed, or its package uninstalled. No driver is imported.
+A driver is broken if its environment was moved or removed, its package uninstalled, or its module cannot be read or
+compiled. No driver is imported.
 
 Exit status: 0 all of them can be started, 1 some are broken.
 """
@@ -25,21 +26,26 @@ __all__ = ["add_arguments", "run"]
 
 _PROBE_SECONDS = 30.0
 
-# Run by the interpreter that the executable names, which may no longer have indianyio. Nothing is imported: the
-# packages around a module are only inspected from outside.
+# Run by the interpreter that the executable names, which may no longer have indianyio. Nothing is imported: a
+# module and the packages around it are read and compiled, and that is all.
 _PROBE = f"""
 import importlib.metadata, sys
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
-def is_there(module):
+def inspect(module):
     names = module.split(".")
     spec = find_spec(names[0])
-    for end in range(2, len(names) + 1):
-        path = spec and spec.submodule_search_locations
-        spec = path and PathFinder.find_spec(".".join(names[:end]), path)
-    return bool(spec)
+    for end in range(1, len(names) + 1):
+        if end > 1:
+            path = spec.submodule_search_locations
+            spec = path and PathFinder.find_spec(".".join(names[:end]), path)
+        if not spec:
+            sys.exit("the module " + module + " no longer exists")
+        if hasattr(spec.loader, "get_code"):
+            spec.loader.get_code(spec.name)
 
+sys.dont_write_bytecode = True
 target, folder = sys.argv[1:]
 if folder:
     sys.path.insert(0, folder)
@@ -49,8 +55,10 @@ if ":" not in target:
         sys.exit("no installed package declares " + target)
     target = found[0]
 for module in "indianyio.run", target.partition(":")[0]:
-    if not is_there(module):
-        sys.exit("the module " + module + " no longer exists")
+    try:
+        inspect(module)
+    except Exception as error:
+        sys.exit("the module " + module + " cannot be read: " + type(error).__name__ + ": " + str(error))
 """
 
 
