@@ -288,7 +288,7 @@ def test_snapping(run: Runner, tmp_path: Path) -> None:
         (["Nobody", "1", "--save", "a", "-t", "TIME"], 1, f"no device 'Nobody' within TIME s; there is {CAMERA}"),
         ([CAMERA, "1", "--save", "a", "--count", "2"], 2, "is one name for 2 images; put {number} into it"),
         ([CAMERA, "101", "--save", "a"], 1, f"{CAMERA}.CCD_EXPOSURE: CCD_EXPOSURE_VALUE must be from 0 to 100"),
-        ([CAMERA, "1", "--save", "a", "--vector", "CONNECTION"], 1, f"{CAMERA}.CONNECTION: is a Switch vector"),
+        ([CAMERA, "1", "--save", "a", "--vector", "CONNECTION"], 1, f"{CAMERA}.CONNECTION: it is a Switch vector"),
         ([CAMERA, "1", "--save", "a", "--vector", "CCD2"], 1, "has no vector 'CCD2'"),
         ([CAMERA, "1", "--save", "a", "--exposure", "CCD_EXPOSURE"], 1, "has no member ''"),
     ],

@@ -190,8 +190,17 @@ def refusing(device: str, vector: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        reason = str(error).removeprefix(f"{device}.{vector}").lstrip(":. ")
+        reason = _without_subject(str(error), f"{device}.{vector}")
         raise RefusedError(reason, device=device, vector=vector) from None
+
+
+def _without_subject(text: str, vector: str) -> str:
+    """Return what a text says of a vector, to stand behind the vector's name and a colon."""
+    said = text.removeprefix(vector)
+    if said == text:
+        return text
+    # "Mount.DRIVER_INFO is read-only", or "Mount.EQUATORIAL_EOD_COORD: RA must be ...".
+    return f"it{said}" if said.startswith(" ") else said.lstrip(":. ")
 
 
 @dataclass(frozen=True)
