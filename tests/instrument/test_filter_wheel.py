@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import pytest
 
 from indianyio import RefusedError, State
@@ -61,6 +64,31 @@ async def test_filters_can_be_named_anew_and_keep_their_names_in_the_settings() 
             names = await device.vector("FILTER_NAME", timeout=5)
             await names.wait_for(lambda it: it["FILTER_SLOT_NAME_1"] == "Clear", timeout=5)
             assert names["FILTER_SLOT_NAME_2"] == "Red"
+
+
+class SmallWheel(filter_wheel):
+    """Has a smaller carousel than before."""
+
+    filters: ClassVar[Sequence[str]] = ("Luminance", "Red")
+
+
+async def test_a_wheel_with_fewer_slots_keeps_the_names_of_those_that_are_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with driver_client(filter_wheel()) as (_, client):
+        device = await client.device(NAME, timeout=5)
+        async with device.connected(timeout=5):
+            await (await device.vector("FILTER_NAME", timeout=5)).set(FILTER_SLOT_NAME_2="Clear")
+            await device["CONFIG_PROCESS"].set(CONFIG_SAVE=True)
+    async with driver_client(SmallWheel(NAME)) as (_, client):
+        device = await client.device(NAME, timeout=5)
+        async with device.connected(timeout=5):
+            names = await device.vector("FILTER_NAME", timeout=5)
+            await names.wait_for(lambda it: it["FILTER_SLOT_NAME_2"] == "Clear", timeout=5)
+            assert dict(names) == {"FILTER_SLOT_NAME_1": "Luminance", "FILTER_SLOT_NAME_2": "Clear"}
+            with pytest.raises(RefusedError, match="FILTER_SLOT_NAME_8, which no longer exist"):
+                await device["CONFIG_PROCESS"].set(CONFIG_LOAD=True)
+    assert "the setting of FILTER_NAME is loaded without FILTER_SLOT_NAME_3, FILTER_SLOT_NAME_4" in caplog.text
 
 
 async def test_cancelled_anywhere_it_says_where_it_is() -> None:

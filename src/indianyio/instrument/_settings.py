@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
 from anyio import to_thread
+from msgspec import structs
 
 from indianyio._failures import described
 from indianyio._vocabulary import State
@@ -16,7 +17,7 @@ from indianyio.exceptions import WriteRefusedError
 from indianyio.instrument._own_writes import event_of, write_of
 from indianyio.instrument._property import BoundProperty
 from indianyio.instrument._settings_file import DamagedSettingsError, SettingsFile
-from indianyio.protocol import NewVector
+from indianyio.protocol import NewSwitchVector, NewVector
 from indianyio.protocol._text import brief
 from indianyio.standard.general import ConfigProcess
 
@@ -90,7 +91,12 @@ class Settings:
         for setting in settings:
             vector = self._vectors.get(setting.name)
             if vector is not None and setting.name in wanted and vector.is_enabled:
-                flaw = await self._take_up(vector, setting)
+                fitting, gone = _fitting(vector, setting)
+                if gone:
+                    text = f"loaded without {', '.join(gone)}, which no longer exist{'s' if len(gone) == 1 else ''}"
+                    logger.warning("%s: the setting of %s is %s", self._devicename, setting.name, text)
+                    flaws.append(f"{setting.name}: {text}")
+                flaw = await self._take_up(vector, fitting)
                 if flaw:
                     logger.error("%s: the setting of %s is not loaded: %s", self._devicename, setting.name, flaw)
                     flaws.append(f"{setting.name}: {flaw}")
@@ -110,6 +116,19 @@ class Settings:
             await self._rxerror(event, error)
             return described(error)
         return ""
+
+
+def _fitting(vector: AnyVector, setting: NewVector) -> tuple[NewVector, list[str]]:
+    """Return what can be loaded of a setting, and the members that the vector no longer has.
+
+    Texts and numbers stand each for itself: a wheel with fewer slots than before keeps the names of those that are
+    left. The switches of a vector are one choice, which is loaded as a whole or not at all.
+    """
+    gone = [one.name for one in setting.members if one.name not in vector]
+    if isinstance(setting, NewSwitchVector) or len(gone) == len(setting.members):
+        return setting, []
+    left = tuple(one for one in setting.members if one.name in vector)
+    return structs.replace(setting, members=left), gone
 
 
 def _setting(vector: AnyVector) -> NewVector:
