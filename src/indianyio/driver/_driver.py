@@ -19,9 +19,9 @@ from indianyio._vocabulary import Limits, State
 from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device, Directory
 from indianyio.driver._events import NewEvent
+from indianyio.driver._hooks import SnoopHandler
 from indianyio.driver._link import DriverLink, StreamLink
 from indianyio.driver._owners import send, timestamp_or_now
-from indianyio.driver._readers import SnoopHandler
 from indianyio.driver._run import DriverRun
 from indianyio.driver._state import Flag, RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector

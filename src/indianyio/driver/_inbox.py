@@ -23,8 +23,9 @@ from indianyio._model import SnoopEvent, SnoopMessage, snoop_event
 from indianyio._rated_log import RatedLog
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import Arrival, Write, getProperties, new_event
+from indianyio.driver._hooks import DriverHooks
 from indianyio.driver._link import DriverLink
-from indianyio.driver._readers import DriverHooks, Lanes
+from indianyio.driver._readers import Lanes
 from indianyio.driver._vectors import AnyVector
 from indianyio.exceptions import RemoteProtocolError, WriteRefusedError
 from indianyio.protocol import (

@@ -12,75 +12,43 @@ knows, passes it on too.
 A task that has waited for a handler is not kept for another one. Code that noted :func:`asyncio.current_task` in a
 handler and cancels it later may only hit that handler, or nothing, but not the Abort that would be handled by then.
 
-Lanes keep the order: a lane is a queue for one vector, emptied by one task at a time. So a
-slew that is being handled never delays an Abort on another vector, and two writes to one vector are never handled
-at the same time or in the wrong order. A lane calls a method of :class:`Handlers`, which calls the author's
-``rxevent`` or ``snoopevent`` and deals with its failure.
+Lanes keep the order: a lane is a queue for one vector, emptied by one task at a time. So a slew never delays an
+Abort on another vector, and two writes to one vector are never handled at the same time or in the wrong order. A
+lane calls a method of :class:`Handlers`, which calls the author's ``rxevent`` or ``snoopevent``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
 
 from indianyio import _turns
 from indianyio._link import TURN_SECONDS
-from indianyio._model import SnoopEvent, SnoopTable
-from indianyio.driver._background import Background, Job
-from indianyio.driver._device import Device
+from indianyio._model import SnoopEvent
+from indianyio.driver._background import Job
 from indianyio.driver._events import Arrival, NewEvent, Write, getProperties
 from indianyio.driver._guard import Guard, until_it_waits
+from indianyio.driver._hooks import DriverHooks, SnoopHandler
 from indianyio.driver._link import DriverLink
 from indianyio.driver._vectors import AnyVector
 from indianyio.protocol import Frame
 
-__all__ = ["Begun", "DriverHooks", "Handlers", "Lanes", "Readers", "SnoopHandler"]
+__all__ = ["Begun", "Handlers", "Lanes", "Readers"]
 
 logger = logging.getLogger(__name__)
 
-# Handlers that wait for a lock or the like need turns of the event loop to get on. A lane that has not had any is
-# not called full yet. But they are few, and come once: the next message may be an Abort.
+# Handlers that wait for a lock or the like need turns of the event loop. A lane that has not had any is not called
+# full yet. But they are few, and come once: the next message may be an Abort.
 _TURNS_FOR_ROOM = 40
 
 # How reading the content of a BLOB may fail: it is not what it says, too much, or behind a broken descriptor.
 _UNREADABLE = (ValueError, MemoryError, OSError)
-
-
-SnoopHandler: TypeAlias = Callable[[SnoopEvent], Awaitable[None]]
-"""Gets what one vector of another driver says, in the place of ``snoopevent``."""
-
-
-class DriverHooks(Protocol):
-    """A driver, seen from its run: what its author has written, and how it is to be treated."""
-
-    auto_send_def: bool
-    grace: float
-    ping_timeout: float
-    data: dict[str, Device]
-    _snoops: SnoopTable
-    _background: Background
-    _on_snooped: dict[tuple[str | None, str | None], SnoopHandler]
-
-    async def hardware(self) -> None:
-        """Operate the instrument."""
-
-    async def rxevent(self, event: NewEvent) -> None:
-        """Carry out what a client asks for."""
-
-    async def rxerror(self, event: NewEvent, exc: Exception) -> None:
-        """Deal with an error that left :meth:`rxevent`."""
-
-    async def snoopevent(self, event: SnoopEvent) -> None:
-        """Hear what another driver said."""
-
-    async def leave(self) -> None:
-        """Make the instrument safe."""
 
 
 class Handlers:
@@ -157,24 +125,13 @@ class Handlers:
             self._fail(failure)
 
 
-WaitingT = TypeVar("WaitingT", bound="Waiting")
+ArrivalT = TypeVar("ArrivalT", bound=Arrival[Any])
 
 # What fits here is taken however much waits in other lanes: no flood of images may cost an Abort.
 _SMALL_BYTES = 64 << 10
 
 
-class Waiting(Protocol):
-    """What can wait in a lane."""
-
-    @property
-    def size(self) -> int:
-        """How many bytes it holds."""
-
-    def close(self) -> None:
-        """Let go of what it holds, because it is not handled."""
-
-
-class Lanes(Generic[WaitingT]):
+class Lanes(Generic[ArrivalT]):
     """A lane for each key that has events.
 
     :param begun: gets each lane that has its first event, with its key. Whoever reads empties this queue, by
@@ -192,7 +149,7 @@ class Lanes(Generic[WaitingT]):
         self,
         begun: Begun,
         crowded: Crowded,
-        handle: Callable[[WaitingT], Coroutine[Any, Any, None]],
+        handle: Callable[[ArrivalT], Coroutine[Any, Any, None]],
         guard: Guard,
         *,
         limit_events: int,
@@ -207,9 +164,9 @@ class Lanes(Generic[WaitingT]):
         self._limit_bytes = limit_bytes
         self._limit_lanes = limit_lanes
         self._held_bytes = 0
-        self._lanes: dict[Hashable, deque[WaitingT]] = {}
+        self._lanes: dict[Hashable, deque[ArrivalT]] = {}
 
-    def put(self, key: Hashable, event: WaitingT) -> bool:
+    def put(self, key: Hashable, event: ArrivalT) -> bool:
         """Queue an event behind those of the same key.
 
         :return: ``False`` if there is no room; then the event was not taken.
@@ -265,8 +222,7 @@ class Lanes(Generic[WaitingT]):
     async def drain(self, key: Hashable, hand_over: Callable[[], None]) -> None:
         """Handle what is in a lane, and what comes meanwhile; then the lane ends.
 
-        :param hand_over: called when a handler first waits; for each of them, also where there is nothing left to
-            hand over.
+        :param hand_over: called when a handler first waits; for each, also if there is nothing left to hand over.
         """
         lane = self._lanes[key]
         try:
