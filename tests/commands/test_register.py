@@ -316,11 +316,11 @@ def test_a_place_that_is_no_folder_is_told(
     prefix.mkdir()
     (prefix / "bin").write_text("precious", encoding="ascii")
     assert register(prefix) == 2
-    assert f"{prefix / 'bin'}: it is no folder; --prefix" in capsys.readouterr().err
+    assert f"{prefix / 'bin'}: it is not a folder; --prefix" in capsys.readouterr().err
     (prefix / "bin").unlink()
     monkeypatch.setenv("INDI_DATA_DIR", __file__)
     assert register(prefix) == 2
-    assert f"{__file__}: it is no folder; --prefix and the variable INDI_DATA_DIR" in capsys.readouterr().err
+    assert f"{__file__}: it is not a folder; --prefix and the variable INDI_DATA_DIR" in capsys.readouterr().err
     assert files(prefix) == {}
 
 

@@ -108,7 +108,7 @@ def test_an_empty_table_leaves_the_default() -> None:
         ([("", Access.FULL)], ValueError, "''"),
         ([("unix", Access.FULL), ("Unix", Access.FULL)], ValueError, "'Unix'"),
         ([(7, Access.FULL)], TypeError, "7"),
-        ([("unix", "maybe")], ValueError, "'unix': 'maybe' is none of 'full', 'read-only', 'refused'"),
+        ([("unix", "maybe")], ValueError, "'unix': 'maybe' is not one of 'full', 'read-only', 'refused'"),
         ([("unix", True)], ValueError, "'unix': True"),
     ],
 )

@@ -288,7 +288,7 @@ def test_a_plan_is_json_that_can_be_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no plan"),
+        ("{", "is not a plan"),
         ('{"scene": "s", "seed": 1, "seconds": 1, "knob": {}}', "unknown field `knob`"),
         ('{"scene": "s", "seed": 1, "seconds": 1, "version": 9}', "indianyio simulation 9; only"),
     ],

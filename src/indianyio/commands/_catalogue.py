@@ -197,7 +197,7 @@ def programs_in(catalogue: Path) -> list[str]:
 
 
 def _devices(catalogue: Path) -> list[Element]:
-    """Return the devices in a catalogue; none if it is no catalogue, or cannot be read."""
+    """Return the devices in a catalogue; none if it is not a catalogue, or cannot be read."""
     try:
         # Whoever may write there may have put a pipe, which one would read for ever, or something endless.
         found = catalogue.stat()

@@ -58,7 +58,7 @@ class Places:
         """
         for place in self:
             if place.exists() and not place.is_dir():
-                hint = "it is no folder; --prefix and the variable INDI_DATA_DIR name other ones"
+                hint = "it is not a folder; --prefix and the variable INDI_DATA_DIR name other ones"
                 raise NotADirectoryError(ENOTDIR, hint, str(place))
 
 

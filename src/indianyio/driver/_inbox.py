@@ -103,7 +103,7 @@ class Replies:
                 yield message
 
 
-# libindi keeps 64 characters of a uid; what is much longer is no ping of anybody's.
+# libindi keeps 64 characters of a uid; nobody sends a much longer one.
 _LONGEST_UID = 1024
 
 

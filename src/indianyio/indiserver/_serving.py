@@ -185,7 +185,7 @@ class _Service:
 
     def _stop(self, command: Stop) -> None:
         if command.word != "stop":
-            logger.warning("FIFO: %r is no command, and is taken for 'stop' as indiserver does", command.word)
+            logger.warning("FIFO: %r is not a command, and is taken for 'stop' as indiserver does", command.word)
         self._run.stop_feeder(self._roster.take(command, self._run.hub))
 
 

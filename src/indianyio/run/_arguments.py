@@ -176,7 +176,7 @@ def _check(arguments: argparse.Namespace, refuse: Callable[[str], NoReturn]) -> 
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= 0xFFFF:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port number from 0 to 65535")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
 
 
 def _unix(text: str) -> str:
@@ -188,7 +188,7 @@ def _unix(text: str) -> str:
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) >= 1:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
 class Remote(NamedTuple):

@@ -121,7 +121,7 @@ class ServiceManager:
     def _dial(self) -> socket.socket:
         """Return a socket for one message: the manager may have been started again since the last."""
         if not self._address.startswith(("/", "@")):
-            raise OSError("its socket is no unix socket")
+            raise OSError("its socket is not a unix socket")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)

@@ -27,7 +27,7 @@ def make_server(
     """Return the server that was asked for.
 
     :param early: what listens for it already.
-    :raises ValueError: two drivers have a device of one name, or an entry of ``--read-only`` is no network.
+    :raises ValueError: two drivers have a device of one name, or an entry of ``--read-only`` is not a network.
     """
     rules = [(entry, Access.READ_ONLY) for entry in arguments.read_only]
     server = IPyServer(

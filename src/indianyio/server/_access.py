@@ -197,7 +197,7 @@ def _allowed(entry: str, access: Access) -> Access:
         return Access(access)
     except ValueError as exc:
         choices = ", ".join(repr(str(one)) for one in Access)
-        raise ValueError(f"access rule {entry!r}: {access!r} is none of {choices}") from exc
+        raise ValueError(f"access rule {entry!r}: {access!r} is not one of {choices}") from exc
 
 
 def _networks(entry: str) -> tuple[_Network, ...]:

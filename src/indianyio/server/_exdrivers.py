@@ -179,7 +179,7 @@ class ExternalDriver:
     :param debug: whether its XML is logged at DEBUG on the logger ``indianyio.wire``.
     :ivar name: its name for people; do not change it while it runs.
     :ivar restarts_done: how many restarts there were in this run, or the last.
-    :raises TypeError: the program or an argument is no text.
+    :raises TypeError: the program or an argument is not text.
     :raises ValueError: one of these is out of its range, or cannot be handed to a program.
     """
 

@@ -138,7 +138,7 @@ def load_plan(source: Path | str | bytes) -> Plan:
     try:
         plan = msgspec.json.decode(text, type=Plan)
     except msgspec.MsgspecError as error:
-        raise PlanError(f"{source if isinstance(source, Path) else 'this'} is no plan: {error}") from error
+        raise PlanError(f"{source if isinstance(source, Path) else 'this'} is not a plan: {error}") from error
     if (plan.format, plan.version) != (_FORMAT, _VERSION):
         raise PlanError(
             f"the plan is in the format {plan.format} {plan.version}; only {_FORMAT} {_VERSION} can be read"
