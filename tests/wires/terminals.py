@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tty
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import anyio
@@ -16,11 +18,20 @@ Part: TypeAlias = bytes | float | anyio.Event
 
 
 class Terminal:
-    """What is plugged in: its port has a path, and what is written there is heard here."""
+    """What is plugged in: its port has a path, and what is written there is heard here.
+
+    :ivar port: a link, as udev makes them. The system gives the name of a terminal that is closed to the next one
+        that anybody opens, so a wire that opened it again would talk to the instrument of another test.
+    :ivar device: where the link leads, the name by which this process's descriptors show it.
+    """
 
     def __init__(self) -> None:
         self._descriptor, port = os.openpty()
-        self.port = os.ttyname(port)
+        self._folder = tempfile.TemporaryDirectory(prefix="terminal-")
+        self.device = os.ttyname(port)
+        link = Path(self._folder.name, "port")
+        link.symlink_to(self.device)
+        self.port = str(link)
         tty.setraw(port)
         os.close(port)
         os.set_blocking(self._descriptor, False)
@@ -47,6 +58,7 @@ class Terminal:
 
     def unplug(self) -> None:
         if self._descriptor >= 0:
+            self._folder.cleanup()
             closing, self._descriptor = self._descriptor, -1
             anyio.notify_closing(closing)
             os.close(closing)

@@ -291,7 +291,7 @@ async def test_opening_blocks_nobody_and_can_be_cancelled(monkeypatch: pytest.Mo
                         break
                 except WireBusyError:
                     await anyio.sleep(0.001)
-    assert not open_ports(instrument.port)
+    assert not open_ports(instrument.device)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ async def test_cancelled_at_any_await_the_wire_is_in_step_and_nothing_is_done_tw
                 # The thread of a cancelled opening may have yet to open the port, before it closes it again.
                 looks = 0
                 while looks < 3:
-                    looks = 0 if open_ports(instrument.port) else looks + 1
+                    looks = 0 if open_ports(instrument.device) else looks + 1
                     await anyio.sleep(0.002)
     assert len(moves) == len(set(moves))
     assert number > 8
@@ -363,18 +363,18 @@ async def test_closing_ends_an_exchange_under_way() -> None:
             tasks.start_soon(close, wire, instrument)
             with anyio.fail_after(60), pytest.raises(WireLostError, match="closed at this end"):
                 await wire.query(b"GP#", until=b"#", timeout=120)
-    assert not open_ports(instrument.port)
+    assert not open_ports(instrument.device)
 
 
-def open_ports(port: str) -> list[str]:
-    """Return the descriptors of this process that have a port open."""
+def open_ports(device: str) -> list[str]:
+    """Return the descriptors of this process that have a terminal's port open."""
     found = []
     for entry in os.scandir("/proc/self/fd"):
         try:
             target = os.readlink(entry.path)
         except FileNotFoundError:
             continue
-        if target.removesuffix(" (deleted)") == port:
+        if target.removesuffix(" (deleted)") == device:
             found.append(entry.name)
     return found
 
