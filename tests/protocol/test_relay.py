@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -22,6 +23,7 @@ from indianyio.protocol import (
     SetBLOBVector,
     Unusable,
     WireMessage,
+    _relayable,
     decode,
     encode,
 )
@@ -302,6 +304,7 @@ UNTOUCHED = {
 }
 ANEW = {
     "lines of 70": one_blob(wrapped(70)),
+    "a last line that is longer": one_blob(wrapped(72, digits=DIGITS[:864]) + DIGITS[864:]),
     "ragged lines": one_blob(wrapped(72)[:400] + b"\n" + wrapped(72)[400:]),
     "a blank inside": one_blob(DIGITS[:100] + b" " + DIGITS[100:]),
     "two line ends": one_blob(wrapped(72, b"\n\n")),
@@ -342,6 +345,38 @@ NO_BLOB = {
 def test_sound_blobs_are_handed_on_as_they_are(data: bytes) -> None:
     frame = frame_of(data)
     assert relayable(frame) is frame
+
+
+@given(
+    content=st.binary(min_size=1, max_size=200),
+    width=st.sampled_from((0, 4, 8, 12, 72, 5)),
+    slice_bytes=st.sampled_from((4, 20, 52, 100, 300)),
+    damage=st.none()
+    | st.tuples(st.floats(0, 1), st.sampled_from((b"", b"=", b"\n", b"A", b"<", b" ")), st.booleans()),
+)
+@example(content=bytes(33), width=4, slice_bytes=20, damage=(0.9, b"", False))
+def test_content_is_judged_alike_wherever_a_slice_ends(
+    content: bytes, width: int, slice_bytes: int, damage: tuple[float, bytes, bool] | None
+) -> None:
+    """Lines of one length, the last perhaps shorter, of whole groups of four characters: all else is not sound."""
+    text = pybase64.b64encode(content)
+    text = wrapped(width, digits=text).rstrip() if width else text
+    if damage is not None:
+        at, byte, replaces = int(damage[0] * len(text)), *damage[1:]
+        text = (text[:at] + byte + text[at + replaces :]).strip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_relayable, "_LINES_BYTES", slice_bytes)
+        patch.setattr(_relayable, "_SLICE_BYTES", slice_bytes // 4 * 4)
+        found = _relayable._count_digits(b">" + text + b"<", 1, 1 + len(text))
+    assert found == (digits_of(text) if text else 0)
+
+
+def digits_of(text: bytes) -> int:
+    first, *others = text.split(b"\n")
+    *between, last = others or [first]
+    even = len(first) % 4 == 0 and all(len(line) == len(first) for line in between) and 0 < len(last) <= len(first)
+    digits = b"".join((first, *others))
+    return len(digits) if even and len(digits) % 4 == 0 and re.fullmatch(rb"[A-Za-z0-9+/]+={0,2}", digits) else 0
 
 
 @pytest.mark.parametrize("data", ANEW.values(), ids=ANEW)
