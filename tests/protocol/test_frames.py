@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from indianyio.protocol import Frame, Framer, Limits, Unusable, decode
+from indianyio.protocol._blob_spans import blob_spans
 from indianyio.protocol._messages import MESSAGES
 
 DEFAULTS = Limits()
@@ -360,6 +361,44 @@ def test_a_long_blob_is_held_once() -> None:
     assert isinstance(frame, Frame)
     assert len(frame.data) > BLOB_BYTES
     assert peak < 1.5 * BLOB_BYTES
+
+
+TWO_BLOBS = (
+    b"<setBLOBVector device='D' name='N' state='Ok'>"
+    b"<oneBLOB name='A' size='30' format='.a'>" + b"A" * 40 + b"</oneBLOB><!-- > -->"
+    b"<oneBLOB name='B' size='3' format='.stream' attached='true'/>\n\n\n"
+    b"<oneBLOB name='C' size='60' format='.c'>" + b"C" * 80 + b"</oneBLOB >  </setBLOBVector >"
+)
+
+
+def test_what_is_known_to_have_no_markup_has_none_and_changes_nothing() -> None:
+    [whole] = Framer().feed(TWO_BLOBS)
+    assert isinstance(whole, Frame)
+    assert (whole.attached, whole.bare) == (1, (0, 0))
+    longest = 0
+    for size in range(1, len(TWO_BLOBS)):
+        [frame], _ = read(TWO_BLOBS[at : at + size] for at in range(0, len(TWO_BLOBS), size))
+        assert isinstance(frame, Frame)
+        start, end = frame.bare
+        assert b"<" not in frame.data[start:end]
+        assert frame == whole
+        assert [(span.start, span.content_end) for span in blob_spans(frame.data, frame.bare)] == [
+            (span.start, span.content_end) for span in blob_spans(whole.data)
+        ]
+        longest = max(longest, end - start)
+    assert longest >= 80
+
+
+def test_what_is_known_of_one_blob_is_not_taken_for_the_next() -> None:
+    middle = TWO_BLOBS.index(b"AAAA") + 10
+    found, _ = read([TWO_BLOBS[:middle], TWO_BLOBS[middle : middle + 10], TWO_BLOBS[middle + 10 :] + TWO_BLOBS])
+    assert [item.bare for item in found if isinstance(item, Frame)] == [(middle, middle + 10), (0, 0)]
+
+
+def test_most_of_a_long_blob_is_known_to_have_no_markup() -> None:
+    [frame], _ = read(blob_pieces(PIECE_BYTES))
+    assert isinstance(frame, Frame)
+    assert frame.bare == (frame.data.index(b">A") + 1, frame.data.index(b"</oneBLOB>"))
 
 
 def test_a_long_blob_in_small_pieces_takes_linear_time() -> None:

@@ -94,7 +94,7 @@ def is_stream(frame: Frame) -> bool:
     """
     if frame.tag != SetBLOBVector.tag:
         return False
-    return any("stream" in (span.attribute(b"format") or "") for span in blob_spans(frame.data))
+    return any("stream" in (span.attribute(b"format") or "") for span in blob_spans(frame.data, frame.bare))
 
 
 def attached_bytes(frame: Frame) -> int:
@@ -119,7 +119,7 @@ def attached_lengths(frame: Frame) -> list[int]:
 def _attached(frame: Frame, make: MakeAttachment) -> Frame:
     if frame.tag not in CONTENT_TAGS:
         return frame
-    spans = [span for span in blob_spans(frame.data) if span.attached or span.has_text]
+    spans = [span for span in blob_spans(frame.data, frame.bare) if span.attached or span.has_text]
     if not frame.attached < len(spans) <= MAX_DESCRIPTORS:
         return frame
     attachments: list[Attachment] = []

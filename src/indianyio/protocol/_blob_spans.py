@@ -31,6 +31,7 @@ __all__ = [
     "blob_elements",
     "blob_spans",
     "decimal",
+    "extended",
     "without_contents",
 ]
 
@@ -63,6 +64,24 @@ _MOST_BLOBS = Limits().members
 def decimal(text: str | None) -> int | None:
     """Return a count of bytes, or ``None`` for what is not written as one (protocol.md S29)."""
     return int(text) if text is not None and _DECIMAL.fullmatch(text) else None
+
+
+def extended(bare: tuple[int, int], position: int, length: int) -> tuple[int, int]:
+    """Return a part that is known to contain no ``<``, when another is found; one of them if they do not touch."""
+    start, end = bare
+    if position == end:
+        return start, end + length
+    return (position, position + length) if length > end - start else bare
+
+
+def _next_markup(data: bytes, position: int, bare: tuple[int, int]) -> int:
+    """Return the index of the next ``<``, or -1 if there is none; the bare part is not searched again."""
+    start, end = bare
+    if position < start:
+        found = data.find(b"<", position, start)
+        if found >= 0:
+            return found
+    return data.find(b"<", max(position, end))
 
 
 # -- in any vector ---------------------------------------------------------------------------------------------
@@ -125,25 +144,26 @@ def _content(data: bytes, head_end: int) -> tuple[int, int] | None:
     return (head_end, end) if end >= 0 and _END_TAG.match(data, end) else None
 
 
-def attached_count(data: bytes) -> int:
+def attached_count(data: bytes, bare: tuple[int, int] = (0, 0)) -> int:
     """Count the oneBLOB elements whose content travels as a descriptor (protocol.md W36).
 
     :param data: a BLOB vector, or the part of one that has arrived.
+    :param bare: where there is known to be no ``<``; see :class:`~indianyio.protocol.Frame`.
     :return: how many descriptors belong to it. The count takes time from the event loop, so it covers only the
         first ten thousand oneBLOB elements, and 2 MiB apart from their base64. A vector with more is refused
         anyway, and a peer that attaches more than 16 BLOBs is disconnected.
     """
-    if not _mentions_attached(data):
+    if not _mentions_attached(data, bare):
         return 0
     blobs = islice(blob_elements(data, _MOST_MARKUP_BYTES), _MOST_BLOBS)
     return sum(attribute(data, blob.attributes, b"attached") == "true" for blob in blobs)
 
 
-def _mentions_attached(data: bytes) -> bool:
+def _mentions_attached(data: bytes, bare: tuple[int, int]) -> bool:
     """Return whether a tag may contain the word "attached"; base64 is skipped at the speed of memory."""
     position = 0
     for _ in range(_FEW_TAGS):
-        start = data.find(b"<", position)
+        start = _next_markup(data, position, bare)
         if start < 0:
             return False
         tag = _TAG.match(data, start, start + _WINDOW_BYTES)
@@ -208,15 +228,18 @@ class BlobSpan(msgspec.Struct, frozen=True):
         return attribute(self.data, self.attributes, name)
 
 
-def blob_spans(data: bytes) -> Iterator[BlobSpan]:
-    """Yield every oneBLOB of a plain BLOB vector, in order."""
+def blob_spans(data: bytes, bare: tuple[int, int] = (0, 0)) -> Iterator[BlobSpan]:
+    """Yield every oneBLOB of a plain BLOB vector, in order.
+
+    :param bare: where there is known to be no ``<``; see :class:`~indianyio.protocol.Frame`.
+    """
     position = 0
     while head := _HEAD.search(data, position):
         span = BlobSpan(data, head.start(), head.end(), head.end())
         if span.closes_itself:
             position = span.head_end
         else:
-            position = data.find(b"<", span.head_end)
+            position = _next_markup(data, span.head_end, bare)
             if position < 0:
                 return
             span = BlobSpan(data, head.start(), head.end(), position)

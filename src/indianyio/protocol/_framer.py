@@ -28,7 +28,7 @@ from typing import ClassVar
 
 from indianyio._vocabulary import Limits
 from indianyio.exceptions import RemoteProtocolError
-from indianyio.protocol._blob_spans import attached_count
+from indianyio.protocol._blob_spans import attached_count, extended
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._decoder import canonical_reader
 from indianyio.protocol._frames import EXCERPT_BYTES, Bounds, Frame, Skipped, Streak, Unusable, target_of
@@ -121,6 +121,7 @@ class Framer:
         self._overlong_head = False  # a BLOB vector's start tag is too long; the vector is reported at its end
         self._run = bytearray()  # bytes between messages that have to be reported
         self._element = BytesIO()  # what has been read of the current element
+        self._bare = (0, 0)  # where in the element there is no "<"
         self._skipped = Skipped("", None)  # what grew too long
         self._half_tag = b""  # what can only be understood together with the bytes that follow
         self._start = 0  # where in this piece the run or element continues
@@ -243,7 +244,11 @@ class Framer:
     def _in_body(self, piece: bytes, position: int, found: list[Frame | Unusable]) -> int:
         # Most of a BLOB contains no "<", and this search is several times faster than the pattern.
         sign = piece.find(b"<", position)
-        mark = None if sign < 0 else _closing(self._tag).search(piece, sign)
+        if sign < 0:
+            at = self._element.tell() + position - self._start
+            self._bare = extended(self._bare, at, len(piece) - position)
+            return self._wait_inside(piece, len(piece))
+        mark = _closing(self._tag).search(piece, sign)
         if mark is None:
             return self._wait_inside(piece, end_before_half_tag(piece, position))
         if opening := _OPENING.match(piece, mark.start()):
@@ -282,7 +287,7 @@ class Framer:
 
     def _begin(self, opening: re.Match[bytes]) -> int:
         self._place, self._tag, self._quote = _Place.HEAD, opening[1].decode(), b""
-        self._start = opening.start()
+        self._start, self._bare = opening.start(), (0, 0)
         return opening.end()
 
     def _begin_anew(self, piece: bytes, opening: re.Match[bytes], found: list[Frame | Unusable]) -> int:
@@ -300,11 +305,11 @@ class Framer:
             self._report(excess, element, self._tag, found)
         else:
             self._add(self._tag, element, found)
-        self._place = _Place.BETWEEN
+        self._place, self._bare = _Place.BETWEEN, (0, 0)
         return end
 
     def _add(self, tag: str, data: bytes, found: list[Frame | Unusable], *, refused: bool = False) -> None:
-        found.append(self._plain.frame(tag, data, refused=refused))
+        found.append(self._plain.frame(tag, data, refused=refused, bare=self._bare))
         self._dropped.clear()
 
     def _drop(self, piece: bytes, end: int, reason: str, found: list[Frame | Unusable]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final, TypeAlias, get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from indianyio._vocabulary import Limits
 from indianyio.protocol._elements import Attachment, WireMessage
@@ -111,6 +112,8 @@ class Frame(msgspec.Struct, eq=False):
     :ivar known_head: what :attr:`head` returns, if that is known.
     :ivar safe: whether it may be forwarded unchanged, within its receiver's limits (see ``_relayable``); ``None``
         as long as nobody has looked.
+    :ivar bare: the start and the end of a part known to contain no ``<``: most of an image, which is then not
+        searched again by everybody who looks for markup.
     """
 
     tag: str
@@ -121,6 +124,7 @@ class Frame(msgspec.Struct, eq=False):
     plain: bool | None = None
     known_head: Head | None = None
     safe: bool | None = None
+    bare: tuple[int, int] = (0, 0)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):
@@ -146,7 +150,7 @@ class Frame(msgspec.Struct, eq=False):
 
     def with_attachments(self, attachments: tuple[Attachment, ...]) -> Frame:
         """Return the same element with other attachments, as many as it had before."""
-        return Frame(self.tag, self.data, attachments, self.attached, self.decoded, self.plain, self.known_head)
+        return replace(self, attachments=attachments, safe=None)
 
     @property
     def head(self) -> Head:

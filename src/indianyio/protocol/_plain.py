@@ -297,15 +297,16 @@ class PlainFrames:
             if len(piece) - position < _LEAST_BYTES:
                 return position, False
 
-    def frame(self, tag: str, data: bytes, *, refused: bool = False) -> Frame:
+    def frame(self, tag: str, data: bytes, *, refused: bool = False, bare: tuple[int, int] = (0, 0)) -> Frame:
         """Return the frame of a message that the framer has cut out.
 
         :param tag: its tag.
         :param data: its bytes.
         :param refused: whether it is known not to be plain.
+        :param bare: where a BLOB vector is known to contain no ``<``.
         """
         if tag in CONTENT_TAGS:
-            return Frame(tag, data, (), attached_count(data))
+            return Frame(tag, data, (), attached_count(data, bare), bare=bare)
         if refused:
             return Frame(tag, data, plain=False)
         if len(data) > self._longest:

@@ -113,7 +113,7 @@ def _is_harmless_version(version: str | None) -> bool:
 
 
 def _is_safe_blob_vector(frame: Frame, limits: Limits) -> bool:
-    spans = list(islice(blob_spans(frame.data), limits.members + 1))
+    spans = list(islice(blob_spans(frame.data, frame.bare), limits.members + 1))
     # Before anything is copied, because a copy makes all other threads wait.
     if len(spans) > limits.members or _markup_bytes(frame.data, spans) > limits.message_bytes:
         return False
