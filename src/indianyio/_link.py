@@ -43,9 +43,6 @@ logger = logging.getLogger(__name__)
 PROMPT_BYTES = 64 << 10
 """The largest answer that is sent at once; the buffer of any socket holds more."""
 
-# How much is handed to a stream at a time, so that ``progress`` shows whether the peer takes anything.
-_SLICE_BYTES = 128 << 10
-
 
 class SendingLink:
     """The sending half of a link.
@@ -152,7 +149,7 @@ class SendingLink:
         attachments = outgoing.attachments
         try:
             for part in outgoing.parts:
-                for piece in _slices(part):
+                for piece in _slices(part, self._outbox.slice_bytes):
                     await self._stream.send(piece, attachments)
                     self._sent_parts += 1
                     attachments = ()
@@ -160,12 +157,12 @@ class SendingLink:
             outgoing.close()
 
 
-def _slices(part: bytes) -> Iterator[bytes | memoryview]:
-    if len(part) <= _SLICE_BYTES:
+def _slices(part: bytes, length: int) -> Iterator[bytes | memoryview]:
+    if len(part) <= length:
         yield part
     else:
         view = memoryview(part)
-        yield from (view[start : start + _SLICE_BYTES] for start in range(0, len(part), _SLICE_BYTES))
+        yield from (view[start : start + length] for start in range(0, len(part), length))
 
 
 # The most descriptors that may have arrived without their message. Senders attach a descriptor to the first byte of

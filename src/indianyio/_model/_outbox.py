@@ -11,6 +11,7 @@ A message with descriptors is not joined, because they have to travel on its own
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ __all__ = ["Outbox", "Outgoing", "joined"]
 
 # A system call costs about as much as copying this many bytes; larger messages are passed on without a copy.
 _SMALL_BYTES = 16 << 10
+# A peer that takes something every now and then is alive, so that must show, on a slow line too.
+_SLICE_BYTES = 128 << 10
 # indiserver and libindi read and write no more than this at once (docs/protocol.md 3.1), so joining more would save
 # nothing.
 _JOINED_BYTES = 64 << 10
@@ -56,7 +59,10 @@ class Outbox:
     :param limit_bytes: how many bytes make it full.
     :ivar queued_bytes: how many bytes are queued, attachments included.
     :ivar discarding: whether everything is dropped because the peer has disconnected.
+    :ivar slice_bytes: how much the writer hands to the stream at a time.
     """
+
+    slice_bytes: ClassVar[int] = _SLICE_BYTES
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes

@@ -47,6 +47,9 @@ DROP_STREAM_BYTES = 5 << 20
 
 # An Outgoing, its tuple, the header of its bytes and its place in the queue: measured at 153 bytes at most.
 _HOLDING_BYTES: Final = 153
+# A round of the event loop costs as much as copying some 200 kB, and this takes about half a millisecond to send.
+# Only clients get pieces of this size, because nobody waits for one to take something.
+_CLIENT_SLICE_BYTES: Final = 1 << 20
 # A batch takes a few calls to send, and is short compared to the limit.
 _BATCH_BYTES = 1 << 20
 # A peer gets base64 long before this many descriptors wait for it; one that gets here nevertheless is disconnected.
@@ -124,10 +127,12 @@ class PeerOutbox(Outbox):
     :ivar failure: why the peer must be disconnected, in words for a log line, or ``None``.
     :ivar traffic: what has passed.
     :ivar holding_bytes: what a waiting message costs besides its bytes.
+    :ivar slice_bytes: how much the writer hands to the stream at a time.
     :raises ValueError: a limit is negative, or ``limit_bytes`` is 0.
     """
 
     holding_bytes: ClassVar[int] = _HOLDING_BYTES
+    slice_bytes: ClassVar[int] = _CLIENT_SLICE_BYTES
 
     def __init__(self, limit_bytes: int = OUTBOX_BYTES, *, drop_stream_bytes: int = DROP_STREAM_BYTES) -> None:
         if limit_bytes < 1 or drop_stream_bytes < 0:
