@@ -147,7 +147,8 @@ async def test_the_latest_write_replaces_the_move_that_goes_on() -> None:
             async with assert_states(steps, "Busy", "Ok"):
                 for target in (5, 6, 7):
                     await steps.set(N=target, wait=False)
-                    await anyio.sleep(0.005)
+                    while f"move to {target}" not in stage.log:
+                        await anyio.lowlevel.checkpoint()
                 stage.gate.set()
                 await steps.wait_for(lambda it: it.state is State.OK, timeout=5)
             assert steps["N"] == 7

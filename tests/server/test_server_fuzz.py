@@ -24,12 +24,14 @@ from tests.server.watching import until
 
 pytestmark = pytest.mark.anyio
 
-# Plays the files beside it, one in each of its lives, and dies when it has said one.
+# Plays the files beside it, one in each of its lives, and dies when it has said one. It speaks when it is spoken
+# to: what nobody has read is lost if a program has ended before it can be written to.
 PLAYER = """#!/bin/sh
 cd "$(dirname "$0")"
 count=$(cat count)
 echo $((count + 1)) > count
 [ -f part.$count ] || exec cat > /dev/null
+read -r asked
 exec cat part.$count
 """
 PER_LIFE = 100
