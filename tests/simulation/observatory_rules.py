@@ -240,13 +240,18 @@ class BLOBsAreWanted(Rule):
         """See a BLOB that one server sends to another.
 
         Who wants it is looked for among the clients of the last seconds, as it takes a while until a server is
-        told, and a while longer after a fault of their line.
+        told, and a while longer after a fault of their line: that of the servers, or the client's own, behind which
+        a server does not see that it leaves.
         """
         far, _, near = receiver.partition("#")[0].partition(" for ")
         if near not in self.scene.servers or far not in self.scene.servers or b"<setBLOBVector" not in data:
             return
         now, patience = self.scene.now, self._patience_seconds
-        wanting = [one for one in self.scene.sessions if one.policy != "Never" and one.open_since(now - patience)]
+        wanting = [
+            one
+            for one in self.scene.sessions
+            if one.policy != "Never" and (one.open_since(now - patience) or self._is_cut_off(one, now - patience))
+        ]
         ways = [self.scene.way(one.server, far) for one in wanting]
         if not any(way is not None and between(near, far) in way for way in ways) and not self.scene.is_troubled(
             [between(near, far)], now - patience, now, REPAIR_SECONDS
@@ -254,6 +259,11 @@ class BLOBsAreWanted(Rule):
             self.broken(f"{far} sends BLOBs to {near}, where nobody wants one")
 
     _patience_seconds = 3.0
+
+    def _is_cut_off(self, session: Session, since: float) -> bool:
+        return self.scene.is_troubled(
+            [f"{session.part.name}-{session.server}"], since, self.scene.now, REPAIR_SECONDS
+        )
 
     def _other(self, session: Session, message: Heard) -> None:
         # What was on its way when it asked for BLOBs only still comes.

@@ -84,7 +84,7 @@ class QueuesAreBounded(Rule):
         plan = self.scene.plan
         images = (int(part.number("image_bytes", 100)) for part in plan.of_kind("driver"))
         # In base64 an image grows by a third; a message that was begun in the piece before comes with the next.
-        most_at_once = max(max(images) * 4 // 3, RECEIVE_BYTES) + 2000
+        most_at_once = max(max(images, default=0) * 4 // 3, RECEIVE_BYTES) + 2000
         return int(plan.knob("outbox_bytes", self.most_bytes)) + most_at_once
 
 

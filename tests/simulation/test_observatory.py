@@ -364,6 +364,14 @@ def test_every_rule_has_a_saboteur() -> None:
     assert {saboteur.__mro__[1] for saboteur in SABOTEURS} == set(RULES)
 
 
+def test_without_a_driver_the_rules_hold_too() -> None:
+    """Shrinking leaves out what the broken rule does not need."""
+    for kinds in ({"server", "client"}, {"server"}, set[str]()):
+        parts = [part for part in PLAN.parts if part.kind in kinds]
+        plan = msgspec.structs.replace(PLAN, seconds=5.0, parts=parts, faults=[])
+        assert play_observatory(plan, RULES).findings == []
+
+
 def test_who_does_not_read_is_given_up() -> None:
     stalled = Fault(5.0, "part", "c1-A", seconds=10.0)
     parted = Fault(5.0, "part", "A-B", seconds=10.0)
