@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import anyio
@@ -22,6 +23,10 @@ from indianyio import (
     TextMember,
     TextVector,
 )
+from indianyio.wires import SerialWire, TcpWire, WireError
+
+PORT = 0
+"""Where an instrument listens, for the drivers that connect to one."""
 
 
 class Good(IPyDriver):
@@ -168,6 +173,25 @@ class StartsAThread(Good):
         thread = threading.Thread(target=len, args=("",))
         thread.start()
         thread.join()
+
+
+class OpensAWire(Good):
+    async def hardware(self) -> None:
+        async with TcpWire("127.0.0.1", PORT) as wire:
+            await wire.send(b"MOVE#")
+
+
+class OpensASerialPort(Good):
+    async def hardware(self) -> None:
+        with suppress(WireError):
+            await SerialWire("/dev/null").open()
+
+
+class Connects(Good):
+    async def hardware(self) -> None:
+        with suppress(OSError):
+            async with await anyio.connect_tcp("127.0.0.1", PORT) as stream:
+                await stream.send(b"MOVE#")
 
 
 class NeverWaits(Good):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,26 @@ def test_what_is_real_is_told_with_its_place_and_what_to_do() -> None:
     assert "small_drivers.py:" in texts[1]
     assert "in hardware" in texts[1]
     assert "use anyio.current_time()" in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (small_drivers.OpensAWire, "a wire is real: TcpWire to "),
+        (small_drivers.OpensASerialPort, "a wire is real: SerialWire to /dev/null"),
+        (small_drivers.Connects, "a connection is real: to ('127.0.0.1', "),
+    ],
+)
+def test_no_real_instrument_is_reached(
+    monkeypatch: pytest.MonkeyPatch, make: type[small_drivers.Good], told: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as instrument:
+        instrument.setblocking(False)
+        monkeypatch.setattr(small_drivers, "PORT", instrument.getsockname()[1])
+        texts = [finding.text for finding in play_driver(plan_for_driver(1), make).findings]
+        assert any(text.startswith(told) for text in texts), texts
+        with pytest.raises(BlockingIOError):
+            instrument.accept()
 
 
 def test_a_run_is_the_same_again() -> None:

@@ -89,6 +89,8 @@ _REMEDIES = {
     "a thread": "give the driver a simulated instrument, which needs no thread",
     "a socket": "give the driver a simulated instrument, such as a FakeWire",
     "a program": "give the driver a simulated instrument",
+    "a wire": "give the driver a FakeWire; this one was not opened",
+    "a connection": "give the driver a simulated instrument, such as a FakeWire; nothing was connected",
 }
 
 

@@ -2,21 +2,23 @@
 
 While a run lasts, the clocks that modules have imported are replaced by virtual ones, in the library's modules and
 in the author's. If the author's code uses one, that is noted as well, because at the real mount it would not be
-virtual. Threads, sockets and programs cannot be simulated; if the author's code uses them, that is noted too. The
-library itself uses threads for what takes long to compute. In a run this is computed in the event loop, where it
-takes no virtual time at all.
+virtual. Threads, sockets and programs cannot be simulated; if the author's code uses them, that is noted too. A
+wire that would lead to a real instrument is not opened, and no socket connected: a run writes whatever the limits
+allow, and a real mount would move. The library itself uses threads for what takes long to compute. In a run this
+is computed in the event loop, where it takes no virtual time at all.
 """
 
 from __future__ import annotations
 
 import datetime as real_datetime
+import errno
 import secrets as real_secrets
 import socket
 import subprocess
 import sys
 import threading
 import time as real_time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any, TypeVar
@@ -24,8 +26,10 @@ from typing import Any, TypeVar
 import anyio.to_thread
 import trio
 
+from indianyio.exceptions import WireError
 from indianyio.testing.simulation._chance import chance
 from indianyio.testing.simulation._seeded import run_seeded
+from indianyio.wires import SerialWire, TcpWire, UdpWire, Wire
 
 __all__ = ["BEGINNING", "Reality", "modules_of", "replaced"]
 
@@ -74,6 +78,9 @@ class Reality:
             stack.enter_context(replaced(trio.to_thread, "run_sync", self._at_once))
             for owner, name, what in _CROSSINGS:
                 stack.enter_context(replaced(owner, name, self._noting(what, getattr(owner, name))))
+            for wire in (SerialWire, TcpWire, UdpWire):
+                stack.enter_context(replaced(wire, "open", self._refusing_to_open()))
+            stack.enter_context(replaced(socket.socket, "connect", self._refusing_to_connect()))
             yield
 
     def watch(self, authors: Iterable[str]) -> None:
@@ -151,6 +158,26 @@ class Reality:
             return function(*args, **kwargs)
 
         return noting
+
+    def _refusing_to_open(self) -> Callable[[Wire], Awaitable[None]]:
+        async def refuse(wire: Wire) -> None:
+            await trio.lowlevel.checkpoint()
+            self.crossings.setdefault("a wire", f"{type(wire).__name__} to {wire.name}")
+            raise WireError(wire.name, "it is not opened in a simulation, which would move the real instrument")
+
+        return refuse
+
+    def _refusing_to_connect(self) -> Callable[..., None]:
+        connect, thread = socket.socket.connect, threading.get_ident()
+
+        def refuse(connecting: socket.socket, address: Any) -> None:  # noqa: ANN401 - as sockets have it
+            if threading.get_ident() != thread:  # whatever else this process does
+                connect(connecting, address)
+                return
+            self.crossings.setdefault("a connection", f"to {address}")
+            raise OSError(errno.ENETUNREACH, f"a simulation does not connect to {address}")
+
+        return refuse
 
     def _note(self, what: str, frame: FrameType) -> None:
         if what not in self.crossings:
