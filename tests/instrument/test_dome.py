@@ -157,54 +157,6 @@ async def test_moved_by_hand_it_turns_until_it_is_stopped_and_excludes_all_else(
         assert 58 < driver.rotation.position < 62
 
 
-class Deliberate(Dome):
-    """Takes ten seconds to set its speed."""
-
-    def __init__(self) -> None:
-        super().__init__("Deliberate")
-        self.told: list[str] = []
-
-    async def set_speed(self, rpm: float) -> None:
-        self.told.append(f"{rpm:g} begins")
-        await anyio.sleep(10)
-        self.told.append(f"{rpm:g} is set")
-
-    async def move(self, *, clockwise: bool) -> None:
-        self.told.append("moves")
-
-    async def stop_moving(self) -> None:
-        self.told.append("stops")
-
-    async def abort(self) -> None:
-        self.told.append("is aborted")
-
-
-async def test_a_motion_by_hand_waits_for_the_speed_that_was_written_before_it() -> None:
-    async with driver_client(Deliberate()) as (driver, client):
-        device = await connect(client, "Deliberate", "DOME_SPEED")
-        await device.vector("DOME_MOTION", timeout=5)
-        for rpm in (1, 2):
-            await device["DOME_SPEED"].set(DOME_SPEED_VALUE=rpm, wait=False)
-        await device["DOME_MOTION"].set(DOME_CW=True, wait=False)
-        await becomes(device, "DOME_MOTION", State.BUSY)
-        assert driver.told == ["1 begins", "1 is set", "2 begins", "2 is set", "moves"]
-        await device["DOME_ABORT_MOTION"].set(ABORT=True)
-
-
-async def test_an_abort_does_not_wait_for_the_speed_and_the_motion_does_not_begin_after_it() -> None:
-    async with driver_client(Deliberate()) as (driver, client):
-        device = await connect(client, "Deliberate", "DOME_SPEED")
-        await device.vector("DOME_MOTION", timeout=5)
-        await device.vector("DOME_ABORT_MOTION", timeout=5)
-        await device["DOME_SPEED"].set(DOME_SPEED_VALUE=1, wait=False)
-        await device["DOME_MOTION"].set(DOME_CW=True, wait=False)
-        await anyio.sleep(5)
-        await device["DOME_ABORT_MOTION"].set(ABORT=True)
-        assert driver.told == ["1 begins", "is aborted"]
-        await becomes(device, "DOME_MOTION", State.ALERT)
-        assert driver.told == ["1 begins", "is aborted", "1 is set", "stops"]
-
-
 async def test_the_other_direction_takes_the_place_of_the_one_before() -> None:
     async with connected() as (device, driver):
         await begun(device, "DOME_MOTION", DOME_CW=True)

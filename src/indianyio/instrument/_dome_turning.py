@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 # Smaller differences, in degrees, count as the same azimuth.
 _SAME = 0.01
 
-# What a motion uses; clients write it just before, and do not wait in between.
-_DRIVE = ("DOME_SPEED", "DOME_BACKLASH_TOGGLE", "DOME_BACKLASH_STEPS")
-
 
 def _motion(dome: TurningDome) -> Binding | None:
     if overrides(dome, "move", "stop_moving"):
@@ -241,9 +238,7 @@ class TurningDome(Parking, DomeMount):
         halts = self._halts
         try:
             await self._keep_what_is()
-            await self._earlier.end(_DRIVE)
-            if halts == self._halts:
-                await self.move(clockwise=wanted.cw)
+            await self.move(clockwise=wanted.cw)
             if halts != self._halts:
                 raise WriteRefusedError("the dome was stopped before it moved")
         except BaseException:

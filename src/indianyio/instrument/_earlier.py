@@ -3,13 +3,12 @@
 Writes to different properties are carried out at the same time, so that nothing delays an Abort. But clients send a
 gain and an exposure, or a new position and a move, one right after the other, and do not wait in between. An
 exposure that began while the gain was still being set would be taken with the old gain. So an operation that a
-client asks for begins only when the short writes that came before it have ended. A motion by hand is no operation;
-it waits in the same way for what configures its motor.
+client asks for begins only when the short writes that came before it have ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -56,18 +55,11 @@ class EarlierWrites:
             del self._under_way[ended]
             ended.set()
 
-    async def end(self, only: Collection[str] | None = None) -> None:
-        """Wait for the writes that are under way, and for those that wait behind them now; not for later ones.
-
-        :param only: the names of the vectors that matter; a short write must not wait for itself.
-        """
-        under_way = [
-            (ended, vector)
-            for ended, vector in self._under_way.items()
-            if only is None or vector is None or vector.name in only
-        ]
-        waiting = {vector: self._host.count_waiting(vector) for _, vector in under_way if vector is not None}
-        for ended, _ in under_way:
+    async def end(self) -> None:
+        """Wait for the writes that are under way, and for those that wait behind them now; not for later ones."""
+        vectors = {vector for vector in self._under_way.values() if vector is not None}
+        waiting = {vector: self._host.count_waiting(vector) for vector in vectors}
+        for ended in list(self._under_way):
             await ended.wait()
         for vector, count in waiting.items():
             await self._next(vector, count)
