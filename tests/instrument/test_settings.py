@@ -286,3 +286,20 @@ def test_whoever_is_killed_at_any_byte_of_a_save_leaves_the_old_file_and_the_nex
     counts = dict(line.split() for line in done.stdout.splitlines())
     assert int(counts["at_byte"]) == (home / "Stage_config.xml").stat().st_size > 200
     assert 3 < int(counts["at_call"]) < 39, "the last save was not killed"
+
+
+@pytest.mark.anyio
+async def test_numbers_of_which_some_have_gone_are_refused_as_a_whole(home: Path) -> None:
+    """They may be one point: half of an old one and half of the present one is a point that nobody chose."""
+    numbers = "<oneNumber name='GONE'>1</oneNumber><oneNumber name='V'>7</oneNumber>"
+    stage = Stage()
+    async with driver_client(stage) as (_, client):
+        device = await client.device(NAME, timeout=5)
+        async with device.connected(timeout=5):
+            speed = await device.vector("SPEED", timeout=5)
+            before = dict(speed)
+            setting = f"<newNumberVector device='Stage' name='SPEED'>{numbers}</newNumberVector>"
+            _write(home, f"<INDIDriver>{setting}</INDIDriver>")
+            with pytest.raises(RefusedError, match="GONE"):
+                await device["CONFIG_PROCESS"].set(CONFIG_LOAD=True)
+            assert dict(speed) == before

@@ -17,7 +17,7 @@ from indianyio.exceptions import WriteRefusedError
 from indianyio.instrument._own_writes import event_of, write_of
 from indianyio.instrument._property import BoundProperty
 from indianyio.instrument._settings_file import DamagedSettingsError, SettingsFile
-from indianyio.protocol import NewSwitchVector, NewVector
+from indianyio.protocol import NewTextVector, NewVector
 from indianyio.protocol._text import brief
 from indianyio.standard.general import ConfigProcess
 
@@ -92,14 +92,14 @@ class Settings:
             vector = self._vectors.get(setting.name)
             if vector is not None and setting.name in wanted and vector.is_enabled:
                 fitting, gone = _fitting(vector, setting)
-                if gone:
-                    text = f"loaded without {', '.join(gone)}, which no longer exist{'s' if len(gone) == 1 else ''}"
-                    logger.warning("%s: the setting of %s is %s", self._devicename, setting.name, text)
-                    flaws.append(f"{setting.name}: {text}")
                 flaw = await self._take_up(vector, fitting)
                 if flaw:
                     logger.error("%s: the setting of %s is not loaded: %s", self._devicename, setting.name, flaw)
                     flaws.append(f"{setting.name}: {flaw}")
+                elif gone:
+                    text = f"loaded without {', '.join(gone)}, which no longer exist{'s' if len(gone) == 1 else ''}"
+                    logger.warning("%s: the setting of %s is %s", self._devicename, setting.name, text)
+                    flaws.append(f"{setting.name}: {text}")
         return flaws
 
     async def _take_up(self, vector: AnyVector, setting: NewVector) -> str:
@@ -121,11 +121,11 @@ class Settings:
 def _fitting(vector: AnyVector, setting: NewVector) -> tuple[NewVector, list[str]]:
     """Return what can be loaded of a setting, and the members that the vector no longer has.
 
-    Texts and numbers stand each for itself: a wheel with fewer slots than before keeps the names of those that are
-    left. The switches of a vector are one choice, which is loaded as a whole or not at all.
+    Texts stand each for itself: a wheel with fewer slots than before keeps the names of those that are left. The
+    numbers of a vector may be one point, and its switches are one choice: both are loaded as a whole or not at all.
     """
     gone = [one.name for one in setting.members if one.name not in vector]
-    if isinstance(setting, NewSwitchVector) or len(gone) == len(setting.members):
+    if not isinstance(setting, NewTextVector) or len(gone) == len(setting.members):
         return setting, []
     left = tuple(one for one in setting.members if one.name in vector)
     return structs.replace(setting, members=left), gone
