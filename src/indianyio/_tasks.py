@@ -22,6 +22,10 @@ __all__ = ["TaskStarter", "Tasks", "is_unbegun"]
 ArgsT = TypeVarTuple("ArgsT")
 
 
+# How many coroutines may be kept that need it no more.
+_FEW = 8
+
+
 class TaskStarter(Protocol):
     """What starts tasks: a task group of anyio's, or one of these."""
 
@@ -40,6 +44,7 @@ class Tasks:
     def __init__(self) -> None:
         self._group = anyio.create_task_group()
         self._made: list[Coroutine[Any, Any, None]] = []
+        self._most_made = _FEW  # with more, those that have begun are left out
         self.cancel_scope: CancelScope
 
     async def __aenter__(self) -> Self:
@@ -72,7 +77,9 @@ class Tasks:
             return coroutine
 
         # Those that have begun by now, nearly all, need no closing any more.
-        self._made = list(filter(is_unbegun, self._made))
+        if len(self._made) >= self._most_made:
+            self._made = list(filter(is_unbegun, self._made))
+            self._most_made = 2 * len(self._made) + _FEW
         self._group.start_soon(make, name=_name_of(func) if name is None else name)
 
 
