@@ -184,17 +184,19 @@ class ServerRun:
 
     async def _keep_clients(self) -> None:
         """Own the clients' tasks until the work has ended and the clients have got their last messages."""
-        with self._parting:
-            async with Tasks() as tasks:
-                self._client_tasks = tasks
-                self._clients_welcome.set()
-                await self._ending.wait()
-                with anyio.move_on_after(self._longest_end_seconds()):
-                    await self._work_ended.wait()
-                self._give_up_hanging()
-                self._parting.deadline = self.hub.environment.now() + self._farewell_seconds()
-                self.clients.finish("the server ends")
-        self.clients.flush_log()
+        try:
+            with self._parting:
+                async with Tasks() as tasks:
+                    self._client_tasks = tasks
+                    self._clients_welcome.set()
+                    await self._ending.wait()
+                    with anyio.move_on_after(self._longest_end_seconds()):
+                        await self._work_ended.wait()
+                    self._give_up_hanging()
+                    self._parting.deadline = self.hub.environment.now() + self._farewell_seconds()
+                    self.clients.finish("the server ends")
+        finally:
+            self.clients.flush_log()
 
     def _longest_end_seconds(self) -> float:
         """Return how long the drivers may take to end."""
