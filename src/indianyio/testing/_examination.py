@@ -244,7 +244,7 @@ class _Examination:
             raise _Lost from error
 
     async def _hear_until_quiet(self, probe: Probe, seconds: float, last: float) -> None:
-        with anyio.move_on_after(seconds) as waiting:
+        with anyio.move_on_after(min(seconds, last - anyio.current_time())) as waiting:
             while True:
                 # A telescope reports where it points all the time, which does not count as an answer.
                 if await self._hear(probe):
