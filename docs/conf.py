@@ -30,6 +30,7 @@ nitpick_ignore = [
     ("py:class", "indianyio.streams._descriptors.Account"),
     ("py:class", "indianyio.wires._fake.FakeTransport"),
     ("py:class", "_Listener"),
+    ("py:class", "TaskStarter"),
     # An alias that the annotation spells out: bool, int, float or str.
     ("py:class", "CardValue"),
 ]
