@@ -37,8 +37,9 @@ def _module(name: str, path: Path) -> ModuleType:
 
 def compiled(kind: str, folder: Path) -> Path:
     """Build a driver that is written in C++, and return the program."""
-    if not Path("/usr/include/libindi/indiccd.h").is_file() or shutil.which("g++") is None:
-        pytest.skip("needs libindi's headers and a compiler (Debian: apt-get install libindi-dev g++)")
+    headers = [Path("/usr/include", name) for name in ("libindi/indiccd.h", "libnova/utility.h")]
+    if not all(header.is_file() for header in headers) or shutil.which("g++") is None:
+        pytest.skip("needs libindi's headers and a compiler (Debian: apt-get install libindi-dev libnova-dev g++)")
     program, source = folder / kind, FOLDER / "libindi" / f"{kind}.cpp"
     options = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-isystem", "/usr/include/libindi"]
     command = ["g++", *options, str(source), "-o", str(program), "-lindidriver"]
