@@ -28,6 +28,7 @@ from indianyio.testing.simulation import (
 )
 from indianyio.testing.simulation._command import main
 from indianyio.testing.simulation._standstill import Standstill
+from indianyio.wires import TcpWire
 from tests.simulation import small_drivers
 from tests.simulation.small_drivers import Good
 
@@ -170,6 +171,8 @@ def test_no_real_instrument_is_reached(
         assert any(text.startswith(told) for text in texts), texts
         with pytest.raises(BlockingIOError):
             instrument.accept()
+    assert "connect" not in vars(socket.socket)  # all is as it was, and what is inherited is inherited again
+    assert "open" not in vars(TcpWire)
 
 
 def test_a_run_is_the_same_again() -> None:

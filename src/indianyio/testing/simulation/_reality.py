@@ -248,10 +248,13 @@ def _exchanged(module: ModuleType, replaced: dict[int, object]) -> Generator[Non
 
 @contextmanager
 def replaced(owner: object, name: str, value: object) -> Generator[None]:
-    """Give an attribute another value for as long as the block lasts."""
-    before = getattr(owner, name)
+    """Give an attribute another value for as long as the block lasts; one that is inherited is inherited again."""
+    is_own, before = name in vars(owner), getattr(owner, name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        if is_own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
