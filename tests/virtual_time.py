@@ -11,9 +11,10 @@ import selectors
 from functools import partial
 from typing import Any
 
+import trio
 from trio.testing import MockClock
 
-__all__ = ["VirtualLoop", "virtual_backend"]
+__all__ = ["VirtualLoop", "hold", "virtual_backend"]
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -54,3 +55,16 @@ def virtual_backend(name: str, idle_seconds: float = 0.0) -> tuple[str, dict[str
     if name == "trio":
         return name, {"clock": MockClock(autojump_threshold=idle_seconds)}
     return name, {"loop_factory": partial(VirtualLoop, idle_seconds)}
+
+
+def hold(seconds: float) -> None:
+    """Let time pass in which no task runs, as code does that blocks the event loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, MockClock)
+        clock.jump(seconds)
+    else:
+        assert isinstance(loop, VirtualLoop)
+        loop.jump(seconds)

@@ -30,12 +30,14 @@ from indianyio.streams import ByteStream
 __all__ = [
     "MOST_UNCLAIMED",
     "PROMPT_BYTES",
+    "REST_SECONDS",
     "TURN_SECONDS",
     "FrameHandler",
     "Link",
     "SendingLink",
     "Turn",
     "close_all",
+    "hear_out",
 ]
 
 logger = logging.getLogger(__name__)
@@ -334,6 +336,30 @@ class Link(SendingLink):
     def _report_rest(self) -> None:
         for dropped in self._framer.close():
             self._report(dropped)
+
+
+REST_SECONDS = 1.0
+"""How long reading may take of what a peer had written before its end; at most some 200 kB, so milliseconds do."""
+
+# If something has held the event loop, one step may be over at once; in the others the reader has its turn.
+_REST_STEPS = 10
+
+
+async def hear_out(
+    seconds: float = REST_SECONDS, is_over: Callable[[], Awaitable[object]] = anyio.sleep_forever
+) -> None:
+    """Wait while the reader takes what was written by a peer that does not read any more.
+
+    Sending may be what notices the end of a peer. What the peer had written before that, perhaps an Abort or the
+    reason of its end, is still in the kernel then. The reader nearly always comes to its end first.
+
+    :param seconds: how long a peer may take that closes only the one direction.
+    :param is_over: returns when there is nothing to wait for any more.
+    """
+    for _ in range(_REST_STEPS):
+        with anyio.move_on_after(seconds / _REST_STEPS):
+            await is_over()
+            return
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -88,6 +88,7 @@ class World(Environment):
     :param seed: of all chance.
     :ivar installed: makes the driver of a program, by the program's name.
     :ivar started: the programs, in the order in which they were started.
+    :ivar cut: the most bytes that anybody here receives at a time; ``None`` for the usual.
     """
 
     program: type[MemoryProgram] = MemoryProgram
@@ -97,6 +98,7 @@ class World(Environment):
         self.started: list[MemoryProgram] = []
         self.listening: dict[tuple[str, int], MemoryListener] = {}
         self.tokens = 0
+        self.cut: int | None = None
         self._tasks = tasks
         self._seed = seed
 
@@ -142,6 +144,7 @@ class World(Environment):
     def launch(self, command: Sequence[str], variables: Mapping[str, str] | None, *, name: str) -> MemoryProgram:
         self.find_program(command[0], variables)
         program = self.program(self.installed[command[0]](), name, number=len(self.started) + 1)
+        program.stream.cut = self.cut
         self.started.append(program)
         self._tasks.start_soon(program.run)
         return program
@@ -163,6 +166,7 @@ class MemoryListener:
         self._number += 1
         connection = Connection("tcp", "127.0.0.1", 50_000 + self._number)
         near, far = memory_pair(capacity_bytes=CAPACITY_BYTES, names=(name, connection.name))
+        near.cut = far.cut = self._world.cut
         self._calls.append((connection, far))
         self._news.set()
         return near

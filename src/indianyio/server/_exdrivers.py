@@ -29,6 +29,7 @@ from anyio import CancelScope
 from anyio.abc import TaskStatus
 
 from indianyio._environment import Environment
+from indianyio._link import REST_SECONDS, hear_out
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
 from indianyio._tasks import Tasks
 from indianyio.server._hub import Hub
@@ -47,8 +48,8 @@ logger = logging.getLogger(__name__)
 # A program closes its socket a moment before it exits. The clients hear of the end this much later, so that the
 # text can name the exit status.
 _STATUS_SECONDS = 0.25
-# How long reading may take of what a dead process left in its socket; that is at most 200 kB, so milliseconds do.
-_REST_SECONDS = 1.0
+# How long reading may take of what a dead process left in its socket.
+_REST_SECONDS = REST_SECONDS
 # The same for its standard error, which a helper may hold open for ever.
 _LAST_WORDS_SECONDS = 0.5
 
@@ -157,7 +158,7 @@ class DriverLife:
     async def _end_with_process(self) -> None:
         """Close the connection of a driver that has died, if its death did not close it."""
         await self._process.exited.wait()
-        await anyio.sleep(_REST_SECONDS)
+        await hear_out(_REST_SECONDS)
         self._peer.refuse("it has died, and another process holds its connection")
 
 

@@ -16,7 +16,7 @@ import anyio
 from anyio import CancelScope
 
 from indianyio._failures import FAILURES, failure_in
-from indianyio._link import Link, Turn
+from indianyio._link import Link, Turn, hear_out
 from indianyio._rated_log import RatedLog
 from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
 from indianyio._tasks import Tasks
@@ -38,8 +38,9 @@ HANGING_SECONDS = 60.0
 class PeerPolicy:
     """How the server treats a kind of peer.
 
-    :ivar hears_out: whether a peer that no longer reads is still read until it has said everything. So it is with a
-        client that writes and leaves (protocol.md 2.8); a driver whose input is closed is dead (S9).
+    :ivar hears_out: whether a peer that no longer reads is still read for as long as it speaks. So it is with a
+        client that writes and leaves (protocol.md 2.8); a driver whose input is closed is dead (S9), and only what
+        it had written before is read.
     :ivar forgiving: whether exceeding a limit costs only the message, not the connection.
     :ivar takes_attachments: whether it reads BLOBs that come as descriptors, if its stream carries descriptors at
         all. libindi's drivers send BLOBs in this way but do not read them (protocol.md S32).
@@ -181,10 +182,14 @@ class Peer:
         self._reads_no_more = True
         if self._all_sent is not None:
             self._all_sent()
-        elif self.policy.hears_out and self._reason is None:
+        elif self._reason is not None:
+            self.refuse(self._reason)
+        elif self.policy.hears_out:
             logger.info("%s: %s", self.name, reason)
         else:
-            self.refuse(self._reason or reason)
+            self._reason = reason
+            await hear_out()
+            self.refuse(reason)
 
     async def _log_hanging(self) -> None:
         """Log when the peer starts to hang and when it goes on; nothing else is done about it."""
@@ -282,6 +287,8 @@ class Peer:
         """
         self._all_sent = all_sent
         self._link.close()
+        if self._reads_no_more:
+            all_sent()
 
 
 async def run_guarded(peer: Peer) -> str:
