@@ -38,6 +38,7 @@ __all__ = [
     "Turn",
     "close_all",
     "hear_out",
+    "link_log",
 ]
 
 logger = logging.getLogger(__name__)
@@ -223,6 +224,8 @@ class Link(SendingLink):
         costs only the message, not the connection, which others need.
     :param decoding: whether every message is going to be decoded (see :class:`~indianyio.protocol.Framer`).
     :param drained: called whenever the writer has sent what it took out of the outbox, and when it ends.
+    :param log: where lines about what the peer does go; a :func:`link_log` of its own if absent. A peer that
+        connects again and again needs one that outlasts the link.
     """
 
     def __init__(
@@ -234,6 +237,7 @@ class Link(SendingLink):
         forgiving: bool = False,
         decoding: bool = False,
         drained: Callable[[], None] = lambda: None,
+        log: RatedLog | None = None,
     ) -> None:
         super().__init__(stream, outbox=outbox, drained=drained)
         self.carries_attachments = stream.carries_attachments
@@ -241,7 +245,7 @@ class Link(SendingLink):
         self._framer = Framer(limits, forgiving=forgiving, decoding=decoding)
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
-        self._dropped = RatedLog(logger, clock=anyio.current_time, seconds=_DROPS_SECONDS)
+        self._log = link_log() if log is None else log
 
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
@@ -268,12 +272,12 @@ class Link(SendingLink):
                     raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             raise self._framer.failure
         except RemoteProtocolError as error:
-            logger.error("%s: giving up on this peer: %s", self.name, error)
+            self._log.log("given up", logging.ERROR, "%s: giving up on this peer: %s", self.name, error)
             return f"the peer broke the protocol: {error}"
         except ConnectionLostError as error:
             return f"the connection was lost: {error}"
         finally:
-            self._dropped.flush()
+            self._log.flush()
             close_all(self._arrived)
 
     async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
@@ -331,11 +335,16 @@ class Link(SendingLink):
 
     def _report(self, dropped: Unusable) -> None:
         text = "%s: dropped %d bytes: %s: %r"
-        self._dropped.warning("dropped", text, self.name, dropped.size, dropped.reason, dropped.excerpt)
+        self._log.warning("dropped", text, self.name, dropped.size, dropped.reason, dropped.excerpt)
 
     def _report_rest(self) -> None:
         for dropped in self._framer.close():
             self._report(dropped)
+
+
+def link_log() -> RatedLog:
+    """Return a log for what peers do: ten lines of each kind in a minute."""
+    return RatedLog(logger, clock=anyio.current_time, seconds=_DROPS_SECONDS)
 
 
 REST_SECONDS = 1.0

@@ -59,12 +59,15 @@ class RatedLog:
         self._seconds = seconds
         self._kinds: dict[Hashable, _Kind] = {}
 
-    def log(self, kind: Hashable, level: int, message: str, *args: object) -> None:
+    def log(
+        self, kind: Hashable, level: int, message: str, *args: object, error: BaseException | None = None
+    ) -> None:
         """Write a line, unless there were too many of its kind recently.
 
         :param kind: which lines are counted together, usually who caused them and what they are about.
         :param level: the level of the line.
         :param message: the line, in the style of :mod:`logging`.
+        :param error: whose traceback is written below the line.
         """
         now = self._clock()
         found = self._kinds.get(kind)
@@ -73,7 +76,7 @@ class RatedLog:
             if found is None and len(self._kinds) >= _MOST_KINDS:
                 self._kinds.clear()
             self._kinds[kind] = _Kind(now, written=1)
-            self._write(level, message, args, withheld)
+            self._write(level, message, args, withheld, error)
         elif found.written >= _LINES:
             found.withheld += 1
             found.last = (level, message, args)
@@ -81,7 +84,7 @@ class RatedLog:
             found.written += 1
             if found.written == _LINES:
                 message, args = message + "; more of this is only counted for %g s", (*args, self._seconds)
-            self._write(level, message, args)
+            self._write(level, message, args, error=error)
 
     def warning(self, kind: Hashable, message: str, *args: object) -> None:
         """Write a warning, unless there were too many of its kind recently; see :meth:`log`."""
@@ -94,10 +97,36 @@ class RatedLog:
             if kind.withheld:
                 self._write(*kind.last, kind.withheld - 1)
 
-    def _write(self, level: int, message: str, args: tuple[object, ...], withheld: int = 0) -> None:
+    def of(self, source: Hashable) -> RatedLog:
+        """Return a log for what one source causes; its lines are counted together with all others of that source.
+
+        Flushing that does nothing, since others may share it; flush this log in the end.
+        """
+        return _ShareOfLog(self, source)
+
+    def _write(
+        self,
+        level: int,
+        message: str,
+        args: tuple[object, ...],
+        withheld: int = 0,
+        error: BaseException | None = None,
+    ) -> None:
         if withheld:
             message, args = message + "; %d such lines before it were left out", (*args, withheld)
-        self._logger.log(level, message, *args)
+        self._logger.log(level, message, *args, exc_info=error)
+
+
+class _ShareOfLog(RatedLog):
+    def __init__(self, whole: RatedLog, source: Hashable) -> None:
+        super().__init__(whole._logger)  # noqa: SLF001 - the same class
+        self._whole = whole
+        self._source = source
+
+    def log(
+        self, kind: Hashable, level: int, message: str, *args: object, error: BaseException | None = None
+    ) -> None:
+        self._whole.log((self._source, kind), level, message, *args, error=error)
 
 
 def shown(*parts: bytes) -> str:

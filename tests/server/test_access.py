@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_network
 
 import pytest
 
+from indianyio._rated_log import RatedLog
 from indianyio.server._access import (
     Access,
     AccessRule,
@@ -22,6 +23,8 @@ from indianyio.server._access import (
     tell_openness,
     warn_if_open,
 )
+
+logger = logging.getLogger("tests.access")
 
 LOCAL = Connection("unix", uid=1000, gid=1000, pid=4711)
 CERTIFICATE = {"subject": ((("organizationName", "Observatory"),), (("commonName", "dome"),))}
@@ -142,7 +145,7 @@ def failing(connection: Connection) -> Access:
 
 @pytest.mark.parametrize("rule", [forgetful, hasty, failing])
 def test_a_rule_that_does_not_decide_refuses(rule: AccessRule, caplog: pytest.LogCaptureFixture) -> None:
-    assert decide(rule, tcp("8.8.8.8")) is Access.REFUSED
+    assert decide(rule, tcp("8.8.8.8"), RatedLog(logger)) is Access.REFUSED
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "8.8.8.8:50000" in record.getMessage()
@@ -150,7 +153,7 @@ def test_a_rule_that_does_not_decide_refuses(rule: AccessRule, caplog: pytest.Lo
 
 
 def test_a_rule_that_decides_is_followed(caplog: pytest.LogCaptureFixture) -> None:
-    assert decide(lambda connection: Access(f"{'read'}-only"), LOCAL) is Access.READ_ONLY
+    assert decide(lambda connection: Access(f"{'read'}-only"), LOCAL, RatedLog(logger)) is Access.READ_ONLY
     assert not caplog.records
 
 
@@ -337,5 +340,5 @@ def by_address_and_name(connection: Connection) -> Access:
 def test_what_is_decided_before_there_is_a_certificate(
     rule: AccessRule, address: str, access: Access | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert decide_without_certificate(rule, tcp(address)) is access
+    assert decide_without_certificate(rule, tcp(address), RatedLog(logger)) is access
     assert len(caplog.records) == (rule in {failing, forgetful})

@@ -88,11 +88,14 @@ class Replies:
 
     async def run(self) -> None:
         """Send the answers that had to wait; runs until it is cancelled."""
-        while True:
-            await self._added.wait()
-            self._added = anyio.Event()
-            if self._pending:
-                await self._link.send_made(self._all)
+        try:
+            while True:
+                await self._added.wait()
+                self._added = anyio.Event()
+                if self._pending:
+                    await self._link.send_made(self._all)
+        finally:
+            self._log.flush()
 
     def _all(self) -> Iterator[WireMessage]:
         # All at once: between two of them a newer update could go out, and be followed by the older answer.
@@ -155,6 +158,7 @@ class Inbox:
         """Let go of everything that waits to be handled: the run is over."""
         self._writes.close()
         self._snooped.close()
+        self._log.flush()
 
     # -- requests ----------------------------------------------------------------------------------------------
 

@@ -170,7 +170,7 @@ class StreamLink(WaitingLink):
         """Let go of whatever has arrived and was not taken; its descriptors are closed."""
         self.end_reason = self.end_reason or reason
         self._items.clear()
-        self._dropped.flush()
+        self._log.flush()
         close_all(self._arrived)
 
     async def _receive(self) -> None:
@@ -182,7 +182,7 @@ class StreamLink(WaitingLink):
                 raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
             received = await self._stream.receive()
         except RemoteProtocolError as error:
-            logger.error("%s: giving up on this peer: %s", self.name, error)
+            self._log.log("given up", logging.ERROR, "%s: giving up on this peer: %s", self.name, error)
             self.stop_reading(f"the peer broke the protocol: {error}")
             return
         except ConnectionLostError as error:

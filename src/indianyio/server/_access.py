@@ -26,6 +26,7 @@ from ipaddress import (
 from typing import Any, TypeAlias, TypeVar
 
 from indianyio._failures import EXITS
+from indianyio._rated_log import RatedLog
 from indianyio.streams._accepted import Connection
 
 __all__ = [
@@ -133,27 +134,38 @@ def access_table(rules: Sequence[tuple[str, Access]], default: Access) -> Access
     return AccessTable(rules, default)
 
 
-def decide(rule: AccessRule, connection: Connection) -> Access:
-    """Return what a connection may do; if the rule fails, log the error and refuse the connection."""
+def decide(rule: AccessRule, connection: Connection, log: RatedLog) -> Access:
+    """Return what a connection may do; if the rule fails, log the error and refuse the connection.
+
+    :param log: where that goes. The rule fails for every connection, as a rule, and anybody can connect.
+    """
     try:
         return Access(rule(connection))
     except EXITS:
         raise
-    except BaseException:  # noqa: ASYNC103 - nothing is awaited here
-        logger.exception("%s: refused, because the access rule failed", connection.name)
+    except BaseException as error:  # noqa: ASYNC103, BLE001 - nothing is awaited here, and it is logged
+        _log_failure(log, connection, error)
         return Access.REFUSED  # noqa: ASYNC104
 
 
-def decide_without_certificate(rule: AccessRule, connection: Connection) -> Access | None:
-    """Return what a connection may do whatever its certificate; ``None`` if the rule reads the certificate."""
+def decide_without_certificate(rule: AccessRule, connection: Connection, log: RatedLog) -> Access | None:
+    """Return what a connection may do whatever its certificate; ``None`` if the rule reads the certificate.
+
+    :param log: as for :func:`decide`.
+    """
     unverified = _Unverified(connection.kind, connection.address, connection.port)
     try:
         access = Access(rule(unverified))
-    except Exception:
+    except Exception as error:  # noqa: BLE001 - it is logged
         if not unverified.is_certificate_wanted:
-            logger.exception("%s: refused, because the access rule failed", connection.name)
+            _log_failure(log, connection, error)
         access = Access.REFUSED
     return None if unverified.is_certificate_wanted else access
+
+
+def _log_failure(log: RatedLog, connection: Connection, error: BaseException) -> None:
+    text = "%s: refused, because the access rule failed"
+    log.log((connection.address, "rule failed"), logging.ERROR, text, connection.name, error=error)
 
 
 class _Unverified(Connection):

@@ -10,6 +10,7 @@ from anyio import CancelScope
 
 from indianyio._environment import Environment, Listener
 from indianyio._failures import FAILURES, failure_in
+from indianyio._link import link_log
 from indianyio._rated_log import RatedLog
 from indianyio._routing import PeerOutbox
 from indianyio.exceptions import ConnectionLostError
@@ -81,6 +82,7 @@ class Clients:
         self._opening: set[CancelScope] = set()
         # A client can come and go thousands of times a second, whether it is let in or not.
         self._log = RatedLog(logger)
+        self._link_log = link_log()
 
     async def serve(self, hub: Hub, accepted: Accepted) -> None:
         """Serve one client from its first byte to its last; errors are logged and affect nobody else.
@@ -96,7 +98,9 @@ class Clients:
         except ConnectionLostError as error:
             self._log.warning((accepted.connection.address, "lost"), "%s", error)
         except FAILURES as error:
-            logger.error("%s: serving this client failed", name, exc_info=failure_in(error))
+            text = "%s: serving this client failed"
+            kind = (accepted.connection.address, "failed")
+            self._log.log(kind, logging.ERROR, text, name, error=failure_in(error))
 
     def finish(self, reason: str) -> None:
         """Disconnect each client once it has got what waits for it; the caller sets the time limit."""
@@ -108,12 +112,13 @@ class Clients:
     def flush_log(self) -> None:
         """Say how many log lines were left out; the last client has been disconnected."""
         self._log.flush()
+        self._link_log.flush()
 
     async def _serve_accepted(self, hub: Hub, accepted: Accepted) -> None:
         connection = accepted.connection
         # Decided before the handshake: a client that is refused for its address must not take a place from others.
         look = decide_without_certificate if accepted.certificate_follows else decide
-        access = look(self._access, connection)
+        access = look(self._access, connection, self._log)
         if access is Access.REFUSED:
             self._refuse(connection)
             return
@@ -121,7 +126,7 @@ class Clients:
         if stream is None:
             return
         if access is None:
-            access = decide(self._access, accepted.connection)
+            access = decide(self._access, accepted.connection, self._log)
         await self._serve(hub, stream, connection, access)
 
     async def _opened(self, accepted: Accepted) -> ByteStream | None:
@@ -160,7 +165,8 @@ class Clients:
         self._served += 1
         outbox = self._make_outbox()
         # One process may connect several times; the number tells its connections apart.
-        port = Peer(hub, stream, outbox, CLIENT, name=f"{connection.name} (client {self._served})")
+        name = f"{connection.name} (client {self._served})"
+        port = Peer(hub, stream, outbox, CLIENT, name=name, log=self._link_log.of(connection.address))
         self._log.log((connection.address, "connected"), logging.INFO, "%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None

@@ -55,6 +55,10 @@ class Hub:
         self._patience: dict[Port, Patience] = {}
         self.heavy = HeavyWork(environment)
 
+    def flush_log(self) -> None:
+        """Say how many log lines were left out; nobody says anything any more."""
+        self._log.flush()
+
     # -- who comes and goes ------------------------------------------------------------------------------------
 
     def add_client(self, port: Port, *, may_write: bool = True) -> None:

@@ -139,6 +139,7 @@ class LocalLink:
     def stop_reading(self, reason: str) -> None:
         """Close the attachments of what waits for the driver."""
         self._refused = self._refused or reason
+        self._log.flush()
         for frame in self._queue.drain():
             _close_attachments(frame)
 

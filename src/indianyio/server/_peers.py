@@ -16,7 +16,7 @@ import anyio
 from anyio import CancelScope
 
 from indianyio._failures import FAILURES, failure_in
-from indianyio._link import Link, Turn, hear_out
+from indianyio._link import Link, Turn, hear_out, link_log
 from indianyio._rated_log import RatedLog
 from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
 from indianyio._tasks import Tasks
@@ -74,6 +74,7 @@ class Peer:
     :param outbox: what may wait for the peer.
     :param policy: how it is treated.
     :param name: who it is, for log lines; the stream's name if absent.
+    :param log: where lines about what it does go, see :class:`~indianyio._link.Link`.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Peer:
         policy: PeerPolicy,
         *,
         name: str | None = None,
+        log: RatedLog | None = None,
     ) -> None:
         self.name = name or stream.name
         self.policy = policy
         self._hub = hub
         self._outbox = outbox
-        self._link = Link(stream, limits=hub.limits, outbox=outbox, forgiving=policy.forgiving)
+        self._log = link_log() if log is None else log
+        self._link = Link(stream, limits=hub.limits, outbox=outbox, forgiving=policy.forgiving, log=self._log)
         self._attach = policy.takes_attachments and stream.carries_attachments
         self._refused = False
         self._connected = CancelScope()
@@ -97,7 +100,6 @@ class Peer:
         self._reads_no_more = False
         self._all_sent: Callable[[], None] | None = None
         self._delivered = anyio.Event()
-        self._log = RatedLog(logger)
 
     async def run(self) -> str:
         """Pass frames both ways until either side ends it; the peer must have been added to the hub before.
@@ -153,7 +155,7 @@ class Peer:
         try:
             room = self._outbox.accept(relay, attach=self._attach)
         except ValueError as error:
-            logger.warning("%s: a BLOB cannot be read and is left out: %s", self.name, error)
+            self._log.warning("unread", "%s: a BLOB cannot be read and is left out: %s", self.name, error)
             return None
         if self._outbox.failure is not None:
             self.refuse(self._outbox.failure)
@@ -185,7 +187,7 @@ class Peer:
         elif self._reason is not None:
             self.refuse(self._reason)
         elif self.policy.hears_out:
-            logger.info("%s: %s", self.name, reason)
+            self._log.log("deaf", logging.INFO, "%s: %s", self.name, reason)
         else:
             self._reason = reason
             await hear_out()

@@ -197,6 +197,7 @@ class ServerRun:
                     self.clients.finish("the server ends")
         finally:
             self.clients.flush_log()
+            self.hub.flush_log()
 
     def _longest_end_seconds(self) -> float:
         """Return how long the drivers may take to end."""

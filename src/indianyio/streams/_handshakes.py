@@ -70,6 +70,10 @@ class Handshakes:
             if not self._begun[origin]:
                 del self._begun[origin]
 
+    def flush_log(self) -> None:
+        """Say how many log lines were left out; no more connections are accepted."""
+        self._log.flush()
+
 
 class EncryptedConnection(Accepted):
     """A connection that will be encrypted.

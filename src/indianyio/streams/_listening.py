@@ -183,6 +183,8 @@ class Listener:
             if self._socket.family == getattr(socket, "AF_UNIX", None):
                 _drop_waiting_connections(self._socket)
         self._bound.close()
+        if self._handshakes is not None:
+            self._handshakes.flush_log()
 
     async def _until_one_waits(self) -> bool:
         """Wait for a connection. Return whether there may be one; ``False`` means that this listener is closed."""
