@@ -228,6 +228,7 @@ class FakeProcess:
         self.exited = anyio.Event()
         self.outcome = "it exited with status 1"
         self.pid = 1
+        self.status: int | None = None
         self.stream: MemoryStream
         self.stream, self._far = memory_pair(names=("fake", "test"))
         self._seconds = seconds

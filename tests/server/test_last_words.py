@@ -22,7 +22,7 @@ from indianyio.streams import MemoryStream, memory_pair
 from tests.driver.gadget import Gadget, new_abort
 from tests.server.memory_world import MemoryProgram, World
 from tests.server.programs import write
-from tests.server.watching import Watcher, feeding
+from tests.server.watching import Watcher, errors, feeding
 from tests.virtual_time import hold, virtual_backend
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ class SpeakingProgram(MemoryProgram):
     async def run(self) -> None:
         with self._life:
             await self.speaker.speak(self._inside)
-        self.status = self._told_to_end
+        self.status = self.status or self._told_to_end
         self._inside.close()
         await self._error.aclose()
         self._ended.set()
@@ -98,15 +98,30 @@ class SpeakingProgram(MemoryProgram):
         self.kill()
 
 
-@asynccontextmanager
-async def program_heard(speaker: Speaker) -> AsyncGenerator[Watcher]:
-    class Speaking(SpeakingProgram):
-        pass
+class EndingWhileHeld(SpeakingProgram):
+    """A program that ends in order while something holds the event loop of its server."""
 
-    Speaking.speaker = speaker
+    signals = 0
+
+    def close_input(self) -> None:
+        super().close_input()
+        hold(60.0)
+        self.status = 0
+        self._life.cancel("it has ended")
+
+    def terminate(self) -> None:
+        type(self).signals += 1
+
+    def kill(self) -> None:
+        type(self).signals += 1
+
+
+@asynccontextmanager
+async def program_heard(speaker: Speaker, kind: type[SpeakingProgram] = SpeakingProgram) -> AsyncGenerator[Watcher]:
+    kind.speaker = speaker
 
     class Machine(World):
-        program: type[MemoryProgram] = Speaking
+        program: type[MemoryProgram] = kind
 
     async with anyio.create_task_group() as tasks:
         world = Machine(tasks)
@@ -180,6 +195,16 @@ async def test_the_end_of_the_server_is_told_to_a_driver_that_has_closed_its_inp
         await anyio.sleep(0.01)
     await watcher.expect(DelProperty, device="Box")
     assert [message.message for message in watcher.received if isinstance(message, SetTextVector)]
+
+
+async def test_a_program_that_has_ended_is_not_said_to_run_because_the_server_is_late(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with program_heard(Speaker(), EndingWhileHeld) as watcher:
+        await watcher.expect(DefTextVector)
+    assert not errors(caplog)
+    assert "runs on" not in caplog.text
+    assert EndingWhileHeld.signals == 0
 
 
 async def test_a_command_of_a_client_that_leaves_at_once_is_carried_out() -> None:

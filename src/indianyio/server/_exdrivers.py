@@ -113,10 +113,12 @@ class DriverLife:
                     self._peer.finish_sending(self._process.close_input)
                     with anyio.move_on_after(2 * self._grace_seconds + REAP_SECONDS, shield=True) as ending:
                         await self._process.end(self._grace_seconds)
-                    if ending.cancelled_caught:
+                    # The time may be over because something has held the event loop, and not the process.
+                    hangs = ending.cancelled_caught and self._process.status is None
+                    if hangs:
                         logger.error("%s: process %d cannot be killed", self._peer.name, self._process.pid)
                     now = self._hub.environment.now()
-                    self._passing.deadline = now if ending.cancelled_caught else now + _REST_SECONDS
+                    self._passing.deadline = now if hangs else now + _REST_SECONDS
                     self._attending.deadline = now + _LAST_WORDS_SECONDS
         return self._reason
 

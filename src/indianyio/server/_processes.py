@@ -39,7 +39,7 @@ class DriverProcess:
 
     :param program: the program, already started.
     :param name: what it is called in log lines.
-    :ivar exited: set when it has ended and :meth:`reap` has seen it.
+    :ivar exited: set when it has ended and :meth:`reap` has seen it, which is late if the event loop was held.
     """
 
     def __init__(self, program: Program, *, name: str) -> None:
@@ -120,6 +120,8 @@ class DriverProcess:
             with anyio.move_on_after(grace_seconds):
                 await self.exited.wait()
                 return
+            if self.status is not None:
+                break  # it has ended, and the event loop was held, so that nobody could notice
             logger.warning("%s: runs on after %g s; sending it %s", self.name, grace_seconds, name)
             try:
                 send()

@@ -60,8 +60,8 @@ class ChildProcess:
 
     @property
     def status(self) -> int | None:
-        """Its exit status, or minus the signal that killed it; ``None`` until :meth:`wait` returns."""
-        return self._process.returncode
+        """Its exit status, or minus the signal that killed it; ``None`` while it runs, :meth:`wait` or not."""
+        return self._process.poll()
 
     async def wait(self) -> int:
         """Wait for its end and return its :attr:`status`; only one task at a time may wait."""
