@@ -174,7 +174,9 @@ async def test_a_client_that_floods_a_driver_that_hangs_is_refused_and_nobody_el
                     values.append(value_of(frame))
         assert len(values) < 2000
         assert program.statistics().queued_bytes > MIB
-    assert len([text for text in texts(caplog, logging.WARNING) if "is refused" in text]) <= 11, "ten in ten seconds, and the sum"
+    assert len([text for text in texts(caplog, logging.WARNING) if "is refused" in text]) <= 11, (
+        "ten in ten seconds, and the sum"
+    )
 
 
 async def test_the_flooder_s_own_writes_to_another_driver_go_through() -> None:
