@@ -28,9 +28,9 @@ from types import FrameType
 import anyio
 
 from indianyio.run._console import say
-from indianyio.run._process import EXIT_SECONDS
 
 __all__ = [
+    "EXIT_SECONDS",
     "GRACE_PERIODS",
     "SPARE_SECONDS",
     "EndingSignals",
@@ -48,6 +48,13 @@ SPARE_SECONDS = 2.0
 
 # Programs that pass a Ctrl-C on do so within milliseconds; people who have read a line take longer.
 AGAIN_SECONDS = 1.0
+
+EXIT_SECONDS = 2.0
+"""How long the interpreter's own end may take.
+
+It waits for worker threads, and a thread that was abandoned in a blocking read of a serial port never comes back,
+or a look-up of a host's name for minutes. By now the instrument is safe.
+"""
 
 # Time for the stacks to be written before SIGALRM comes.
 ALARM_SECONDS = 1.0

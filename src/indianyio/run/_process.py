@@ -18,17 +18,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-__all__ = ["EXIT_SECONDS", "SIGNAL_STATUS", "run_as_process"]
+__all__ = ["SIGNAL_STATUS", "run_as_process"]
 
 SIGNAL_STATUS = 128
 """What a shell adds to the number of the signal that killed a process."""
-
-EXIT_SECONDS = 2.0
-"""How long the interpreter's own end may take.
-
-It waits for worker threads, and a thread that was abandoned in a blocking read of a serial port never comes back,
-or a look-up of a host's name for minutes. By now the instrument is safe.
-"""
 
 _STDOUT, _STDERR = 1, 2
 
@@ -59,7 +52,7 @@ def run_as_process(main: Callable[[], int], *, killed_by_signal: bool = False) -
     status = main()
     _keep_off_the_wire()
     # Here, because it takes time, of which there is enough now.
-    from indianyio.run._ending import limit_end
+    from indianyio.run._ending import EXIT_SECONDS, limit_end
 
     limit_end(EXIT_SECONDS)
     if killed_by_signal and status > SIGNAL_STATUS:
