@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -369,6 +370,20 @@ def test_content_is_judged_alike_wherever_a_slice_ends(
         patch.setattr(_relayable, "_SLICE_BYTES", slice_bytes // 4 * 4)
         found = _relayable._count_digits(b">" + text + b"<", 1, 1 + len(text))
     assert found == (digits_of(text) if text else 0)
+
+
+def test_a_line_of_any_length_is_checked_without_a_copy_of_it() -> None:
+    line = b"QUJD" * 2_000_000
+    text = line + b"\n" + line + b"\n" + line[:400]
+    frame = frame_of(one_blob(text, size=12_000_300))
+    tracemalloc.start()
+    try:
+        found = relayable(frame)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found is frame
+    assert peak < len(line) / 2
 
 
 def digits_of(text: bytes) -> int:

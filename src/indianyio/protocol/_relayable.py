@@ -51,7 +51,7 @@ _SLICE_BYTES = 1 << 20
 _LINES_BYTES = 128 << 10
 # The reason may contain names, which may be as long as a start tag.
 _REASON_CHARACTERS = 200
-_PADDING = ord("=")
+_PADDING, _NEWLINE = ord("="), ord("\n")
 # libindi's readers expect a line break after this many characters of base64 (protocol.md W32).
 _LINE = 72
 
@@ -168,7 +168,8 @@ def _count_digits(data: bytes, start: int, end: int) -> int:
     if newline < 0:
         return len(text) if _are_base64(_slices(text, _SLICE_BYTES)) else 0
     width = newline - start
-    is_sound = width % 4 == 0 and _are_base64(_lines(text, width))
+    lines = _lines(text, width) if width < _LINES_BYTES else _long_lines(text, width)
+    is_sound = width % 4 == 0 and _are_base64(lines)
     return len(text) - len(text) // (width + 1) if is_sound else 0
 
 
@@ -197,6 +198,14 @@ def _lines(text: memoryview, width: int) -> Iterator[bytearray]:
         else:
             lines[width::step] = digits[: len(found)]
         yield lines
+
+
+def _long_lines(text: memoryview, width: int) -> Iterator[memoryview]:
+    """Do what :func:`_lines` does for lines so long that none of them should be copied as a whole."""
+    for line in _slices(text, width + 1):
+        if len(line) > width and line[width] != _NEWLINE:
+            raise binascii.Error
+        yield from _slices(line[:width], _SLICE_BYTES)
 
 
 def _are_base64(slices: Iterable[memoryview | bytearray]) -> bool:
