@@ -70,8 +70,9 @@ class Step(NamedTuple):
 class Did(NamedTuple):
     """What a driver did upon a step.
 
-    :ivar states: the states through which each vector went. Of that which was written to, all that were sent; of
-        the others, those into which they changed.
+    :ivar states: the states through which each vector went. Of that which was written to, all that were sent, but
+        for the one in which it was idle if another follows: a position that is told every second may come just
+        before the answer. Of the others, those into which they changed.
     :ivar values: the values of the vector written to, or by how much they have changed if that was asked for; and
         the values of those that may be Busy with it.
     :ivar has_said: whether a message for people came.
@@ -156,11 +157,12 @@ class Side:
         states: dict[str, list[str]] = {}
         for message in said:
             if isinstance(message, SetVector) and message.state is not None:
-                name = str(message.name)
-                first = [] if name == step.vector or name not in before else [str(before[name])]
-                states.setdefault(name, first).append(str(message.state))
+                states.setdefault(str(message.name), []).append(str(message.state))
         return Did(
-            {name: _changes(all_of, is_own=name == step.vector) for name, all_of in states.items()},
+            {
+                name: _changes(before.get(name), all_of, is_own=name == step.vector)
+                for name, all_of in states.items()
+            },
             {name: dict(self.device[name]) for name in vectors if name in self.device and not step.is_left},
             any(getattr(message, "message", None) for message in said),
             {str(message.name) for message in said if isinstance(message, DefVector)},
@@ -173,9 +175,12 @@ def _moved(name: str, value: float, by: float, turns: float = 0) -> float:
     return (value + by + 24 * turns) % 24 - 24 * turns if name == "RA" else value + by
 
 
-def _changes(states: list[str], *, is_own: bool) -> str:
+def _changes(before: State | None, states: list[str], *, is_own: bool) -> str:
+    """Return the states without repetitions, and without the one before unless it is the answer."""
     changes = [after for now, after in zip(["", *states], states, strict=False) if now != after]
-    return " ".join(changes if is_own else changes[1:])
+    if is_own and (len(changes) == 1 or before is State.BUSY):
+        return " ".join(changes)
+    return " ".join(changes[1:] if before is None or changes[0] == str(before) else changes)
 
 
 # -- the sides -----------------------------------------------------------------------------------------------------

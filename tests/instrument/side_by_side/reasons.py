@@ -131,7 +131,6 @@ FLAT_PANEL = [
     _defined("flat_panel", "CAP_ABORT", "connected", "never", "It is new in libindi 2."),
     Reason("flat_panel", "light *", "FLAT_LIGHT_CONTROL", "states: Ok, Alert", "flipflat simulates the cap alone."),
     Reason("flat_panel", "light on", "*", "FLAT_LIGHT_ON: True, False", "flipflat simulates the cap alone."),
-    Reason("flat_panel", "dim", "*", "states: Ok, Idle Ok", "flipflat answers twice."),
     Reason("flat_panel", "dim out*", "*", "states: Alert, Alert Ok", "What is refused stays Alert."),
 ]
 
