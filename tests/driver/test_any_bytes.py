@@ -103,8 +103,9 @@ def test_mutated_captures() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_mutated_captures_100_000() -> None:
-    fuzz(seed=2, cases=100_000)
+@pytest.mark.parametrize("cases", [25_000, pytest.param(100_000, marks=pytest.mark.soak)])
+def test_mutated_captures_at_length(cases: int) -> None:
+    fuzz(seed=2, cases=cases)
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)

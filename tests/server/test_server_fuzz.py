@@ -127,6 +127,7 @@ async def test_s4_fuzz_from_clients_a_driver_and_a_server_at_once(tmp_path: Path
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_s4_fuzz_of_100_000_messages(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("messages", [25_000, pytest.param(100_000, marks=pytest.mark.soak)])
+async def test_s4_fuzz_at_length(tmp_path: Path, caplog: pytest.LogCaptureFixture, messages: int) -> None:
     caplog.set_level(logging.CRITICAL)  # or hundreds of megabytes of it are kept
-    await fuzz(tmp_path, seed=100, messages=100_000)
+    await fuzz(tmp_path, seed=100, messages=messages)

@@ -131,9 +131,10 @@ async def test_s1_three_hundred_come_and_go_in_four_ways(caplog: pytest.LogCaptu
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_s1_ten_thousand_come_and_go_in_four_ways(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("clients", [2_500, pytest.param(10_000, marks=pytest.mark.soak)])
+async def test_s1_thousands_come_and_go_in_four_ways(clients: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
-    await come_and_go(10_000)
+    await come_and_go(clients)
 
 
 # -- they do not read ------------------------------------------------------------------------------------------
