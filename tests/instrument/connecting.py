@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import anyio
+
 from indianyio.client import Device
 from indianyio.instrument import Instrument
 from indianyio.testing import driver_client
@@ -17,10 +19,15 @@ D = TypeVar("D", bound=Instrument)
 
 @asynccontextmanager
 async def connected_to(driver: D, *names: str) -> AsyncGenerator[tuple[Device, D]]:
-    """Connect an instrument, and wait until these of its properties are defined; disconnect it in the end."""
+    """Connect an instrument, and wait until its properties are defined; disconnect it in the end.
+
+    :param names: those that it defines only after some time.
+    """
     async with driver_client(driver) as (_, client):
         device = await client.device(driver.device.devicename, timeout=5)
         async with device.connected(timeout=5):
+            # It says that it is connected before it defines what it has then, one property after another.
+            await anyio.wait_all_tasks_blocked()
             for name in names:
                 await device.vector(name, timeout=5)
             yield device, driver

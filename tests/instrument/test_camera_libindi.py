@@ -74,7 +74,7 @@ async def test_what_libindi_s_telescope_says_is_in_our_header() -> None:
 async def header_of(device: Device) -> fits.Header:
     """Expose, and return the header of the image."""
     async with device.next("CCD1") as image:
-        await device["CCD_EXPOSURE"].set(CCD_EXPOSURE_VALUE=0.1, timeout=20)
+        await device.set("CCD_EXPOSURE", CCD_EXPOSURE_VALUE=0.1, timeout=20)
         return fits.getheader(io.BytesIO((await image.get(timeout=20)).content()))
 
 
@@ -83,10 +83,10 @@ async def test_what_our_telescope_says_is_in_both_headers_and_both_say_the_same_
         scope = await client.device("Our Mount", timeout=5)
         cameras = [await client.device(name, timeout=20) for name in (OURS, THEIRS)]
         async with scope.connected(timeout=5), cameras[0].connected(timeout=5), cameras[1].connected(timeout=20):
-            await scope["TELESCOPE_PARK"].set(UNPARK=True)
-            await scope["TELESCOPE_TRACK_STATE"].set(TRACK_ON=True)
-            await scope["ON_COORD_SET"].set(SYNC=True)
-            await scope["EQUATORIAL_EOD_COORD"].set(RA=5, DEC=20)
+            await scope.set("TELESCOPE_PARK", UNPARK=True)
+            await scope.set("TELESCOPE_TRACK_STATE", TRACK_ON=True)
+            await scope.set("ON_COORD_SET", SYNC=True)
+            await scope.set("EQUATORIAL_EOD_COORD", RA=5, DEC=20)
             ours, theirs = [await pointed_header(device) for device in cameras]
     assert ours["TELESCOP"] == theirs["TELESCOP"] == "Our Mount"
     for name in ("CRVAL1", "CRVAL2", "RA", "DEC"):

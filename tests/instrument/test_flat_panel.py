@@ -51,9 +51,8 @@ async def test_the_light_is_switched_and_dimmed_at_once_and_off_at_the_end() -> 
     async with driver_client(flat_panel()) as (driver, client):
         device = await client.device(NAME, timeout=5)
         await device.set("CONNECTION", CONNECT=True)
-        await device.vector("FLAT_LIGHT_INTENSITY", timeout=5)
-        await device["FLAT_LIGHT_INTENSITY"].set(FLAT_LIGHT_INTENSITY_VALUE=100)
-        async with assert_states(device["FLAT_LIGHT_CONTROL"], "Ok"):
+        await device.set("FLAT_LIGHT_INTENSITY", FLAT_LIGHT_INTENSITY_VALUE=100)
+        async with assert_states(await device.vector("FLAT_LIGHT_CONTROL", timeout=5), "Ok"):
             await device["FLAT_LIGHT_CONTROL"].set(FLAT_LIGHT_ON=True)
         assert (driver.is_lit, driver.brightness) == (True, 100)
     assert not driver.is_lit
@@ -75,7 +74,7 @@ async def test_cancelled_anywhere_the_lid_stands_still() -> None:
         device = await client.device(NAME, timeout=5)
         async with device.connected(timeout=5):
             await device.vector("FLAT_LIGHT_INTENSITY", timeout=5)
-            await device["CAP_PARK"].set(UNPARK=True, on_cancel="abort")
+            await device.set("CAP_PARK", UNPARK=True, on_cancel="abort")
 
     async def still(driver: flat_panel, client: Client) -> None:
         assert not driver.lid.is_moving

@@ -28,6 +28,7 @@ async def connect(client: Client) -> ClientDevice:
     await (await device.vector("CONNECTION", timeout=5)).set(CONNECT=True)
     for name in ("EQUATORIAL_EOD_COORD", "TELESCOPE_PARK", "TELESCOPE_TIMED_GUIDE_WE", "TELESCOPE_HOME"):
         await device.vector(name, timeout=5)
+    await anyio.wait_all_tasks_blocked()  # the others are defined, too
     return device
 
 

@@ -70,6 +70,7 @@ async def connected(driver: Instrument, path: Path | None, *wanted: str) -> Asyn
         await (await device.vector("CONNECTION", timeout=LONG)).set(CONNECT=True, timeout=LONG)
         for name in wanted or ("TELESCOPE_PARK", "TELESCOPE_PARK_POSITION", "TELESCOPE_PARK_OPTION"):
             await device.vector(name, timeout=LONG)
+        await anyio.wait_all_tasks_blocked()  # the others are defined, too
         yield device
 
 
