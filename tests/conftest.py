@@ -26,9 +26,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["asyncio", "trio"])
+@pytest.fixture(params=["asyncio", pytest.param("trio", marks=pytest.mark.long)])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Name the back end of a program that a test starts, and run the test once for each."""
+    """Name the back end of a program that a test starts, and run the test once for each.
+
+    To start programs takes more of the processor than anything else in the suite. So the second of each is long.
+    """
     return str(request.param)
 
 

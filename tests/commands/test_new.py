@@ -47,6 +47,7 @@ def test_there_is_a_kind_for_each_class_of_devices() -> None:
     assert kinds() == list(GROUPS)
 
 
+@pytest.mark.long
 def test_without_a_kind_it_is_a_focuser_and_its_tests_pass_at_once(tmp_path: Path) -> None:
     assert main(["new", "far-out", "--folder", str(tmp_path)]) == 0
     assert "3 passed" in run_tests(tmp_path / "far-out")

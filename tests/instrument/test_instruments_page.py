@@ -43,6 +43,7 @@ def test_the_page_has_these_blocks() -> None:
     ]
 
 
+@pytest.mark.long
 def test_its_tests_pass(tmp_path: Path) -> None:
     write_all(PAGE, tmp_path)
     options = (*ON_A_VIRTUAL_CLOCK, "-p", "no:cacheprovider")

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session", params=["asyncio", "trio"])
+@pytest.fixture(scope="session", params=["asyncio", pytest.param("trio", marks=pytest.mark.long)])
 def backend(request: pytest.FixtureRequest) -> str:
     """Name the back end on which the drivers of a test run."""
     return str(request.param)

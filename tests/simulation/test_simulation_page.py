@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from indianyio.testing import simulation
 from tests.test_readme import FEW_PLUGINS, python_blocks, run_python, write_all
 
 PAGE = "docs/simulation.md"
 
 
+@pytest.mark.long
 def test_its_tests_pass(tmp_path: Path) -> None:
     assert sorted(python_blocks(PAGE)) == ["test_my_rule.py", "test_my_thermostat.py"]
     write_all(PAGE, tmp_path)
