@@ -221,6 +221,28 @@ MUTANTS = (
         seeds=100,
     ),
     Mutant(
+        "the client drops what it is asked to write",
+        "indianyio.client._client",
+        "        await connection.send(message, base64=base64, begun=begun)\n",
+        '        if type(message).__name__.startswith("New"):\n'
+        "            return begun() if begun is not None else None\n"
+        "        await connection.send(message, base64=base64, begun=begun)\n",
+    ),
+    Mutant(
+        "the clients of the simulation itself drop what they write",
+        "tests.simulation.observatory",
+        "        await self.stream.send(wish.encode())\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "writes to another server are lost after the first reconnection",
+        "indianyio.server._remotes",
+        "        policy = FEEDER if self._blobs else _WITHOUT_BLOBS\n",
+        "        policy = FEEDER if self._blobs else _WITHOUT_BLOBS\n"
+        "        if self._connections:\n"
+        '            policy = replace(policy, kept_back=frozenset({"newNumberVector"}))\n',
+    ),
+    Mutant(
         "settings are written into the file itself",
         "indianyio._whole_files",
         "    with new_file(path.parent, mode) as file:\n        file.write(data)\n        file.replace(path)\n",

@@ -25,7 +25,7 @@ from indianyio.testing.simulation import (
     SimulatedProgram,
     Wish,
 )
-from tests.simulation.stations import Ears, Station
+from tests.simulation.stations import MOST, Ears, Station
 
 PORT = 7624
 
@@ -63,6 +63,9 @@ class Rule:
 
     def asked(self, user: User, device: str, value: float) -> None:
         """See that a user sets a target, just before it is written."""
+
+    def wrote_last(self, writer: Session | User, device: str, value: float) -> None:
+        """See a write of those with which a night ends, just before it is sent."""
 
     def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         """See what the library's client says has become of it; no failure means that the target was reached."""
@@ -112,6 +115,13 @@ class Session:
     def open_since(self, moment: float) -> bool:
         """Whether it was still open at a moment or after it."""
         return self.is_open or self.closed_at >= moment
+
+    async def send(self, wish: Wish) -> None:
+        """Send a write.
+
+        :raises ConnectionLostError: the connection is lost.
+        """
+        await self.stream.send(wish.encode())
 
     def wants(self, device: str) -> bool:
         """Whether it has asked for a device."""
@@ -180,6 +190,8 @@ class Observatory:
     asked_to_end_at: float | None = None
     tasks_left: int = 0
     messages: int = 0
+    last_values: int = 0
+    quiet_since: float | None = None
     verdicts: int = 0
     turns: int = 0
     longest: int = 0
@@ -238,6 +250,11 @@ class Observatory:
             if self.asked_to_end_at is None or at < self.asked_to_end_at
         ]
 
+    @property
+    def given_up_late(self) -> list[Fault]:
+        """Those that it has disconnected when all the rest was well."""
+        return [one for one in self.given_up if self.quiet_since is not None and one.at >= self.quiet_since]
+
     def _place(self, line: str) -> str:
         """Return what faults call a line that one host has made to another."""
         one, _, other = line.partition("-")
@@ -268,6 +285,11 @@ class Observatory:
 
     def next_wish(self) -> int:
         return len(self.wishes) + 1
+
+    def next_last_value(self) -> float:
+        """Return a target that nobody has written: those before are below a million, and these begin there."""
+        self.last_values += 1
+        return MOST + self.last_values
 
     def note(self, session: Session, wish: Wish) -> None:
         self.wishes[wish.number] = (session, wish, self.now)

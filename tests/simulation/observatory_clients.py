@@ -11,7 +11,7 @@ import trio
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Finding, Part, Reader, Wish, chance
 from tests.simulation.observatory import PORT, Observatory, Session
-from tests.simulation.stations import STOP, TARGET
+from tests.simulation.stations import MOST, STOP, TARGET
 
 
 async def keep_connected(part: Part, scene: Observatory) -> None:
@@ -86,10 +86,10 @@ def _questions(session: Session) -> bytes:
 async def _write_one(session: Session, scene: Observatory, generator: random.Random) -> None:
     stops = generator.random() < session.part.number("abort", 0)
     known = sorted(key for key in session.mirror if key[1] == (STOP if stops else TARGET))
-    value = generator.randint(0, 1_000_000)
+    value = generator.randint(0, MOST)
     if known:
         device, name = generator.choice(known)
         kind, values = ("Switch", {"ABORT": "On"}) if stops else ("Number", {"value": str(value)})
         wish = Wish(scene.next_wish(), device, name, kind, values)
         scene.note(session, wish)
-        await session.stream.send(wish.encode())
+        await session.send(wish)

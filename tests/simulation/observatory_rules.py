@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from indianyio import SnoopEvent
 from indianyio.testing.simulation import Heard, Known, Wish
+from tests.simulation.last_writes import LastWritesGetThrough
 from tests.simulation.observatory import REPAIR_SECONDS, START_SECONDS, Rule, Session, User, between
 from tests.simulation.server_rules import (
     NothingComesBack,
@@ -342,6 +343,7 @@ RULES: tuple[type[Rule], ...] = (
     UsersKnowWhatTheyHeard,
     NothingStaleIsKept,
     VerdictsAreTrue,
+    LastWritesGetThrough,
 )
 
 

@@ -19,6 +19,7 @@ from indianyio.testing.simulation import (
     run_seeded,
 )
 from indianyio.testing.simulation._standstill import Standstill
+from tests.simulation.last_writes import write_last
 from tests.simulation.observatory import END_SECONDS, PORT, RECOVERY_SECONDS, Observatory, Rule
 from tests.simulation.observatory_clients import keep_connected
 from tests.simulation.observatory_users import keep_using
@@ -112,6 +113,8 @@ async def _run(scene: Observatory, nursery: trio.Nursery) -> None:
     await trio.sleep(RECOVERY_SECONDS)
     for rule in scene.rules:
         rule.quiet()
+    scene.quiet_since = scene.now
+    await write_last(scene)
     await _let_some_fail(scene)
     scene.asked_to_end_at = scene.now
     for server in scene.servers.values():

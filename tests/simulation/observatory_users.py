@@ -12,7 +12,7 @@ from indianyio.client import AnyVector, Client
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError
 from indianyio.testing.simulation import Finding, Part, chance
 from tests.simulation.observatory import PORT, Observatory, User
-from tests.simulation.stations import TARGET
+from tests.simulation.stations import MOST, TARGET
 
 # For as long as a station that is slow may need, with some who wait before.
 _PATIENCE_SECONDS = 60.0
@@ -58,7 +58,7 @@ async def _set_one(user: User, client: Client, scene: Observatory, generator: ra
         for device in client.values()
         if TARGET in device and device[TARGET].exists and only in {"", device.name}
     ]
-    value = generator.randint(0, 1_000_000)
+    value = generator.randint(0, MOST)
     if not targets:
         return
     target: AnyVector = generator.choice(sorted(targets, key=lambda vector: vector.device))

@@ -26,6 +26,9 @@ from indianyio import (
 from indianyio.testing.simulation import Part, chance
 from indianyio.testing.simulation._wishes import wish_of_stamp
 
+MOST = 1_000_000
+"""The greatest target that is written during a night. Stations take greater ones, for the writes at its end."""
+
 COUNT, TARGET, STOP, IMAGE, PANEL = "COUNT", "TARGET", "STATION_ABORT", "IMAGE", "PANEL"
 
 
@@ -183,7 +186,7 @@ class Station(IPyDriver):
 
 
 def _members(numbers: dict[str, int]) -> list[NumberMember]:
-    limits = {"value": (0, 1e6)}
+    limits = {"value": (0, 2 * MOST)}
     return [
         NumberMember(name, "", "%.0f", *limits.get(name, (0, 0)), 0, membervalue=value)
         for name, value in numbers.items()

@@ -178,8 +178,9 @@ class VerdictsAreTrue(Rule):
 
     A station that never says Busy tells of each target by its value alone. What one says that does say Busy looks
     the same for all writes: Busy, then Ok. So nothing is asked of those where other writes to the same target are
-    on their way or wait, but for one that is under way and known to be. And nothing is asked while something is
-    wrong on the way.
+    on their way or wait, but for one that is under way and known to be. A time-out is wrong if the station has
+    reached the target; and if it has not, too, where no other write to it was before in its lane. Nothing is asked
+    while something is wrong on the way, and of a write that does not get there until it must have been mended.
     """
 
     def __init__(self, *args: object) -> None:
@@ -217,7 +218,10 @@ class VerdictsAreTrue(Rule):
         has_moved = (device, value) in self._moved
         if failure is None and not has_moved:
             self.broken(f"{user} was told that {device} has reached {value:.0f}, which is not so")
-        if isinstance(failure, ConnectionLostError) or (isinstance(failure, TimeoutError) and has_moved):
+        is_lost = not before and not self.scene.is_troubled(places, at, now, REPAIR_SECONDS)
+        if isinstance(failure, ConnectionLostError) or (
+            isinstance(failure, TimeoutError) and (has_moved or is_lost)
+        ):
             self.broken(
                 f"{user} was told after {now - at:.1f} s that {device} has not reached {value:.0f}: {failure}"
             )
