@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import ssl
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,7 @@ from trio._core import _run as scheduler
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import (
+    BEGINNING,
     Fault,
     Finding,
     Line,
@@ -26,6 +29,7 @@ from indianyio.testing.simulation import (
     Plan,
     PlanError,
     Reader,
+    Reality,
     chance,
     load_plan,
     run_seeded,
@@ -226,6 +230,34 @@ def test_what_was_closed_while_hosts_were_parted_may_be_lost() -> None:
                 await end.receive()
 
     run_seeded(1, close)
+
+
+def test_what_a_network_does_not_have_is_refused() -> None:
+    async def ask() -> None:
+        async with trio.open_nursery() as nursery:
+            host, tls = Network(nursery, 1).host("A"), ssl.create_default_context()
+            with pytest.raises(ValueError, match="has no TLS: leave tls out"):
+                await host.connect("B", 7624, 1, name="B", tls=tls)
+            with pytest.raises(ValueError, match="has no TLS: leave tls out"):
+                await host.listen(None, 7624, None, tls=tls)
+            with pytest.raises(ValueError, match="has no unix sockets: listen and connect by the host's name"):
+                await host.connect_unix("@indi", 1, name="B")
+            with pytest.raises(ValueError, match="has no unix sockets"):
+                await host.listen(None, 7624, "@indi")
+
+    run_seeded(1, ask)
+
+
+def test_the_clocks_of_a_run_agree() -> None:
+    async def look() -> None:
+        async with trio.open_nursery() as nursery:
+            await trio.sleep(90)
+            moment = Network(nursery, 1).host("A").time_of_day()
+            assert moment == BEGINNING + timedelta(seconds=90)
+            reality = Reality(1)
+            assert reality._time() == moment.timestamp()
+
+    run_seeded(1, look)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------

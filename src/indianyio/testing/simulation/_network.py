@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -22,7 +22,7 @@ from indianyio.server import Accepted, Connection, Environment
 from indianyio.testing.simulation._chance import chance
 from indianyio.testing.simulation._links import Line, LineConditions, LineEnd, Tap
 from indianyio.testing.simulation._programs import SimulatedProgram
-from indianyio.testing.simulation._reality import BEGINNING
+from indianyio.testing.simulation._reality import moment_of_run
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["Host", "Network"]
 
 T = TypeVar("T")
+
+_NO_TLS = "a simulated network has no TLS: leave tls out in the simulation, and test it with real sockets"
+_NO_UNIX = (
+    "a simulated network has no unix sockets: listen and connect by the host's name and a port in the simulation, "
+    "and test unix sockets with real ones"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ class Host(Environment):
 
     def time_of_day(self) -> datetime:
         """Return the date and the time of day in the run."""
-        return BEGINNING + timedelta(seconds=trio.current_time())
+        return moment_of_run()
 
     def random(self, user: str) -> random.Random:
         """Return the generator of one user on this host."""
@@ -185,8 +191,10 @@ class Host(Environment):
         :raises OSError: somebody listens there already.
         """
         await trio.lowlevel.checkpoint()
-        if unix is not None or tls is not None:
-            raise ValueError("a simulated network has no unix sockets and no TLS")
+        if unix is not None:
+            raise ValueError(_NO_UNIX)
+        if tls is not None:
+            raise ValueError(_NO_TLS)
         listeners, place = self._network._listeners, (self.name, port)
         if place in listeners:
             raise OSError(errno.EADDRINUSE, f"cannot listen on {self.name}:{port}: Address already in use")
@@ -196,8 +204,20 @@ class Host(Environment):
     async def connect(
         self, host: str, port: int, timeout_seconds: float, *, name: str, tls: SSLContext | None = None
     ) -> LineEnd:
-        """Connect to a server of the network, as :meth:`Network.connect` does."""
+        """Connect to a server of the network, as :meth:`Network.connect` does.
+
+        :raises ValueError: TLS is asked for, which does not exist here.
+        """
+        if tls is not None:
+            raise ValueError(_NO_TLS)
         return await self._network.connect(self.name, host, port, timeout_seconds)
+
+    async def connect_unix(self, path: str, timeout_seconds: float, *, name: str) -> LineEnd:
+        """Refuse, because no host has unix sockets, and a real one would lead out of the run.
+
+        :raises ValueError: always.
+        """
+        raise ValueError(_NO_UNIX)
 
     def find_program(self, program: str, variables: Mapping[str, str] | None) -> str | None:
         """Check that a program is installed; return ``None``, because no file has it.

@@ -31,7 +31,7 @@ from indianyio.testing.simulation._chance import chance
 from indianyio.testing.simulation._seeded import run_seeded
 from indianyio.wires import SerialWire, TcpWire, UdpWire, Wire
 
-__all__ = ["BEGINNING", "Reality", "modules_of", "replaced"]
+__all__ = ["BEGINNING", "Reality", "modules_of", "moment_of_run", "replaced"]
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ class Reality:
 
     def _datetime_class(self, told: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> type:
         def now(tz: real_datetime.tzinfo | None = None) -> real_datetime.datetime:
-            moment = BEGINNING + real_datetime.timedelta(seconds=_now())
+            moment = moment_of_run()
             return moment.replace(tzinfo=None) if tz is None else moment.astimezone(tz)
 
         methods = {
@@ -132,7 +132,7 @@ class Reality:
         return _InstanceOfDatetime("datetime", (real_datetime.datetime,), methods)
 
     def _time(self) -> float:
-        return BEGINNING.timestamp() + _now()
+        return moment_of_run().timestamp()
 
     def _perf_counter(self) -> float:
         self._ticks += 1
@@ -214,6 +214,11 @@ def modules_of(driver: type) -> list[str]:
         for cls in driver.__mro__
         if cls.__module__.partition(".")[0] not in {_LIBRARY, *sys.stdlib_module_names}
     ]
+
+
+def moment_of_run() -> real_datetime.datetime:
+    """Return the date and the time of day in the run: what all of its clocks go by."""
+    return BEGINNING + real_datetime.timedelta(seconds=_now())
 
 
 def _now() -> float:
