@@ -234,7 +234,9 @@ def test_a_failure_tells_its_seed_its_plan_and_what_to_do(
 ) -> None:
     error = _failure(tmp_path, monkeypatch)
     text, seed = str(error), error.outcome.plan.seed
-    path = tmp_path / "indianyio-simulation" / f"tests.simulation.small_drivers.AnswersNoAbort-{seed}.json"
+    [path] = (tmp_path / "indianyio-simulation").glob(
+        f"tests.simulation.small_drivers.AnswersNoAbort-{seed}-*.json"
+    )
     assert f"seed {seed} of tests.simulation.small_drivers:AnswersNoAbort breaks a rule:" in text
     assert "AbortIsAnswered: Good.LEVEL_ABORT was not answered" in text
     assert f"python -m indianyio.testing.simulation replay {path}" in text
@@ -279,6 +281,22 @@ def test_what_the_plan_does_not_say_is_told(make: Callable[[], IPyDriver], has_c
     text = str(caught.value)
     assert "play_driver(load_plan(path), ...)" in text
     assert ("play again: python -m" in text) is has_commands
+
+
+def test_tests_of_one_driver_keep_their_plans_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rules = [IsNeverAsked]
+    tests = [
+        simulate(Good, seeds=1, seconds=5.0, rules=rules),
+        simulate(Good, seeds=1, seconds=6.0, rules=rules),
+        simulate(Good, seeds=1, seconds=5.0, rules=[*RULES, IsNeverAsked]),
+        simulate(Good, seeds=1, seconds=5.0, rules=rules, aborts=["MODE"]),
+        *(simulate(make, seeds=1, seconds=5.0, rules=rules) for make in (lambda: Good(), lambda: Good())),
+    ]
+    for test in tests:
+        with pytest.raises(SimulationError):
+            test(1)
+    assert len(list((tmp_path / "indianyio-simulation").iterdir())) == len(tests)
 
 
 def test_a_replay_without_a_finding_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,6 +65,19 @@ def simulate(
     play = _player(make, rules, aborts, leave_alone)
     is_usual = set(rules) <= set(RULES) and not aborts and tuple(leave_alone) == LEAVE_ALONE
     note = "" if subject and is_usual else _PLAYED_IN_PYTHON
+    # Tests that play the same plan, with other rules for instance, keep it in files of their own. What has no name
+    # is told apart by its identity, so the name of its file changes from one session to the next.
+    caller = sys._getframe(1)
+    given = repr(
+        (
+            caller.f_code.co_filename,
+            caller.f_lineno,
+            subject or id(make),
+            [rule.__qualname__ for rule in rules],
+            list(aborts),
+            list(leave_alone),
+        )
+    )
     chosen = range(seeds) if isinstance(seeds, int) else seeds
 
     @pytest.mark.parametrize("seed", chosen)
@@ -70,7 +85,7 @@ def simulate(
         outcome = play(plan_for_driver(seed, seconds=seconds, subject=subject))
         if seed % _TWICE_EVERY == 0 and not outcome.findings:
             outcome = compared(outcome, play)
-        fail_if_broken(outcome, f"python -m {__package__}" if subject else "", note)
+        fail_if_broken(outcome, f"python -m {__package__}" if subject else "", note, given)
 
     return test
 
@@ -87,19 +102,22 @@ def compared(outcome: Outcome, play: Callable[[Plan], Outcome]) -> Outcome:
     return Outcome(outcome.plan, [Finding("IsRepeatable", text)], outcome.digest, outcome.figures)
 
 
-def fail_if_broken(outcome: Outcome, command: str, note: str = "") -> None:
+def fail_if_broken(outcome: Outcome, command: str, note: str = "", test: str = "") -> None:
     """Raise :exc:`SimulationError` for a run that has broken a rule, and keep its plan in a file.
 
     :param outcome: the run.
     :param command: what replays a plan, as one types it; ``replay`` and ``shrink`` with the file are put behind it.
         Empty if no command can.
     :param note: what else there is to know for playing it again.
+    :param test: what else tells its test from others that play the same plan; it goes into the file's name.
     """
     if not outcome.findings:
         return
     plan = outcome.plan
     called = plan.subject.replace(":", ".") or plan.scene
-    path = Path(tempfile.gettempdir(), "indianyio-simulation", f"{called}-{plan.seed}.json")
+    # Two tests of one driver may differ in their plans, and fail with the same seed.
+    told_apart = hashlib.sha256(plan.to_json().encode() + test.encode()).hexdigest()[:8]
+    path = Path(tempfile.gettempdir(), "indianyio-simulation", f"{called}-{plan.seed}-{told_apart}.json")
     plan.save(path)
     told = [str(finding) for finding in outcome.findings[:_MOST_TOLD]]
     if outcome.findings[_MOST_TOLD:]:
