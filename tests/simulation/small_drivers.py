@@ -84,6 +84,15 @@ class AnswersNoAbort(Good):
             await super().rxevent(event)
 
 
+class FailsToAbort(Good):
+    """What is to stop it raises, so clients hear Alert, and it goes on."""
+
+    async def rxevent(self, event: NewEvent) -> None:
+        if event.vector is self.stop_switch:
+            raise KeyError("made up")
+        await super().rxevent(event)
+
+
 class StaysBusy(Good):
     """Its Abort is answered, and ends nothing."""
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from indianyio.examples.thermostat import Thermostat
 from indianyio.examples.window import Window
 from indianyio.testing.simulation import (
     RULES,
+    NothingUnexpectedIsLogged,
     Plan,
     PlanError,
     QueuesAreBounded,
@@ -53,6 +55,7 @@ def _broken(make: Callable[[], IPyDriver], seeds: range = range(12)) -> set[str]
         (small_drivers.Fails, "EndsInTime"),
         (small_drivers.TakesItsTime, "EndsInTime"),
         (small_drivers.AnswersNoAbort, "AbortIsAnswered"),
+        (small_drivers.FailsToAbort, "NothingUnexpectedIsLogged"),
         (small_drivers.SaysNothing, "ClientsKnowTheTruth"),
         (small_drivers.ChecksNothing, "RefusesBadWrites"),
         (small_drivers.StartsTasks, "QueuesAreBounded"),
@@ -117,6 +120,26 @@ class DefinedHere(Good):
 
 def test_what_plays_a_driver_is_not_taken_for_the_driver() -> None:
     assert play_driver(plan_for_driver(1), DefinedHere).findings == []
+
+
+class KeyErrorsAreExpected(NothingUnexpectedIsLogged):
+    expected: ClassVar[tuple[type[BaseException], ...]] = (KeyError,)
+
+
+def test_an_author_says_which_errors_he_expects() -> None:
+    others = [rule for rule in RULES if rule is not NothingUnexpectedIsLogged]
+    plans = [plan_for_driver(seed) for seed in range(12)]
+    told = {
+        rule: {one.text for plan in plans for one in play_driver(plan, small_drivers.FailsToAbort, rules).findings}
+        for rule, rules in ((1, RULES), (2, [*others, KeyErrorsAreExpected]))
+    }
+    assert told[2] == set()
+    assert any(
+        text.startswith("indianyio.driver")
+        and "rxevent failed for Good.LEVEL_ABORT' with KeyError('made up')" in text
+        and "small_drivers.py:" in text
+        for text in told[1]
+    )
 
 
 def test_bytes_that_wait_are_counted() -> None:

@@ -26,6 +26,7 @@ from indianyio.testing.simulation._driver_rules import (
     HandlesInOrder,
     LeavesNoTask,
     LeavesOnce,
+    NothingUnexpectedIsLogged,
     QueuesAreBounded,
     RefusesBadWrites,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "LineEnd",
     "Mirror",
     "Network",
+    "NothingUnexpectedIsLogged",
     "Outcome",
     "Part",
     "Plan",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import traceback
+from typing import ClassVar
 
 import trio
 
@@ -18,6 +20,7 @@ __all__ = [
     "HandlesInOrder",
     "LeavesNoTask",
     "LeavesOnce",
+    "NothingUnexpectedIsLogged",
     "QueuesAreBounded",
     "RefusesBadWrites",
 ]
@@ -252,6 +255,33 @@ class QueuesAreBounded(Rule):
             self.broken(f"{outbox.queued_bytes} bytes wait for the peer; its outbox is for {outbox.limit_bytes}")
 
 
+class NothingUnexpectedIsLogged(Rule):
+    """Nothing is logged with a traceback: no handler raises but what refuses a write, and no report fails.
+
+    An error that leaves a handler is logged by the library, with what it was called for, and answered with Alert;
+    so clients are told, and only the log shows that it is a flaw of the driver. A handler that must refuse a write
+    raises :exc:`WriteRefusedError`, which is no such error. Who expects others names them in a subclass::
+
+        class OnlyTimeOutsAreLogged(NothingUnexpectedIsLogged):
+            expected = (WireTimeoutError,)
+
+    :cvar expected: the classes of the exceptions that may be logged.
+    """
+
+    expected: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    def over(self) -> None:
+        """Report what was logged, each text once."""
+        told = dict[str, int]()
+        for record in self.scene.logged:
+            error = record.exc_info[1] if record.exc_info else None
+            if error is not None and not isinstance(error, self.expected):
+                text = f"{record.name} logged {record.getMessage()!r} with {error!r}{_place(error)}{_leaves(error)}"
+                told[text] = told.get(text, 0) + 1
+        for text, times in told.items():
+            self.broken(text if times == 1 else f"{text}, {times} times")
+
+
 RULES: tuple[type[Rule], ...] = (
     LeavesOnce,
     EndsInTime,
@@ -261,6 +291,7 @@ RULES: tuple[type[Rule], ...] = (
     AbortIsAnswered,
     ClientsKnowTheTruth,
     QueuesAreBounded,
+    NothingUnexpectedIsLogged,
 )
 """The rules for any driver."""
 
@@ -282,6 +313,12 @@ def _same(kind: str, told: str | None, true: str) -> bool:
 
 def _name(key: tuple[str | None, str]) -> str:
     return f"{key[0]}.{key[1]}"
+
+
+def _place(error: BaseException) -> str:
+    """Return where an error was raised."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return f" ({steps[-1].filename}:{steps[-1].lineno} in {steps[-1].name})" if steps else ""
 
 
 def _leaves(failure: BaseException) -> str:

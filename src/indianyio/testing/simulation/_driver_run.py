@@ -15,6 +15,7 @@ from indianyio.testing.simulation._driver_plans import ENDS
 from indianyio.testing.simulation._driver_rules import RULES
 from indianyio.testing.simulation._driver_scene import DriverScene, Rule
 from indianyio.testing.simulation._findings import Finding, Outcome
+from indianyio.testing.simulation._logged import noted
 from indianyio.testing.simulation._plan import Plan, PlanError
 from indianyio.testing.simulation._reality import Reality, modules_of, replaced
 from indianyio.testing.simulation._seeded import run_seeded
@@ -122,12 +123,13 @@ async def _play(
         nursery.start_soon(_look_round, scene)
         nursery.start_soon(_cancel_at, play, ended)
         nursery.start_soon(_end_standstill, scene, nursery.cancel_scope)
-        with play:
-            await _until_the_end(scene)
-            await _end(scene, run)
-            with trio.move_on_after(_MOST_END_SECONDS):
-                await ended.wait()
-        nursery.cancel_scope.cancel()
+        with noted(scene.logged):
+            with play:
+                await _until_the_end(scene)
+                await _end(scene, run)
+                with trio.move_on_after(_MOST_END_SECONDS):
+                    await ended.wait()
+            nursery.cancel_scope.cancel()
     # Nothing can cancel what hangs in a shield, so the nursery waits for it until the test's own time limit.
     scene.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
     for rule in scene.rules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -95,6 +96,7 @@ class DriverScene:
     :ivar failure: what left ``asyncrun``.
     :ivar ended_at: when the run had ended; ``None`` before.
     :ivar asked_to_end_at: when it was told to.
+    :ivar logged: what was logged with a traceback, by the driver or by the library.
     :ivar tasks_left: how many more tasks there were after the run than before it.
     """
 
@@ -111,6 +113,7 @@ class DriverScene:
     failure: BaseException | None = None
     ended_at: float | None = None
     asked_to_end_at: float | None = None
+    logged: list[logging.LogRecord] = field(default_factory=list)
     tasks_left: int = 0
     handled: int = 0
     messages: int = 0
