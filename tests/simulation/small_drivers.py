@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import anyio
 import anyio.lowlevel
@@ -164,6 +165,45 @@ class UsesTheClock(Good):
 class CountsNanoseconds(Good):
     async def hardware(self) -> None:
         self.began = time.monotonic_ns()
+
+
+class UsesTheCalendar(Good):
+    async def hardware(self) -> None:
+        self.moments = [
+            date.today(),
+            datetime.today(),
+            time.localtime(),
+            time.gmtime(),
+            time.ctime(),
+        ]
+        self.converted = [time.gmtime(0), time.localtime(0), time.ctime(0)]
+        assert isinstance(self.moments[0], date)
+
+
+class ConvertsTimes(Good):
+    """It reads no clock."""
+
+    async def hardware(self) -> None:
+        self.converted = [time.gmtime(0), time.localtime(0), time.ctime(0), date(2026, 1, 1)]
+        assert isinstance(self.converted[-1], date)
+
+
+class KeepsATemporaryFile(Good):
+    """Python's own module opens its descriptor."""
+
+    async def hardware(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"kept")
+
+
+class OpensADescriptor(Good):
+    async def hardware(self) -> None:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+
+
+class RunsACommand(Good):
+    async def hardware(self) -> None:
+        os.system("true")  # noqa: ASYNC221 - which is what is to be told
 
 
 class Sleeps(Good):

@@ -176,6 +176,35 @@ def test_what_is_real_is_told_with_its_place_and_what_to_do() -> None:
     assert "use anyio.current_time()" in texts[1]
 
 
+def test_each_clock_is_told() -> None:
+    findings = play_driver(plan_for_driver(1), small_drivers.UsesTheCalendar).findings
+    assert {finding.text.split(" is real")[0] for finding in findings} == {
+        "date.today",
+        "datetime.today",
+        "time.localtime",
+        "time.gmtime",
+        "time.ctime",
+    }
+    assert play_driver(plan_for_driver(1), small_drivers.ConvertsTimes).findings == []
+
+
+def test_a_temporary_file_is_no_device() -> None:
+    assert play_driver(plan_for_driver(1), small_drivers.KeepsATemporaryFile).findings == []
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (small_drivers.OpensADescriptor, "a file or a device by its descriptor is real: "),
+        (small_drivers.RunsACommand, "a program is real: "),
+    ],
+)
+def test_what_leads_out_of_a_run_is_told(make: type[small_drivers.Good], told: str) -> None:
+    [finding] = play_driver(plan_for_driver(1), make).findings
+    assert finding.text.startswith(told)
+    assert "in hardware" in finding.text
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as real_datetime
 import errno
+import os
 import secrets as real_secrets
 import socket
 import subprocess
@@ -44,6 +45,11 @@ _LIBRARY = "indianyio"
 class _InstanceOfDatetime(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, real_datetime.datetime)
+
+
+class _InstanceOfDate(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, real_datetime.date)
 
 
 class Reality:
@@ -109,13 +115,16 @@ class Reality:
         for name, clock in (("time", self._time), ("monotonic", _now), ("perf_counter", self._perf_counter)):
             clocks[name] = told(f"time.{name}", clock)
             clocks[f"{name}_ns"] = told(f"time.{name}_ns", _in_nanoseconds(clock))
+        for name in ("localtime", "gmtime", "ctime"):
+            clocks[name] = self._of_a_moment(name, told)
         if tell is not None:
             clocks["sleep"] = told("time.sleep", _stay_awake)
-        moments = self._datetime_class(told)
+        moments, days = self._datetime_class(told), self._date_class(told)
         replaced: dict[int, object] = {id(getattr(real_time, name)): clock for name, clock in clocks.items()}
         replaced[id(real_time)] = _proxy(real_time, clocks)
         replaced[id(real_datetime.datetime)] = moments
-        replaced[id(real_datetime)] = _proxy(real_datetime, {"datetime": moments})
+        replaced[id(real_datetime.date)] = days
+        replaced[id(real_datetime)] = _proxy(real_datetime, {"datetime": moments, "date": days})
         if tell is None:
             replaced[id(real_secrets)] = _proxy(real_secrets, {"token_hex": self._token_hex})
         return replaced
@@ -128,8 +137,21 @@ class Reality:
         methods = {
             "now": staticmethod(told("datetime.now", now)),
             "utcnow": staticmethod(told("datetime.utcnow", now)),
+            "today": staticmethod(told("datetime.today", now)),
         }
         return _InstanceOfDatetime("datetime", (real_datetime.datetime,), methods)
+
+    def _date_class(self, told: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> type:
+        methods = {"today": staticmethod(told("date.today", lambda: moment_of_run().date()))}
+        return _InstanceOfDate("date", (real_datetime.date,), methods)
+
+    def _of_a_moment(
+        self, name: str, told: Callable[[str, Callable[..., Any]], Callable[..., Any]]
+    ) -> Callable[..., Any]:
+        """Return what converts a time; without one it is a clock, and only then it is told."""
+        convert = getattr(real_time, name)
+        clock = told(f"time.{name}", lambda: convert(self._time()))
+        return lambda seconds=None: clock() if seconds is None else convert(seconds)
 
     def _time(self) -> float:
         return moment_of_run().timestamp()
@@ -154,7 +176,10 @@ class Reality:
 
     def _noting(self, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def noting(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes
-            self._note(what, sys._getframe(1))
+            caller = sys._getframe(1)
+            # Python's own modules open files in this way, such as temporary ones, which are no devices.
+            if function is not _OS_OPEN or caller.f_globals.get("__name__") in self._authors:
+                self._note(what, caller)
             return function(*args, **kwargs)
 
         return noting
@@ -199,11 +224,15 @@ class Reality:
         return ""
 
 
+_OS_OPEN = os.open
+
 # The methods by which the real world comes in: a thread is started, a socket opened, or a program started.
 _CROSSINGS: list[tuple[Any, str, str]] = [
     (threading.Thread, "start", "a thread"),
     (socket.socket, "__init__", "a socket"),
     (subprocess.Popen, "__init__", "a program"),
+    (os, "system", "a program"),
+    (os, "open", "a file or a device by its descriptor"),
 ]
 
 
