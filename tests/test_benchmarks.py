@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -142,19 +141,6 @@ def test_the_page_has_the_remarks_as_they_are_written() -> None:
     remarks = {path.stem: path.read_text(encoding="utf-8").strip() for path in REMARKS.glob("*.md")}
     assert remarks
     assert not [name for name, remark in remarks.items() if remark not in page]
-
-
-def test_what_the_remark_on_wrapped_blobs_says_of_now_is_in_the_table() -> None:
-    """Whoever renews the figures is reminded of the remark, which compares them with earlier ones."""
-    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
-    remark = (REMARKS / "B4.md").read_text(encoding="utf-8").replace("\n", " ")
-    said = re.search(r"this one gave ([\d.]+) to ([\d.]+) and ([\d.]+) to ([\d.]+)\.", remark)
-    assert said is not None
-    reached: list[str] = []
-    for clients in ("1 client", "5 clients"):
-        found = re.findall(rf"\| wrapped, {clients} \|.*?\| ([\d.]+) × \|", page)
-        reached += [f"{value:.2f}" for value in sorted(map(float, found))]
-    assert list(said.groups()) == reached
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
