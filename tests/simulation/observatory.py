@@ -287,9 +287,13 @@ class Observatory:
         return len(self.wishes) + 1
 
     def next_last_value(self) -> float:
-        """Return a target that nobody has written: those before are below a million, and these begin there."""
+        """Return a target that nobody has written: those before are below a million, and these begin there.
+
+        They are so far from each other that a client takes none for another: to it, values that differ by less than
+        a millionth are the same.
+        """
         self.last_values += 1
-        return MOST + self.last_values
+        return MOST + 1000 * self.last_values
 
     def note(self, session: Session, wish: Wish) -> None:
         self.wishes[wish.number] = (session, wish, self.now)

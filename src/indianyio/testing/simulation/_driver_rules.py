@@ -256,14 +256,17 @@ class QueuesAreBounded(Rule):
 
 
 class NothingUnexpectedIsLogged(Rule):
-    """Nothing is logged with a traceback: no handler raises but what refuses a write, and no report fails.
+    """Nothing is logged with a traceback: no handler raises anything but what refuses a write, and no report fails.
 
     An error that leaves a handler is logged by the library, with what it was called for, and answered with Alert;
     so clients are told, and only the log shows that it is a flaw of the driver. A handler that must refuse a write
-    raises :exc:`WriteRefusedError`, which is no such error. Who expects others names them in a subclass::
+    raises :exc:`WriteRefusedError`, which is no such error. Who expects others names them in a subclass, and
+    puts it in the place of this rule::
 
         class OnlyTimeOutsAreLogged(NothingUnexpectedIsLogged):
             expected = (WireTimeoutError,)
+
+        rules = [OnlyTimeOutsAreLogged if rule is NothingUnexpectedIsLogged else rule for rule in RULES]
 
     :cvar expected: the classes of the exceptions that may be logged.
     """
