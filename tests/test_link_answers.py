@@ -30,6 +30,8 @@ class Wire:
         self._at_once_bytes = at_once_bytes
         self._requests = 0
         self._news = anyio.Event()
+        self.sending = anyio.Event()
+        self.may_go_on: anyio.Event | None = None
 
     def request(self) -> None:
         self._requests += 1
@@ -45,6 +47,9 @@ class Wire:
 
     async def send(self, data: bytes | memoryview, attachments: Sequence[Attachment] = ()) -> None:
         await anyio.lowlevel.checkpoint()
+        self.sending.set()
+        if self.may_go_on is not None:
+            await self.may_go_on.wait()
         self.sent.append(("writer", bytes(data)))
 
     def send_now(self, data: bytes) -> int:
@@ -134,6 +139,7 @@ async def test_nothing_goes_at_once_that_is_no_answer(put: Put) -> None:
 async def test_nothing_overtakes_what_the_writer_is_sending(put: Put) -> None:
     """The writer is in the middle of a message when an answer comes."""
     wire = Wire()
+    wire.may_go_on = anyio.Event()
     outbox = Outbox(1 << 20)
     link = Link(wire, limits=Limits(), outbox=outbox)
 
@@ -142,10 +148,13 @@ async def test_nothing_overtakes_what_the_writer_is_sending(put: Put) -> None:
             put(link, outbox, data)
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(link.read, answer)
         put(link, outbox, b"<first/>")
-        wire.request()
         tasks.start_soon(link.write)
+        await wire.sending.wait()
+        tasks.start_soon(link.read, answer)
+        wire.request()
+        await anyio.wait_all_tasks_blocked()
+        wire.may_go_on.set()
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     assert b"".join(data for _, data in wire.sent) == b"<first/><a/><b/>"
