@@ -37,7 +37,6 @@ __all__ = [
     "SendingLink",
     "Turn",
     "close_all",
-    "hear_out",
     "link_log",
 ]
 
@@ -188,6 +187,14 @@ _LEAST_PIECE_BYTES = 4 << 10
 # is.
 _DROPS_SECONDS = 60.0
 
+REST_SECONDS = 1.0
+"""How long reading may take of what a peer had written before its end; at most some 200 kB, so milliseconds do."""
+
+# The reader has its turn in each step, also if something has held the event loop. In one of them it may only begin.
+_STEP_SECONDS = 0.02
+_QUIET_STEPS = 2
+_LEAST_STEPS = 10
+
 _IS_PLAIN = attrgetter("plain")
 
 FrameHandler: TypeAlias = Callable[[Frame], Awaitable[None] | None]
@@ -246,6 +253,8 @@ class Link(SendingLink):
         self._forgiving = forgiving
         self._arrived: deque[Attachment] = deque()
         self._log = link_log() if log is None else log
+        self._waits = False
+        self._receipts = 0
 
     async def read(self, handle: FrameHandler, handle_plain: PlainHandler | None = None) -> str:
         """Hand every frame to ``handle``, in order, until the peer stops sending.
@@ -261,7 +270,10 @@ class Link(SendingLink):
         """
         try:
             while self._framer.failure is None:
+                self._waits = True
                 received = await self._stream.receive()
+                self._waits = False
+                self._receipts += 1
                 self._arrived.extend(received.attachments)
                 self.asked = True
                 if not received.data:
@@ -279,6 +291,29 @@ class Link(SendingLink):
         finally:
             self._log.flush()
             close_all(self._arrived)
+
+    async def hear_out(
+        self, seconds: float = REST_SECONDS, is_over: Callable[[], Awaitable[object]] = anyio.sleep_forever
+    ) -> None:
+        """Wait until the reader has taken what was written by a peer that does not read any more.
+
+        Sending may be what notices the end of a peer. What the peer had written before that, perhaps an Abort or
+        the reason of its end, is still in the kernel then, and takes some milliseconds. What it writes later is not
+        waited for: nobody could answer it.
+
+        :param seconds: how long a peer is heard that does not stop writing.
+        :param is_over: returns when there is nothing to wait for any more.
+        """
+        limit = anyio.current_time() + seconds
+        steps = quiet = 0
+        while quiet < _QUIET_STEPS and (steps < _LEAST_STEPS or anyio.current_time() < limit):
+            before = self._receipts
+            waited = self._waits
+            with anyio.move_on_after(_STEP_SECONDS):
+                await is_over()
+                return
+            steps += 1
+            quiet = quiet + 1 if waited and self._waits and self._receipts == before else 0
 
     async def _take_in(self, data: bytes, handle: FrameHandler, handle_plain: PlainHandler | None) -> None:
         # We give way before each step, not after the last: receiving gives way too, and twice would be once too
@@ -345,30 +380,6 @@ class Link(SendingLink):
 def link_log() -> RatedLog:
     """Return a log for what peers do: ten lines of each kind in a minute."""
     return RatedLog(logger, clock=anyio.current_time, seconds=_DROPS_SECONDS)
-
-
-REST_SECONDS = 1.0
-"""How long reading may take of what a peer had written before its end; at most some 200 kB, so milliseconds do."""
-
-# If something has held the event loop, one step may be over at once; in the others the reader has its turn.
-_REST_STEPS = 10
-
-
-async def hear_out(
-    seconds: float = REST_SECONDS, is_over: Callable[[], Awaitable[object]] = anyio.sleep_forever
-) -> None:
-    """Wait while the reader takes what was written by a peer that does not read any more.
-
-    Sending may be what notices the end of a peer. What the peer had written before that, perhaps an Abort or the
-    reason of its end, is still in the kernel then. The reader nearly always comes to its end first.
-
-    :param seconds: how long a peer may take that closes only the one direction.
-    :param is_over: returns when there is nothing to wait for any more.
-    """
-    for _ in range(_REST_STEPS):
-        with anyio.move_on_after(seconds / _REST_STEPS):
-            await is_over()
-            return
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from indianyio._link import hear_out
 from indianyio._link_waiting import WaitingLink
 from indianyio._model import Outbox
 from indianyio._tasks import Tasks
@@ -142,7 +141,7 @@ class Connection:
         reason = await self._link.write()
         if not self._finishing:
             # The server's last messages may contain the answer that somebody waits for.
-            await hear_out(_GRACE_SECONDS)
+            await self._link.hear_out(_GRACE_SECONDS)
         self._end("it was closed at this end" if self._finishing else reason)
 
     async def _ask_when_silent(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import anyio
@@ -108,6 +108,9 @@ class DriverLink(Protocol):
     async def write(self) -> str:
         """Send until :meth:`close` was called and all is sent; return why it ended, in words for a log line."""
 
+    async def hear_out(self, *, is_over: Callable[[], Awaitable[object]]) -> None:
+        """Wait until what the peer wrote before its end is taken; see :meth:`indianyio._link.Link.hear_out`."""
+
 
 class StreamLink(WaitingLink):
     """A driver's :class:`DriverLink` over a stream of bytes; see :class:`~indianyio._link_waiting.WaitingLink`."""
@@ -180,6 +183,7 @@ class StreamLink(WaitingLink):
                 raise self._framer.failure
             if len(self._arrived) > MOST_UNCLAIMED:
                 raise RemoteProtocolError(f"{len(self._arrived)} descriptors without a message that uses them")
+            self._waits = True
             received = await self._stream.receive()
         except RemoteProtocolError as error:
             self._log.log("given up", logging.ERROR, "%s: giving up on this peer: %s", self.name, error)
@@ -188,6 +192,9 @@ class StreamLink(WaitingLink):
         except ConnectionLostError as error:
             self.stop_reading(f"the connection was lost: {error}")
             return
+        finally:
+            self._waits = False
+            self._receipts += 1
         self.asked = True
         self._begin_turn()
         if received.attachments:

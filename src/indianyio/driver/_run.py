@@ -23,7 +23,6 @@ import anyio
 from anyio import CancelScope
 
 from indianyio._failures import FAILURES, exit_in, failure_in
-from indianyio._link import hear_out
 from indianyio._model import SnoopEvent
 from indianyio._tasks import Tasks
 from indianyio.driver._background import Background, Job
@@ -219,7 +218,7 @@ class DriverRun:
             reason = await self._link.write()
             if not self._over.is_set():
                 # Perhaps an Abort was written before the peer's end; leave() need not do the same.
-                await hear_out(is_over=self._over.wait)
+                await self._link.hear_out(is_over=self._over.wait)
             self.end(reason)
 
     async def _farewell(self) -> None:

@@ -29,7 +29,7 @@ from anyio import CancelScope
 from anyio.abc import TaskStatus
 
 from indianyio._environment import Environment
-from indianyio._link import REST_SECONDS, hear_out
+from indianyio._link import REST_SECONDS
 from indianyio._routing import OUTBOX_BYTES, DriverOutbox, PeerStatistics
 from indianyio._tasks import Tasks
 from indianyio.server._hub import Hub
@@ -160,7 +160,7 @@ class DriverLife:
     async def _end_with_process(self) -> None:
         """Close the connection of a driver that has died, if its death did not close it."""
         await self._process.exited.wait()
-        await hear_out(_REST_SECONDS)
+        await self._peer.hear_out(_REST_SECONDS)
         self._peer.refuse("it has died, and another process holds its connection")
 
 

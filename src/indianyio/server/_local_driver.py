@@ -8,7 +8,7 @@ sender has its share, as with external drivers.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 
 import anyio
 import anyio.lowlevel
@@ -218,6 +218,9 @@ class LocalLink:
         """Wait for :meth:`close`; what was sent is in the clients' outboxes already."""
         await self._closed.wait()
         return "everything was sent"
+
+    async def hear_out(self, *, is_over: Callable[[], Awaitable[object]]) -> None:
+        """Do nothing: what is sent to a server in this process cannot fail."""
 
     def _hand_over(self, frame: Frame) -> None:
         if self._count(frame):

@@ -16,7 +16,7 @@ import anyio
 from anyio import CancelScope
 
 from indianyio._failures import FAILURES, failure_in
-from indianyio._link import Link, Turn, hear_out, link_log
+from indianyio._link import Link, Turn, link_log
 from indianyio._rated_log import RatedLog
 from indianyio._routing import DriverOutbox, PeerOutbox, PeerStatistics, PlainRelay, Relayed, Room
 from indianyio._tasks import Tasks
@@ -126,6 +126,10 @@ class Peer:
         """A number that grows whenever the peer takes something."""
         return self._link.progress
 
+    async def hear_out(self, seconds: float) -> None:
+        """Wait until what it wrote before its end is read; see :meth:`indianyio._link.Link.hear_out`."""
+        await self._link.hear_out(seconds)
+
     def is_behind(self, sender: object) -> bool:
         """Tell whether a sender has used up its share with large messages, so that waiting helps."""
         return self._outbox.is_behind(sender)
@@ -190,8 +194,9 @@ class Peer:
             self._log.log("deaf", logging.INFO, "%s: %s", self.name, reason)
         else:
             self._reason = reason
-            await hear_out()
-            self.refuse(reason)
+            await self._link.hear_out()
+            if self._all_sent is None:
+                self.refuse(reason)
 
     async def _log_hanging(self) -> None:
         """Log when the peer starts to hang and when it goes on; nothing else is done about it."""
