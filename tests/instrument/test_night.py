@@ -222,7 +222,7 @@ async def end_the_night(night: Night) -> None:
     await night.insist("camera", "CCD_TEMPERATURE", CCD_TEMPERATURE_VALUE=15)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
 async def test_a_night_of_ten_hours(seed: int) -> None:
     began = anyio.current_time()
     faults = Faults(seed)
