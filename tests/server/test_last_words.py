@@ -132,7 +132,9 @@ async def program_heard(speaker: Speaker, kind: type[SpeakingProgram] = Speaking
 
 
 @asynccontextmanager
-async def server_heard(speaker: Speaker) -> AsyncGenerator[Watcher]:
+async def far_server(speaker: Speaker) -> AsyncGenerator[World]:
+    """Let a speaker be what a server far away says to whoever connects."""
+
     async def serve(accepted: Accepted) -> None:
         stream = await accepted.open()
         assert isinstance(stream, MemoryStream)
@@ -143,9 +145,17 @@ async def server_heard(speaker: Speaker) -> AsyncGenerator[Watcher]:
         world.cut = CUT
         (listener,) = await world.listen(*FAR, None)
         tasks.start_soon(listener.accept_forever, serve, tasks)
-        async with feeding(Hub(Limits(), environment=world), RemoteServer(*FAR)) as watcher:
-            yield watcher
+        yield world
         tasks.cancel_scope.cancel("the test is over")
+
+
+@asynccontextmanager
+async def server_heard(speaker: Speaker) -> AsyncGenerator[Watcher]:
+    async with (
+        far_server(speaker) as world,
+        feeding(Hub(Limits(), environment=world), RemoteServer(*FAR)) as watcher,
+    ):
+        yield watcher
 
 
 @pytest.mark.parametrize("heard", [program_heard, server_heard])
@@ -339,26 +349,14 @@ async def test_a_held_event_loop_does_not_keep_a_driver_whose_output_is_closed_f
 
 async def test_a_client_takes_the_last_words_of_a_server() -> None:
     speaker = Speaker()
-
-    async def serve(accepted: Accepted) -> None:
-        stream = await accepted.open()
-        assert isinstance(stream, MemoryStream)
-        await speaker.speak(stream)
-
-    async with anyio.create_task_group() as tasks:
-        world = World(tasks)
-        world.cut = CUT
-        (listener,) = await world.listen(*FAR, None)
-        tasks.start_soon(listener.accept_forever, serve, tasks)
-        async with open_client(*FAR, environment=world) as client:
-            box = await client.device("Box", timeout=10)
-            await box.vector("T", timeout=10)
-            assert speaker.stream is not None
-            speaker.stream.send_now(LAST_WORDS)
-            speaker.stream.close()
-            with pytest.raises(RefusedError, match="the motor is hot"):
-                await box["T"].set(t="too late", timeout=10)
-        tasks.cancel_scope.cancel("the test is over")
+    async with far_server(speaker) as world, open_client(*FAR, environment=world) as client:
+        box = await client.device("Box", timeout=10)
+        await box.vector("T", timeout=10)
+        assert speaker.stream is not None
+        speaker.stream.send_now(LAST_WORDS)
+        speaker.stream.close()
+        with pytest.raises(RefusedError, match="the motor is hot"):
+            await box["T"].set(t="too late", timeout=10)
 
 
 async def received_until(stream: MemoryStream, wanted: bytes) -> bytes:

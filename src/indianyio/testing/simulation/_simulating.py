@@ -68,16 +68,9 @@ def simulate(
     # Tests that play the same plan, with other rules for instance, keep it in files of their own. What has no name
     # is told apart by its identity, so the name of its file changes from one session to the next.
     caller = sys._getframe(1)
-    given = repr(
-        (
-            caller.f_code.co_filename,
-            caller.f_lineno,
-            subject or id(make),
-            [rule.__qualname__ for rule in rules],
-            list(aborts),
-            list(leave_alone),
-        )
-    )
+    place = caller.f_code.co_filename, caller.f_lineno
+    names = [rule.__qualname__ for rule in rules]
+    given = repr((*place, subject or id(make), names, list(aborts), list(leave_alone)))
     chosen = range(seeds) if isinstance(seeds, int) else seeds
 
     @pytest.mark.parametrize("seed", chosen)
