@@ -175,6 +175,7 @@ def check(page: str, tests: str, folder: Path) -> None:
     assert f"{tests.count('async def test_')} passed" in output
 
 
+@pytest.mark.long
 def test_the_tests_of_the_tutorial_pass(tmp_path: Path) -> None:
     write_all("docs/tutorial.md", tmp_path)
     options = (*ON_A_VIRTUAL_CLOCK, "-p", "no:cacheprovider")

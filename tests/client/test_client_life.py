@@ -277,6 +277,7 @@ async def test_members_that_are_defined_no_more_are_gone() -> None:
             vector["A"]
 
 
+@pytest.mark.long
 async def test_definitions_without_end_are_one_error() -> None:
     near, far = memory_pair(capacity_bytes=1 << 22)
     text = "x" * 100_000

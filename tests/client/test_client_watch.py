@@ -228,6 +228,7 @@ async def test_the_logs_are_bounded() -> None:
         assert ("", "to all") in script.client.messages
 
 
+@pytest.mark.long
 async def test_a_server_that_talks_without_end_is_not_remembered_without_end() -> None:
     long = "x" * 5000
     async with scripted(numbers("N", X=1), capacity_bytes=1 << 22) as script, script.client.watch() as slow:

@@ -97,6 +97,7 @@ def fuzz(seed: int, cases: int) -> None:
         anyio.run(is_answered, *inputs, backend="asyncio" if batch % 2 else "trio")
 
 
+@pytest.mark.long
 def test_mutated_captures() -> None:
     fuzz(seed=1, cases=2000)
 
@@ -109,7 +110,7 @@ def test_mutated_captures_at_length(cases: int) -> None:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("cut", [1, 4096])
+@pytest.mark.parametrize("cut", [pytest.param(1, marks=pytest.mark.long), 4096])
 def test_a_driver_hears_every_recorded_stream(path: Path, cut: int) -> None:
     recorded = path.read_bytes()
 

@@ -84,6 +84,7 @@ def test_a_driver_may_be_shut_down_at_any_moment(backend: str, always: bool) -> 
             driver.began.clear()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("always", [True, False], ids=["always", "from within the run"])
 def test_a_server_may_be_shut_down_at_any_moment(backend: str, always: bool) -> None:
     driver = Working()

@@ -297,6 +297,7 @@ def carried(alphabet: str, most: int) -> st.SearchStrategy[str]:
     )
 
 
+@pytest.mark.long
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     label=carried('x<&"é]\t\n\x7f', 70_000),

@@ -268,6 +268,7 @@ async def balances(seed: int, turns: int) -> None:
         await trouble.see_that_it_works()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 async def test_what_is_defined_is_deleted_whatever_goes_wrong_at_whichever_step(seed: int) -> None:
     await balances(seed, TURNS // 4)

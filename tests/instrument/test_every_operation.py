@@ -487,7 +487,7 @@ OF_ALL = pytest.mark.parametrize("simulator", SIMULATORS)
 
 
 # In the fast suite only some of the awaits: a prime number, so that they are not always the same of a loop.
-SOME = 17
+SOME = 41
 
 
 @pytest.mark.anyio

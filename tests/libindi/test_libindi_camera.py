@@ -60,6 +60,7 @@ def receive_image(client: Client) -> bytes:
     return data
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("exposures", [2, pytest.param(10, marks=pytest.mark.long)])
 def test_d1_large_exposures_reach_a_remote_and_a_local_client(

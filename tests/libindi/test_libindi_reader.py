@@ -55,6 +55,7 @@ def modelled(stream: bytes) -> lilxml.Seen | None:
         return None
 
 
+@pytest.mark.long
 def test_the_model_reads_what_lilxml_reads(read: Read) -> None:
     streams = list(mutations(seed=2, count=10_000))
     compared = 0

@@ -17,7 +17,7 @@ CAPTURES = sorted((Path(__file__).parent.parent / "captures").glob("*.xml"))
 STREAMS = {path.name: path.read_bytes() for path in CAPTURES}
 # Cut at every byte, the three largest take most of a minute.
 EVERY_CUT = [
-    pytest.param(name, marks=pytest.mark.long) if len(stream) > 30_000 else name for name, stream in STREAMS.items()
+    pytest.param(name, marks=pytest.mark.long) if len(stream) > 10_000 else name for name, stream in STREAMS.items()
 ]
 NEIGHBOURS = 3  # messages around a cut; what comes before and after them is the same as in the whole
 

@@ -201,6 +201,7 @@ def test_any_stream_reads_alike_however_it_is_cut(tokens: list[bytes], cuts: lis
     check(b"".join(tokens), cuts)
 
 
+@pytest.mark.long
 def test_many_streams_read_alike_byte_by_byte() -> None:
     rng = random.Random(7624)
     for _ in range(1_500):

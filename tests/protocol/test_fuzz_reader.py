@@ -152,6 +152,7 @@ def cases(count: int, seed: int = SEED) -> Iterator[tuple[bytes, list[int]]]:
         yield garbage, [rng.randrange(1, WINDOW_BYTES + 200) for _ in range(rng.randrange(6))]
 
 
+@pytest.mark.long
 def test_mutated_captures() -> None:
     for garbage, cuts in cases(CASES):
         check(garbage, cuts)

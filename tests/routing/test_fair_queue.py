@@ -215,6 +215,7 @@ def test_nothing_is_lost_or_comes_out_of_order(steps: list[tuple[str, str, int]]
     assert all("=" in item for item in dropped)
 
 
+@pytest.mark.long
 def test_a_driver_that_reads_nothing_costs_what_is_counted() -> None:
     """Pings of 20 bytes from three peers stay within the share of each, whatever Python needs to hold them."""
     box = DriverOutbox()

@@ -150,6 +150,7 @@ def live(steps: Sequence[tuple[str, str]]) -> Compared:
     return world
 
 
+@pytest.mark.long
 @settings(max_examples=300)
 @given(STEPS)
 def test_what_is_known_is_what_would_be_decided_anew(steps: Sequence[tuple[str, str]]) -> None:

@@ -135,6 +135,7 @@ def test_clear_drops_more_than_a_batch() -> None:
     assert ([each.closed for each in attached], box.queued_bytes, box.discarding) == ([1] * 5, 0, False)
 
 
+@pytest.mark.long
 def test_s2_memory_of_a_peer_that_does_not_read() -> None:
     """60 000 updates of 1 kB, and as many of next to nothing, stay below twice the limit."""
     for size in (KIB, 1):

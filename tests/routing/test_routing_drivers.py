@@ -437,6 +437,7 @@ def test_who_gets_a_vector_is_found_once() -> None:
     assert targets(frame("num A.P")) == ("a",)
 
 
+@pytest.mark.long
 def test_a_driver_that_makes_up_names_costs_no_memory() -> None:
     world = World()
     world.drivers(a="A")
@@ -445,6 +446,7 @@ def test_a_driver_that_makes_up_names_costs_no_memory() -> None:
     assert len(world.router._routes._targets) == 10
 
 
+@pytest.mark.long
 def test_a_server_may_have_only_so_many_blob_vectors() -> None:
     world = World()
     world.remote("r")

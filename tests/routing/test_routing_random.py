@@ -337,6 +337,7 @@ def hear_all(world: ModelWorld, peer: str, lines: Sequence[str]) -> None:
         world.hear(peer, said)
 
 
+@pytest.mark.long
 @settings(max_examples=400)
 @given(STEPS)
 def test_everybody_gets_what_the_models_say(steps: Sequence[tuple[str, str]]) -> None:

@@ -105,6 +105,7 @@ def test_a_driver_that_snoops_itself_is_not_told_of_its_own_end() -> None:
     assert world.all_got() == {"b": ["msg A", "del A"]}
 
 
+@pytest.mark.long
 def test_a_server_with_too_much_keeps_what_it_has() -> None:
     world = World()
     world.remote("r")
@@ -148,6 +149,7 @@ def test_what_a_server_was_told_outlives_the_device() -> None:
     assert [(one.name, one.value) for one in world.router.blob_policies("r")] == [("A", BLOBHandling.NEVER)]
 
 
+@pytest.mark.long
 def test_a_server_that_makes_up_blob_vectors_is_not_remembered_for_ever() -> None:
     world = World()
     world.remote("r")

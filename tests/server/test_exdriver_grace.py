@@ -145,6 +145,7 @@ TRIPLES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("program", "number", "backend"), TRIPLES)
 def test_a_driver_that_needs_longer_parks_although_the_whole_group_gets_the_signal(
     tmp_path: Path, program: str, number: signal.Signals, backend: str

@@ -190,6 +190,7 @@ async def test_the_flooder_s_own_writes_to_another_driver_go_through() -> None:
     pytest.fail("the mount was not reached")
 
 
+@pytest.mark.long
 async def test_requests_beyond_the_share_are_dropped_without_an_answer() -> None:
     program = Program()
     async with observatory(program) as (door, _):

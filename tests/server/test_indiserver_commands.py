@@ -49,6 +49,7 @@ def test_a_command(line: str, command: Command) -> None:
     assert parse_command(line) == command
 
 
+@pytest.mark.long
 @given(st.text(min_size=1))
 def test_any_line_gives_a_command_or_a_reason(line: str) -> None:
     command = parse_command(line)

@@ -173,6 +173,7 @@ def blobs(messages: list[WireMessage]) -> list[bytes]:
 # -- chains ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", CHAINS)
 def test_three_deep_writes_go_all_the_way_and_answers_and_blobs_come_back(
     make_chain: MakeChain, kinds: tuple[str, ...]
@@ -188,6 +189,7 @@ def test_three_deep_writes_go_all_the_way_and_answers_and_blobs_come_back(
         assert blobs(seen_until_light(client, "blob")) == [data]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kinds", CHAINS_OF_OURS)
 def test_three_deep_each_client_gets_the_blobs_that_it_asked_for(
     make_chain: MakeChain, kinds: tuple[str, ...]
@@ -275,6 +277,7 @@ def turned(items: Sequence[T]) -> Sequence[T]:
     return [*items[1:], items[0]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_three_servers_in_a_circle_come_to_rest_and_use_no_time(tmp_path: Path, backend: str) -> None:
     with ring(tmp_path, backend) as servers, ExitStack() as stack:

@@ -67,6 +67,7 @@ def near(query: str, value: float, tolerance: float) -> str:
     return f'abs("{query}"-{value})<{tolerance}'
 
 
+@pytest.mark.long
 def test_getprop_lists_all_of_them(night: IndiServer) -> None:
     listed = night.getprop("-t", "2").stdout.splitlines()
     assert {line.split(".")[0] for line in listed} == set(SIMULATORS.values())
@@ -182,6 +183,7 @@ def seen_of(server: IndiServer) -> Seen:
         return all_seen(client)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_everything_is_seen_as_through_indiserver(tmp_path: Path, backend: str) -> None:
     with indiserver(tmp_path, *SIMULATORS) as theirs:

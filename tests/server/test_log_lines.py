@@ -60,6 +60,7 @@ async def test_an_access_rule_that_fails(caplog: pytest.LogCaptureFixture) -> No
     assert lines[-1].getMessage().endswith("89 such lines before it were left out")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("said", "line"),
     [

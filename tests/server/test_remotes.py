@@ -139,6 +139,7 @@ async def test_a_server_that_says_nothing_stays_connected() -> None:
         assert remote.connected
 
 
+@pytest.mark.long
 async def test_a_server_that_does_not_read_is_sent_no_more_and_stays_connected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -121,6 +121,7 @@ async def fuzz(folder: Path, seed: int, messages: int) -> None:
             await until(lambda: len(server.statistics()) <= 5)
 
 
+@pytest.mark.long
 async def test_s4_fuzz_from_clients_a_driver_and_a_server_at_once(tmp_path: Path) -> None:
     await fuzz(tmp_path, seed=1, messages=3_000)
 

@@ -124,6 +124,7 @@ async def remains(server: IPyServer) -> tuple[int, int, int]:
     return open_descriptors(), len(anyio.get_running_tasks()), tracemalloc.get_traced_memory()[0]
 
 
+@pytest.mark.long
 async def test_s1_three_hundred_come_and_go_in_four_ways(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)  # what is captured would count as memory
     await come_and_go(300)
@@ -176,6 +177,7 @@ async def stall(caplog: pytest.LogCaptureFixture, updates: int, limit_bytes: int
     assert [text for text in caplog.messages if "(client 1): " in text and "bytes" in text]
 
 
+@pytest.mark.long
 async def test_s2_six_thousand_updates_pass_a_client_that_does_not_read(caplog: pytest.LogCaptureFixture) -> None:
     await stall(caplog, 6_000, 2 << 20)
 

@@ -224,6 +224,7 @@ async def in_front_of(server: IndiServer, *drivers: IPyDriver) -> AsyncGenerator
         yield network
 
 
+@pytest.mark.long
 async def test_ours_behind_indiserver_behind_ours(tmp_path: Path) -> None:
     """Three deep: writes go all the way, answers and images come back, and the end is told."""
     first = IPyServer(Echo(), host="127.0.0.1", port=0)

@@ -186,6 +186,7 @@ async def test_s1_clients_come_and_go() -> None:
         assert len(run.clients.ports) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "anyio_backend", [virtual_backend("asyncio"), virtual_backend("trio")], ids=["asyncio", "trio"]
 )
@@ -233,6 +234,7 @@ def test_cancel_sweep_over_a_server_with_a_driver_and_a_client() -> None:
     raise AssertionError("the lifetime does not end")
 
 
+@pytest.mark.long
 def test_fuzz_of_clients_leaves_healthy_ones_alone() -> None:
     """Mutations of real streams from several clients at once; a healthy one notices nothing."""
 

@@ -79,6 +79,7 @@ def program(port: int, backend: Any) -> None:  # noqa: ANN401
             device.set("N", X=5, timeout=60)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_every_line(server: Answering, backend: str) -> None:
     at_line, came_out = 0, True
