@@ -47,7 +47,7 @@ NAMED = (
     "indianyio._model._blob_members.BLOBFile",
     "indianyio._model._members.Member",
     "indianyio._model._members.WordMember",
-    "indianyio.instrument._following.Followed",
+    "indianyio.instrument._framework._following.Followed",
     "indianyio.wires._network.WireOptions",
 )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import anyio
 
 from indianyio.streams import ByteStream, dial, dial_tls, dial_unix
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 
 if TYPE_CHECKING:
     from random import Random

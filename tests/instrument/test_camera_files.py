@@ -15,9 +15,9 @@ from astropy.io import fits
 from indianyio import RefusedError, State
 from indianyio.client import Blob
 from indianyio.client import Device as ClientDevice
-from indianyio.instrument import _camera_files
-from indianyio.instrument._fits import fits_file, pixels_of
-from indianyio.instrument._image_files import ImageFile, folder_of, require_prefix, save, tiled
+from indianyio.instrument.camera import _upload
+from indianyio.instrument.camera._fits import fits_file, pixels_of
+from indianyio.instrument.camera._image_files import ImageFile, folder_of, require_prefix, save, tiled
 from indianyio.simulators import camera
 from tests.instrument.test_camera import Broken, connected, opened, shoot
 
@@ -198,7 +198,7 @@ async def test_images_are_compressed_tile_by_tile_where_astropy_is_there() -> No
 async def test_images_are_zlib_streams_where_it_is_not_but_never_in_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_camera_files, "has_tile_compression", lambda: False)
+    monkeypatch.setattr(_upload, "has_tile_compression", lambda: False)
     async with connected(camera(width=64, height=32)) as (device, _):
         await device["CCD_COMPRESSION"].set(INDI_ENABLED=True)
         blob = await shoot(device)

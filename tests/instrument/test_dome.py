@@ -13,8 +13,8 @@ import pytest
 from indianyio import OperationAbortedError, RefusedError, State
 from indianyio.client import Client
 from indianyio.client import Device as ClientDevice
-from indianyio.instrument._dome_geometry import away, horizontal, hour_angle
 from indianyio.instrument.dome import Dome
+from indianyio.instrument.dome._geometry import away, horizontal, hour_angle
 from indianyio.simulators import dome
 from indianyio.testing import assert_states, cancel_everywhere, check_driver, driver_client
 from tests.instrument.others import OtherDevice

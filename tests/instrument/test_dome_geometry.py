@@ -7,7 +7,7 @@ from math import atan2, cos, degrees, radians, sin, sqrt
 
 import pytest
 
-from indianyio.instrument._dome_geometry import (
+from indianyio.instrument.dome._geometry import (
     away,
     horizontal,
     hour_angle,

@@ -13,7 +13,7 @@ import pytest
 
 from indianyio import INDIError, IPyDriver
 from indianyio.client import Change, Client, Device, open_client
-from indianyio.instrument._dome_geometry import away, sidereal_hours
+from indianyio.instrument.dome._geometry import away, sidereal_hours
 from indianyio.server import IPyServer
 from indianyio.simulators import dome, mount
 

@@ -8,7 +8,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import FK5, SkyCoord
 
-from indianyio.instrument._epoch import j2000, sexagesimal
+from indianyio.instrument.camera._epoch import j2000, sexagesimal
 
 
 @pytest.mark.parametrize("year", [1990, 2000, 2026, 2060])

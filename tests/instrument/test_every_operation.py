@@ -19,7 +19,7 @@ from indianyio import instrument
 from indianyio.client import Client
 from indianyio.client import Device as ClientDevice
 from indianyio.instrument import Instrument
-from indianyio.instrument._declared import properties_of
+from indianyio.instrument._framework._declared import properties_of
 from indianyio.simulators import (
     camera,
     dome,

@@ -14,7 +14,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indianyio.instrument._fits import Card, CardValue, Image, card_of, fits_file, pixels_of, require_keyword
+from indianyio.instrument.camera._fits import Card, CardValue, Image, card_of, fits_file, pixels_of, require_keyword
 
 
 def read(data: bytes) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from indianyio import instrument
 from indianyio.instrument import Instrument
-from indianyio.instrument._declared import overrides
+from indianyio.instrument._framework._declared import overrides
 from tests.test_readme import FEW_PLUGINS, ON_A_VIRTUAL_CLOCK, ROOT, check, python_blocks, run_python, write_all
 
 PAGE = "docs/instruments.md"

@@ -20,7 +20,7 @@ import pytest
 from indianyio import RefusedError, State
 from indianyio.client import Client, Device, open_client
 from indianyio.instrument import Dome, Instrument, Mount, Property
-from indianyio.instrument._park_data import DamagedParkDataError, ParkData, ParkFile
+from indianyio.instrument._common._park_data import DamagedParkDataError, ParkData, ParkFile
 from indianyio.properties import Values
 from indianyio.server import IPyServer
 from indianyio.simulators import dome, mount
@@ -189,7 +189,7 @@ def test_where_files_cannot_be_locked_nothing_is_written(path: Path, monkeypatch
 
 
 def test_who_waits_too_long_for_another_driver_gives_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indianyio.instrument._park_data._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("indianyio.instrument._common._park_data._LOCK_SECONDS", 0.1)
     file = ParkFile(path, MOUNT)
     with file._locked(), pytest.raises(TimeoutError, match="another driver has locked it"):
         ParkFile(path, DOME).save(ParkData(True))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from indianyio import RefusedError, State
-from indianyio.instrument._settings_file import DamagedSettingsError, SettingsFile
+from indianyio.instrument._framework._settings_file import DamagedSettingsError, SettingsFile
 from indianyio.protocol import NewNumberVector, OneNumber
 from indianyio.simulators import focuser
 from indianyio.testing import driver_client
@@ -194,7 +194,7 @@ def test_what_is_no_settings_file_is_set_aside(home: Path, content: bytes) -> No
 
 _SAVES = """
 import sys
-from indianyio.instrument._settings_file import SettingsFile
+from indianyio.instrument._framework._settings_file import SettingsFile
 from indianyio.protocol import NewNumberVector, OneNumber
 file = SettingsFile("Stage")
 print("ready", flush=True)
@@ -223,7 +223,7 @@ def test_whoever_is_killed_while_saving_leaves_an_old_file_or_a_new_one(home: Pa
 _KILLED_AT_EACH_BYTE = """
 import os, resource, signal, sys
 from pathlib import Path
-from indianyio.instrument._settings_file import SettingsFile
+from indianyio.instrument._framework._settings_file import SettingsFile
 from indianyio.protocol import NewNumberVector, OneNumber
 
 def settings(value):

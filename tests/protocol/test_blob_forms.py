@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from indianyio.protocol import Frame, Framer, OneBLOB, SetBLOBVector, decode
 from indianyio.protocol._blob_forms import attached_bytes, blob_form, is_stream
+from indianyio.protocol._blobs import SharedAttachment
 from indianyio.protocol._relayable import relayable
-from indianyio.protocol._shared_attachments import SharedAttachment
 
 ABC = b'<oneBLOB name="a" size="3" format=".txt">YWJj</oneBLOB>'
 LIBINDI = b"<oneBLOB\n    name='i'\n    size='6'\n    enclen='8'\n    format='.fits'\n  >\nYWJj\nZGVm\n  </oneBLOB>"

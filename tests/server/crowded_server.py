@@ -11,7 +11,7 @@ import sys
 
 import anyio
 
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 from indianyio.streams._listening import open_listeners
 
 MOST_DESCRIPTORS = 32

@@ -17,7 +17,7 @@ from indianyio.server._hub import Hub
 from indianyio.server._ports import Tap
 from indianyio.server._run import Feeder, ServerRun
 from indianyio.streams import SocketStream
-from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._base import Accepted, Connection
 from indianyio.streams._listening import ConnectionHandler
 from indianyio.testing import Peer
 

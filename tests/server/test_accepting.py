@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 
 from indianyio._binding import Bound
 from indianyio.streams import SocketStream
-from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._base import Accepted, Connection
 from indianyio.streams._listening import Listener, open_listeners
 
 from .crowded_server import MOST_DESCRIPTORS

@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from indianyio.server import Access, IPyServer, access_table
-from indianyio.streams._accepted import Connection
+from indianyio.streams._base import Connection
 from indianyio.streams._handshakes import Handshakes
 from tests.driver.gadget import Gadget
 from tests.server.certificates import Identity, needs_openssl

@@ -18,7 +18,7 @@ from anyio.streams.tls import TLSStream as Client
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.streams import Received
-from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._base import Accepted, Connection
 from indianyio.streams._listening import open_listeners
 from indianyio.streams._tls import TLSStream, accept_tls, check_server_context
 from tests.transports.socket_pairs import BIG, memory, receive_bytes

@@ -258,7 +258,7 @@ MUTANTS = (
     ),
     Mutant(
         "an Abort leaves what it has stopped Busy",
-        "indianyio.instrument._ends",
+        "indianyio.instrument._framework._ends",
         "        await self._bound.report(state=self._rule.aborted)\n",
         "        await self._bound.report()\n",
         scene="instrument",

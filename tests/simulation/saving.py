@@ -16,7 +16,7 @@ from typing import Any
 from unittest import mock
 
 from indianyio import _whole_files
-from indianyio.instrument._settings_file import DamagedSettingsError, SettingsFile
+from indianyio.instrument._framework._settings_file import DamagedSettingsError, SettingsFile
 from indianyio.protocol import NewNumberVector, NewVector, OneNumber
 from indianyio.testing.simulation import Finding, Outcome, Plan, chance
 from indianyio.testing.simulation._reality import replaced

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indianyio.instrument import _settings_file
+from indianyio.instrument._framework import _settings_file
 from tests.simulation.saving import plan_for_saving, play_saving
 
 

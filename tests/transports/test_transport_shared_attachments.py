@@ -6,7 +6,7 @@ import pytest
 
 from indianyio._routing import Relay
 from indianyio.protocol import Frame
-from indianyio.protocol._shared_attachments import SharedAttachment
+from indianyio.protocol._blobs import SharedAttachment
 from indianyio.streams import SharedMemory, memory_pair
 
 pytestmark = pytest.mark.anyio

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from indianyio._model._outbox import Outgoing
 from indianyio.protocol import Frame
 from indianyio.protocol._blob_forms import MakeAttachment, attached_bytes, blob_form, inline_parts, is_stream
+from indianyio.protocol._blobs import SharedAttachment
 from indianyio.protocol._frames import line_of, lines_of, parts_of_line
 from indianyio.protocol._messages import CONTENT_TAGS
-from indianyio.protocol._shared_attachments import SharedAttachment
 
 __all__ = ["PlainRelay", "Relay", "Relayed"]
 

@@ -15,13 +15,11 @@ Start with :func:`open_client`::
     anyio.run(main)
 """
 
-from indianyio.client._actions import Upload
-from indianyio.client._blobs import Blob, OnProgress, Progress
 from indianyio.client._changes import Change, ChangeKind, Watch
 from indianyio.client._client import Client
 from indianyio.client._coming import Coming
 from indianyio.client._devices import Device
-from indianyio.client._members import Member, NumberMember
+from indianyio.client._members import Blob, Member, NumberMember, OnProgress, Progress, Upload
 from indianyio.client._open import open_client
 from indianyio.client._vectors import (
     AnyVector,

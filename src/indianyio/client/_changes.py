@@ -1,4 +1,4 @@
-"""What changes, who is told, and who watches.
+"""What changes, who is told, and who watches; and what devices and vectors need from their client.
 
 No task polls. A listener is a function that the task which reads calls with each change; it must neither wait nor
 raise.
@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import anyio
 import anyio.lowlevel
 
-from indianyio._vocabulary import State
+from indianyio._vocabulary import BLOBHandling, State
 from indianyio.exceptions import ConnectionLostError
 
 if TYPE_CHECKING:
-    from indianyio.client._vectors import AnyVector
+    from indianyio.client._coming import Coming
+    from indianyio.client._members import OnProgress, Written
+    from indianyio.client._vectors import AnyVector, BLOBVector, Vector
+    from indianyio.standard._settle_table import OnCancel
 
-__all__ = ["Change", "ChangeKind", "Listener", "Listeners", "Watch"]
+__all__ = ["Actions", "Change", "ChangeKind", "Listener", "Listeners", "Watch"]
 
 # How many vectors may have a change waiting. Only a server that defines and deletes without end has that many.
 _MOST_WAITING = 10_000
@@ -246,3 +249,39 @@ class _Queue:
         ):
             return False
         return self._state is None or change.state is self._state
+
+
+# -- what devices and vectors need from their client -----------------------------------------------------------
+
+
+class Actions(Protocol):
+    """The ways to write to the server and to hear from it."""
+
+    async def set(
+        self,
+        vector: Vector[Any],
+        values: Mapping[str, Written],
+        *,
+        timeout: float | None,
+        start_timeout: float,
+        wait: bool,
+        on_cancel: OnCancel | None,
+        validate: bool | None,
+    ) -> None:
+        """Write, and wait for the outcome."""
+
+    async def wait_until(
+        self, predicate: Callable[[], bool], *, what: Callable[[], str], timeout: float | None
+    ) -> None:
+        """Wait until a condition holds, testing it after each change; ``what`` makes the timeout error's text."""
+
+    def listening(self, listener: Callable[[Change], None]) -> AbstractContextManager[None]:
+        """Call a function with each change while the block lasts; it must neither wait nor raise."""
+
+    def next_blob(
+        self, vector: BLOBVector, member: str | None, progress: OnProgress | None
+    ) -> AbstractAsyncContextManager[Coming]:
+        """Ask for the BLOBs of a vector for as long as the block lasts."""
+
+    async def enable_blobs(self, device: str, vector: str, policy: BLOBHandling) -> None:
+        """Tell the server whether the BLOBs of a vector are wanted."""

@@ -13,13 +13,11 @@ import anyio.lowlevel
 
 from indianyio._environment import THIS_MACHINE, Environment
 from indianyio._vocabulary import BLOBHandling, State
-from indianyio.client._actions import Written
-from indianyio.client._blobs import OnProgress
 from indianyio.client._changes import Change, Listeners, Watch
 from indianyio.client._coming import Coming, WantedBLOBs
 from indianyio.client._connection import Connection
 from indianyio.client._devices import Device
-from indianyio.client._members import NamedThings
+from indianyio.client._members import NamedThings, OnProgress, Written
 from indianyio.client._mirror import Mirror
 from indianyio.client._operations import Operations, Wishes
 from indianyio.client._spooling import SpoolProgress
@@ -281,7 +279,7 @@ class Client(NamedThings[Device]):
 
 
 class _Actions:
-    """What the devices and vectors of a client do with it; see :class:`indianyio.client._actions.Actions`."""
+    """What the devices and vectors of a client do with it; see :class:`indianyio.client._changes.Actions`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

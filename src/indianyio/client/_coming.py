@@ -12,8 +12,8 @@ import anyio
 import anyio.lowlevel
 
 from indianyio._vocabulary import State
-from indianyio.client._blobs import Blob, OnProgress, Progress
 from indianyio.client._changes import Change
+from indianyio.client._members import Blob, OnProgress, Progress
 from indianyio.client._spooling import SpoolProgress
 from indianyio.client._vectors import BLOBVector
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError, RefusedError

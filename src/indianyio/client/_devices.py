@@ -12,12 +12,11 @@ from typing import Self, TypeVar, overload
 import anyio
 
 from indianyio._vocabulary import BLOBHandling, State
-from indianyio.client._actions import Actions, Written
-from indianyio.client._blobs import OnProgress
+from indianyio.client._changes import Actions
 from indianyio.client._coming import Coming
-from indianyio.client._members import NamedThings
-from indianyio.client._typed import name_of, values_of, written
+from indianyio.client._members import NamedThings, OnProgress, Written
 from indianyio.client._vectors import AnyVector, BLOBVector, SwitchVector
+from indianyio.client._writes import name_of, values_of, written
 from indianyio.exceptions import ConnectionLostError, INDIError, UnknownMemberError, UnknownVectorError
 from indianyio.properties import Values
 from indianyio.standard._settle_table import OnCancel

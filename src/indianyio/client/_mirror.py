@@ -13,8 +13,7 @@ from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
 
-from indianyio.client._actions import Actions
-from indianyio.client._changes import Change
+from indianyio.client._changes import Actions, Change
 from indianyio.client._devices import LOG_LINES, Device
 from indianyio.client._members import shortened
 from indianyio.client._vectors import (

@@ -17,9 +17,9 @@ import anyio
 import anyio.lowlevel
 
 from indianyio._vocabulary import Rule, State, Switch
-from indianyio.client._actions import Written
 from indianyio.client._changes import Change, Listeners
 from indianyio.client._devices import Device
+from indianyio.client._members import Written
 from indianyio.client._settling import Outcome, Seen, Settling, Verdict
 from indianyio.client._vectors import BLOBVector, SwitchVector, Vector
 from indianyio.client._writes import new_message, require_wishes, typed_values, with_contents

@@ -28,7 +28,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from indianyio._vocabulary import State
-from indianyio.client._actions import Written
+from indianyio.client._members import Written
 from indianyio.standard._settle_table import SettleRow, Tolerance
 
 __all__ = ["Outcome", "Seen", "Settling", "Verdict"]

@@ -15,9 +15,18 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 import anyio
 
 from indianyio._vocabulary import Permission, Rule, State, Switch
-from indianyio.client._actions import Actions, Written
-from indianyio.client._blobs import Blob, blob_of
-from indianyio.client._members import Member, NamedThings, NumberMember, number_or, shortened, state_or
+from indianyio.client._changes import Actions
+from indianyio.client._members import (
+    Blob,
+    Member,
+    NamedThings,
+    NumberMember,
+    Written,
+    blob_of,
+    number_or,
+    shortened,
+    state_or,
+)
 from indianyio.exceptions import UnknownMemberError
 from indianyio.protocol import (
     DefBLOB,

@@ -1,4 +1,4 @@
-"""From what a program asks for to the message that is sent, with the contents of BLOBs.
+"""From what a program asks for to the message that is sent, with the contents of BLOBs; and classes of values.
 
 It is checked first, so that a mistake raises where it is made. The rules are those by which drivers refuse
 (docs/protocol.md 3.2). So a driver only ever has to refuse for reasons that a client cannot know.
@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from indianyio._vocabulary import MAX_DESCRIPTORS, Permission, Rule, Switch
-from indianyio.client._actions import Upload, Written
-from indianyio.client._members import NumberMember
-from indianyio.client._vectors import BLOBVector, NumberVector, SwitchVector, TextVector, Vector
+from indianyio.client._members import Blob, NumberMember, Upload, Written
+from indianyio.client._vectors import AnyVector, BLOBVector, NumberVector, SwitchVector, TextVector, Vector
 from indianyio.exceptions import UnknownMemberError
+from indianyio.properties import Values
 from indianyio.protocol import (
     NewBLOBVector,
     NewNumberVector,
@@ -36,7 +36,16 @@ from indianyio.protocol._numbers import getfloat, number_text, typed_number
 from indianyio.protocol._text import require_xml_text
 from indianyio.streams._contents import OutgoingContent
 
-__all__ = ["LoadedBLOBs", "new_message", "require_wishes", "typed_values", "with_contents"]
+__all__ = [
+    "LoadedBLOBs",
+    "name_of",
+    "new_message",
+    "require_wishes",
+    "typed_values",
+    "values_of",
+    "with_contents",
+    "written",
+]
 
 
 def require_wishes(timeout: float | None, start_timeout: float, on_cancel: str | None) -> None:
@@ -235,3 +244,54 @@ async def _load(source: bytes | os.PathLike[str], content: OutgoingContent) -> N
         if not content.length:
             raise ValueError(f"{os.fspath(source)} is empty")
     content.finish()
+
+
+# -- classes of values -----------------------------------------------------------------------------------------
+
+ValuesT = TypeVar("ValuesT", bound=Values)
+
+
+def name_of(vector: object) -> str:
+    """Return the name of a vector, given as such or by a class of its values.
+
+    :raises TypeError: it is neither, or the class has no name.
+    """
+    if isinstance(vector, str):
+        return vector
+    if isinstance(vector, type) and issubclass(vector, Values) and hasattr(vector, "declaration"):
+        return vector.declaration.name
+    raise TypeError(f"a vector is named by a str or by a class of values that has a name, not by {vector!r:.80}")
+
+
+def written(
+    vector: str | Values, values: Mapping[str, Written] | None, members: Mapping[str, Written]
+) -> tuple[str, dict[str, Written]]:
+    """Return the name of a vector, and what should be written to it.
+
+    :raises TypeError: there are members beside the values of a class, which contain them already.
+    """
+    wanted = {**(values or {}), **members}
+    if not isinstance(vector, Values):
+        return vector, wanted
+    if wanted:
+        raise TypeError(f"write {vector!r:.80} or members, not both; {', '.join(wanted)} can be in it")
+    declaration = type(vector).declaration
+    template = "" if declaration.template is None else declaration.template.format
+    formats = {member.name: member.format for member in declaration.members}
+    return declaration.name, {
+        name: Upload(value, formats.get(name, template)) if isinstance(value, bytes) else value
+        for name, value in vector.to_wire().items()
+    }
+
+
+def values_of(cls: type[ValuesT], vector: AnyVector) -> ValuesT:
+    """Return a vector's values as values of a class; the contents of BLOBs are read now.
+
+    :raises TypeError: the vector is of another kind.
+    :raises ValueError: a BLOB is not available, or is damaged.
+    """
+    if vector.kind != cls.declaration.kind:
+        what = f"{cls.__name__} has {cls.declaration.kind} members"
+        raise TypeError(f"{vector.device}.{vector.name} is a {vector.kind} vector, and {what}")
+    values = {name: value.content() if isinstance(value, Blob) else value for name, value in vector.items()}
+    return cls.from_wire(values)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import anyio
 
 from indianyio._vocabulary import BLOBHandling
-from indianyio.client._blobs import blob_of
+from indianyio.client._members import blob_of
 from indianyio.commands._output import Row, print_table
 from indianyio.commands._saving import safe_suffix, save
 from indianyio.commands._wire import (

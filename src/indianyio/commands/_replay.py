@@ -14,7 +14,7 @@ import anyio
 from indianyio._environment import THIS_MACHINE
 from indianyio.commands._wire import add_backend, complain, run_until_interrupted, say
 from indianyio.exceptions import INDIError
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 from indianyio.testing import read_recording, replay
 
 

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from indianyio._model import SnoopEvent
-from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._events import NewEvent
-from indianyio.driver._owners import DeviceOwner, send, timestamp_or_now
+from indianyio.driver._owners import Background, BackgroundWork, DeviceOwner, send, timestamp_or_now
 from indianyio.driver._state import RunState
 from indianyio.driver._vectors import AnyVector, Vector
 from indianyio.exceptions import UnknownVectorError

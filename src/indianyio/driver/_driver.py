@@ -16,12 +16,11 @@ from anyio.abc import TaskStatus
 from indianyio._failures import described, text_of
 from indianyio._model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
 from indianyio._vocabulary import Limits, State
-from indianyio.driver._background import Background, BackgroundWork
 from indianyio.driver._device import Device, Directory
 from indianyio.driver._events import NewEvent
 from indianyio.driver._hooks import SnoopHandler
 from indianyio.driver._link import DriverLink, StreamLink
-from indianyio.driver._owners import send, timestamp_or_now
+from indianyio.driver._owners import Background, BackgroundWork, send, timestamp_or_now
 from indianyio.driver._run import DriverRun
 from indianyio.driver._state import Flag, RunState
 from indianyio.driver._vectors import AnyVector, BLOBVector

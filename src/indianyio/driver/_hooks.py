@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from indianyio._model import SnoopEvent, SnoopTable
-from indianyio.driver._background import Background
 from indianyio.driver._device import Device
 from indianyio.driver._events import NewEvent
+from indianyio.driver._owners import Background
 
 __all__ = ["DriverHooks", "SnoopHandler"]
 

@@ -31,11 +31,11 @@ import anyio.lowlevel
 from indianyio import _turns
 from indianyio._link import TURN_SECONDS
 from indianyio._model import SnoopEvent
-from indianyio.driver._background import Job
 from indianyio.driver._events import Arrival, NewEvent, Write, getProperties
 from indianyio.driver._guard import Guard, until_it_waits
 from indianyio.driver._hooks import DriverHooks, SnoopHandler
 from indianyio.driver._link import DriverLink
+from indianyio.driver._owners import Job
 from indianyio.driver._vectors import AnyVector
 from indianyio.protocol import Frame
 

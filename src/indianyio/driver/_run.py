@@ -25,14 +25,13 @@ from anyio import CancelScope
 from indianyio._failures import FAILURES, exit_in, failure_in
 from indianyio._model import SnoopEvent
 from indianyio._tasks import Tasks
-from indianyio.driver._background import Background, Job
 from indianyio.driver._blobs import BLOBSender
 from indianyio.driver._events import Arrival, Write
 from indianyio.driver._guard import Guard, Watch
 from indianyio.driver._hooks import DriverHooks
 from indianyio.driver._inbox import Inbox, Replies
 from indianyio.driver._link import DriverLink
-from indianyio.driver._owners import Sender
+from indianyio.driver._owners import Background, Job, Sender
 from indianyio.driver._readers import Handlers, Lanes, Readers
 from indianyio.driver._state import EndRequests, Flag
 from indianyio.driver._vectors import AnyVector

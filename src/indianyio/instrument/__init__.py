@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from indianyio.instrument._binding import Limits, bind
-from indianyio.instrument._declared import Property, every
-from indianyio.instrument._ending import Aborted
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
-from indianyio.instrument._property import BoundProperty
+from indianyio.instrument._framework._binding import Limits, bind
+from indianyio.instrument._framework._declared import Property, every
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
+from indianyio.instrument._framework._property import BoundProperty
+from indianyio.instrument._running._ending import Aborted
 
 if TYPE_CHECKING:
     from indianyio.instrument.camera import Camera

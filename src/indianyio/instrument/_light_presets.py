@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from indianyio._vocabulary import State
 from indianyio.driver import AnyVector
-from indianyio.instrument._declared import Binding, Property, needs, optional, overrides
-from indianyio.instrument._following import require_another
-from indianyio.instrument._instrument import Instrument
+from indianyio.instrument._framework._declared import Binding, Property, needs, optional, overrides
+from indianyio.instrument._framework._following import require_another
+from indianyio.instrument._framework._instrument import Instrument
 from indianyio.standard.filter_wheel import FilterName, FilterSlot
 from indianyio.standard.light_box import ActiveDevices, FlatLightFilterIntensity, FlatLightIntensity
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from indianyio.instrument._binding import bind
-from indianyio.instrument._property import BoundProperty
+from indianyio.instrument._framework._binding import bind
+from indianyio.instrument._framework._property import BoundProperty
 from indianyio.standard.connection import DevicePort, SystemPorts
 
 __all__ = ["PortSearch"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from indianyio.instrument._declared import Property, needs, optional, overrides
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._framework._declared import Property, needs, optional, overrides
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.dust_cap import CapAbort, CapPark
 
 __all__ = ["DustCap"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from indianyio.exceptions import WriteRefusedError
-from indianyio.instrument._declared import Property
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._framework._declared import Property
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.filter_wheel import FilterName, FilterSlot
 
 __all__ = ["FilterWheel"]

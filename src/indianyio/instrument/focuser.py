@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from indianyio._vocabulary import State
 from indianyio.exceptions import WriteRefusedError
-from indianyio.instrument._backlash import BacklashOwner
-from indianyio.instrument._binding import Limits
-from indianyio.instrument._declared import Binding, Property, needs, optional, overrides
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._common._backlash import BacklashOwner
+from indianyio.instrument._framework._binding import Limits
+from indianyio.instrument._framework._declared import Binding, Property, needs, optional, overrides
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.focuser import (
     AbsFocusPosition,
     FocusAbortMotion,

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import anyio
 
 from indianyio._vocabulary import State
-from indianyio.instrument._declared import Property, every
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._framework._declared import Property, every
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.gps import GeographicCoord, GpsRefresh, GpsRefreshPeriod, TimeUtc
 
 __all__ = ["GPS", "Fix"]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 
 from indianyio._vocabulary import State
-from indianyio.instrument._declared import Property
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._framework._declared import Property
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.guider import TelescopeTimedGuideNs, TelescopeTimedGuideWe
 
 __all__ = ["Direction", "Guider"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from indianyio._vocabulary import State
-from indianyio.instrument._declared import Property
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._framework._declared import Property
+from indianyio.instrument._framework._interface import Interface
 from indianyio.instrument._light_presets import LightPresets
 from indianyio.standard.light_box import FlatLightControl
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from indianyio._vocabulary import State
-from indianyio.instrument._declared import Binding, Property, every, needs, optional, overrides
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
-from indianyio.instrument._outputs import carry_out_changes, channels
+from indianyio.instrument._common._outputs import carry_out_changes, channels
+from indianyio.instrument._framework._declared import Binding, Property, every, needs, optional, overrides
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.power import (
     DewChannels,
     DewDutyCycles,

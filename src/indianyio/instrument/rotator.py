@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from indianyio._vocabulary import State
 from indianyio.exceptions import WriteRefusedError
-from indianyio.instrument._backlash import BacklashOwner
-from indianyio.instrument._declared import Property, needs, optional, overrides
-from indianyio.instrument._interface import Interface
+from indianyio.instrument._common._backlash import BacklashOwner
+from indianyio.instrument._framework._declared import Property, needs, optional, overrides
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.rotator import (
     AbsRotatorAngle,
     RotatorAbortMotion,

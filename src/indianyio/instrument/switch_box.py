@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from indianyio.instrument._declared import Property
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
-from indianyio.instrument._outputs import carry_out_changes, channels
+from indianyio.instrument._common._outputs import carry_out_changes, channels
+from indianyio.instrument._framework._declared import Property
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.properties import Values, switches
 
 __all__ = ["Outputs", "SwitchBox"]

@@ -12,11 +12,11 @@ from anyio import current_time
 
 from indianyio._vocabulary import State
 from indianyio.driver import AnyVector
-from indianyio.instrument._declared import Binding, Property, every, needs, overrides
-from indianyio.instrument._following import require_another
-from indianyio.instrument._instrument import Instrument
-from indianyio.instrument._interface import Interface
-from indianyio.instrument._located import Located
+from indianyio.instrument._common._located import Located
+from indianyio.instrument._framework._declared import Binding, Property, every, needs, overrides
+from indianyio.instrument._framework._following import require_another
+from indianyio.instrument._framework._instrument import Instrument
+from indianyio.instrument._framework._interface import Interface
 from indianyio.standard.weather import (
     ActiveDevices,
     GeographicCoord,

@@ -11,8 +11,8 @@ import anyio
 from indianyio._vocabulary import State
 from indianyio.driver import AnyVector
 from indianyio.exceptions import WireError, WriteRefusedError
-from indianyio.instrument._declared import Binding, Property
-from indianyio.instrument._instrument import Instrument
+from indianyio.instrument._framework._declared import Binding, Property
+from indianyio.instrument._framework._instrument import Instrument
 from indianyio.instrument._port_search import PortSearch
 from indianyio.standard.connection import (
     ConnectionMode,

@@ -147,7 +147,7 @@ _DROPPED = {
     "MEMBERS": "_messages",
     "MESSAGES": "_messages",
     "MakeAttachment": "_blob_forms",
-    "SharedAttachment": "_shared_attachments",
+    "SharedAttachment": "_blobs",
     "WireElement": "_elements",
     "WritableAttachment": "_blob_forms",
     "attached_bytes": "_blob_forms",

@@ -16,13 +16,12 @@ from typing import Protocol, TypeAlias
 
 from indianyio._vocabulary import MAX_DESCRIPTORS
 from indianyio.protocol._blob_spans import BlobSpan, blob_spans
-from indianyio.protocol._blobs import Base64Encoder, decoded_slices
+from indianyio.protocol._blobs import Base64Encoder, decoded_slices, slices_of
 from indianyio.protocol._compiled import LazyPattern
 from indianyio.protocol._elements import Attachment
 from indianyio.protocol._encoder import joined_parts
 from indianyio.protocol._frames import Frame
 from indianyio.protocol._messages import CONTENT_TAGS, SetBLOBVector
-from indianyio.protocol._shared_attachments import slices_of
 
 __all__ = [
     "MakeAttachment",

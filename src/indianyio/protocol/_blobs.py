@@ -1,4 +1,4 @@
-"""BLOB content: base64 in and out, and the zlib stream of the ``.z`` formats (protocol.md 1.5).
+"""The content of BLOBs: base64, the zlib stream of the ``.z`` formats (protocol.md 1.5), and shared attachments.
 
 An image has tens of megabytes, so nothing here copies it more often than necessary. Encoding works slice by slice
 and returns the slices without joining them. Decoding first assumes what most programs send, base64 without line
@@ -7,6 +7,9 @@ breaks, which needs no copy. Only if that fails does it take out white space and
 Slices matter for another reason as well. Large BLOBs are processed in a worker thread, but a single call of
 Python's own that searches, copies or translates the whole text holds the interpreter's lock until it is done.
 Taking the line ends out of 100 MB would stop the event loop for 200 ms. Only pybase64 releases the lock.
+
+Content that came with a descriptor is not copied either: its receivers have one attachment in common, which is
+closed when the last of them has released it.
 """
 
 from __future__ import annotations
@@ -14,13 +17,25 @@ from __future__ import annotations
 import binascii
 import zlib
 from collections.abc import Iterator
+from copy import copy
 from io import BytesIO
+from typing import Protocol, runtime_checkable
 
+import msgspec
 import pybase64
 
 from indianyio.protocol._compiled import LazyPattern
+from indianyio.protocol._elements import Attachment
 
-__all__ = ["Base64Encoder", "decode_base64", "decoded_slices", "encode_base64", "inflate"]
+__all__ = [
+    "Base64Encoder",
+    "SharedAttachment",
+    "decode_base64",
+    "decoded_slices",
+    "encode_base64",
+    "inflate",
+    "slices_of",
+]
 
 _LINE = 72
 """Characters of base64 in a line: the only length that libindi writes and expects (protocol.md W32)."""
@@ -194,3 +209,89 @@ class Base64Encoder:
         """Return the last base64, with its padding; afterwards the encoder is as good as new."""
         rest, self._rest = self._rest, b""
         return pybase64.b64encode(rest)
+
+
+# -- one descriptor, many receivers ----------------------------------------------------------------------------
+
+
+@runtime_checkable
+class _SlicedAttachment(Protocol):
+    """An attachment that can be read in slices."""
+
+    def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time."""
+
+
+def slices_of(attachment: Attachment, length: int, slice_bytes: int) -> Iterator[bytes]:
+    """Yield the first ``length`` bytes of an attachment, in slices if it can be read that way.
+
+    :raises ValueError: there are fewer; perhaps after some slices.
+    """
+    if isinstance(attachment, _SlicedAttachment):
+        return attachment.slices(length, slice_bytes)
+    return iter((attachment.read(length),))
+
+
+class _Common(msgspec.Struct):
+    attachment: Attachment
+    holders: int = 1
+
+
+class SharedAttachment:
+    """One holder's share of an attachment; itself an :class:`Attachment`.
+
+    A holder may close its share at any time, which closes nothing else. A share that is lost without being closed
+    keeps the attachment open as long as there is a reference to the share, and no longer. All holders must be in
+    one thread.
+
+    :param attachment: what is shared; from now on it belongs to the holders.
+    """
+
+    __slots__ = ("_common",)
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._common: _Common | None = _Common(attachment)
+
+    @property
+    def attachment(self) -> Attachment:
+        """What is shared.
+
+        :raises ValueError: this holder is closed.
+        """
+        return self._open().attachment
+
+    def share(self) -> SharedAttachment:
+        """Return another share of the same attachment.
+
+        :raises ValueError: this one is closed.
+        """
+        self._open().holders += 1
+        return copy(self)
+
+    def read(self, length: int) -> bytes:
+        """Return the first ``length`` bytes.
+
+        :raises ValueError: there are fewer, or this holder is closed.
+        """
+        return self._open().attachment.read(length)
+
+    def slices(self, length: int, slice_bytes: int) -> Iterator[bytes]:
+        """Yield the first ``length`` bytes, at most ``slice_bytes`` at a time if the attachment can do that.
+
+        :raises ValueError: there are fewer, or this holder is closed.
+        """
+        return slices_of(self._open().attachment, length, slice_bytes)
+
+    def close(self) -> None:
+        """Release this share; closing twice does nothing."""
+        common, self._common = self._common, None
+        if common is None:
+            return
+        common.holders -= 1
+        if not common.holders:
+            common.attachment.close()
+
+    def _open(self) -> _Common:
+        if self._common is None:
+            raise ValueError("the attachment is closed")
+        return self._common

@@ -4,7 +4,7 @@ from indianyio._environment import Environment, Listener, Program
 from indianyio._routing import PeerStatistics
 from indianyio.server._access import Access, AccessRule, Connection, access_table
 from indianyio.server._server import IPyServer
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 
 __all__ = [
     "Accepted",

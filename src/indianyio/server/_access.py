@@ -27,7 +27,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from indianyio._failures import EXITS
 from indianyio._rated_log import RatedLog
-from indianyio.streams._accepted import Connection
+from indianyio.streams._base import Connection
 
 __all__ = [
     "Access",

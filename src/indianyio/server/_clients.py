@@ -25,7 +25,7 @@ from indianyio.server._access import (
 from indianyio.server._hub import Hub
 from indianyio.server._peers import CLIENT, Peer
 from indianyio.streams import ByteStream
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 from indianyio.streams._listening import open_listeners
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from indianyio.protocol._blob_forms import attached_lengths
 from indianyio.protocol._frames import Head
 from indianyio.protocol._relayable import relayable
 from indianyio.server._heavy import HeavyWork
-from indianyio.server._patience import Patience, Taker
-from indianyio.server._ports import Direction, Port, Tap, Taps
+from indianyio.server._ports import Direction, Patience, Port, Taker, Tap, Taps
 from indianyio.streams import SharedMemory, flaw_of, is_fixed
 
 __all__ = ["Hub"]

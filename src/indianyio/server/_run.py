@@ -32,7 +32,7 @@ from indianyio.server._clients import Clients
 from indianyio.server._hub import Hub
 from indianyio.server._local_driver import LocalLink
 from indianyio.server._ports import Counted, log_regularly, statistics_by_name
-from indianyio.streams._accepted import Accepted
+from indianyio.streams._base import Accepted
 
 __all__ = ["Feeder", "ServerRun"]
 

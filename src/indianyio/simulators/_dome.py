@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 
 from indianyio.exceptions import WriteRefusedError
-from indianyio.instrument._dome_geometry import turned
 from indianyio.instrument.dome import Dome
+from indianyio.instrument.dome._geometry import turned
 from indianyio.simulators._motor import Motor
 
 __all__ = ["SimulatedDome"]

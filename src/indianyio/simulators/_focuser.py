@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from indianyio.instrument._declared import every
+from indianyio.instrument._framework._declared import every
 from indianyio.instrument.focuser import Focuser
 from indianyio.simulators._motor import Motor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from indianyio.instrument._declared import Property
+from indianyio.instrument._framework._declared import Property
 from indianyio.instrument.weather import Weather, WeatherParameter
 from indianyio.properties import Values, number
 

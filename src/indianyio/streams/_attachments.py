@@ -30,8 +30,8 @@ import anyio
 import anyio.lowlevel
 from anyio.lowlevel import EventLoopToken
 
+from indianyio.protocol._blobs import SharedAttachment
 from indianyio.protocol._elements import Attachment
-from indianyio.protocol._shared_attachments import SharedAttachment
 from indianyio.streams._descriptors import PROCESS, Account, close_memory, close_stranger, is_memory, seals_of
 
 __all__ = [

@@ -15,8 +15,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from indianyio._rated_log import RatedLog
-from indianyio.streams._accepted import Accepted, Connection
-from indianyio.streams._base import ByteStream
+from indianyio.streams._base import Accepted, ByteStream, Connection
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._tls import TLSStream, accept_tls
 

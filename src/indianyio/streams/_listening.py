@@ -28,7 +28,7 @@ from indianyio._binding import (
     known_addresses,
 )
 from indianyio._tasks import TaskStarter
-from indianyio.streams._accepted import Accepted, Connection
+from indianyio.streams._base import Accepted, Connection
 from indianyio.streams._descriptors import hang_up
 from indianyio.streams._handshakes import EncryptedConnection, Handshakes
 from indianyio.streams._sockets import SocketStream

@@ -12,9 +12,7 @@ from typing import Self, TypeVar, overload
 from indianyio._vocabulary import BLOBHandling
 from indianyio.client import Coming as ClientComing
 from indianyio.client import Device as ClientDevice
-from indianyio.client._actions import Written
-from indianyio.client._blobs import OnProgress
-from indianyio.client._members import NamedThings
+from indianyio.client._members import NamedThings, OnProgress, Written
 from indianyio.properties import Values
 from indianyio.standard._settle_table import OnCancel
 from indianyio.sync._calls import Calls

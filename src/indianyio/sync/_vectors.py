@@ -10,10 +10,8 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 
 from indianyio._vocabulary import Permission, Rule, State
 from indianyio.client import _vectors as client
-from indianyio.client._actions import Written
-from indianyio.client._blobs import Blob as ClientBlob
-from indianyio.client._blobs import Content, OnProgress
-from indianyio.client._members import Member, NamedThings
+from indianyio.client._members import Blob as ClientBlob
+from indianyio.client._members import Content, Member, NamedThings, OnProgress, Written
 from indianyio.exceptions import UnknownMemberError
 from indianyio.standard._settle_table import OnCancel
 from indianyio.sync._calls import Calls

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from indianyio._model._attributes import require_word
 from indianyio._vocabulary import State
 from indianyio.client import Change, Device, Vector
-from indianyio.client._typed import name_of
+from indianyio.client._writes import name_of
 from indianyio.exceptions import ConnectionLostError
 from indianyio.properties import Values
 

@@ -1,0 +1,1 @@
+"""What several device classes have in common: backlash, a site, outputs, and parking."""
