@@ -62,6 +62,23 @@ def test_kinds_do_not_pile_up() -> None:
     assert len(log._kinds) <= 1000
 
 
+def test_what_is_left_out_of_many_kinds_is_told_once_their_time_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    log = RatedLog(logger, clock=lambda: now)
+    for _ in range(30):
+        log.warning("early", "early")
+    now = 10.0
+    for kind in range(5000):
+        log.warning(kind, "late")
+    assert "early; 19 such lines before it were left out" in caplog.messages
+    late = [line for line in caplog.messages if line.startswith("late")]
+    assert len(late) < 1020
+    log.flush()
+    last = caplog.messages[-1]
+    assert last.startswith("late; ")
+    assert len(late) + 1 + int(last.split()[1]) == 5000
+
+
 # -- a message in a line ---------------------------------------------------------------------------------------
 
 

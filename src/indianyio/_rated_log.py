@@ -25,8 +25,10 @@ _SHOWN_BYTES = 4096
 _LINES = 10
 _WHILE_SECONDS = 10.0
 
-# Kinds may contain names that peers invent, so memory must be bounded: beyond this number all kinds are forgotten.
-_MOST_KINDS = 1000
+# Kinds may contain names that peers invent, so memory must be bounded: beyond this number in a period all others
+# count as one more.
+_MOST_KINDS = 999
+_OTHERS = object()
 
 
 class _Kind(Struct):
@@ -70,11 +72,13 @@ class RatedLog:
         :param error: whose traceback is written below the line.
         """
         now = self._clock()
+        if kind not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            self._forget_old(now)
+            if len(self._kinds) >= _MOST_KINDS:
+                kind = _OTHERS
         found = self._kinds.get(kind)
         if found is None or now - found.since >= self._seconds:
-            withheld = 0 if found is None else found.withheld
-            if found is None and len(self._kinds) >= _MOST_KINDS:
-                self._kinds.clear()
+            withheld = 0 if found is None else self._kinds.pop(kind).withheld
             self._kinds[kind] = _Kind(now, written=1)
             self._write(level, message, args, withheld, error)
         elif found.written >= _LINES:
@@ -94,8 +98,7 @@ class RatedLog:
         """Write the last left-out line of each kind, with the number of lines before it; forget all kinds."""
         kinds, self._kinds = self._kinds, {}
         for kind in kinds.values():
-            if kind.withheld:
-                self._write(*kind.last, kind.withheld - 1)
+            self._tell_withheld(kind)
 
     def of(self, source: Hashable) -> RatedLog:
         """Return a log for what one source causes; its lines are counted together with all others of that source.
@@ -103,6 +106,19 @@ class RatedLog:
         Flushing that does nothing, since others may share it; flush this log in the end.
         """
         return _ShareOfLog(self, source)
+
+    def _forget_old(self, now: float) -> None:
+        """Forget the kinds whose period is over; they stand in the order in which their periods began."""
+        while self._kinds:
+            kind, found = next(iter(self._kinds.items()))
+            if now - found.since < self._seconds:
+                return
+            del self._kinds[kind]
+            self._tell_withheld(found)
+
+    def _tell_withheld(self, kind: _Kind) -> None:
+        if kind.withheld:
+            self._write(*kind.last, kind.withheld - 1)
 
     def _write(
         self,

@@ -12,6 +12,7 @@ import trio.testing
 from indianyio import IPyDriver, newBLOBVector, newNumberVector, newSwitchVector
 from indianyio._model import ValuesEvent
 from indianyio.driver import NewEvent
+from indianyio.exceptions import WriteRefusedError
 from indianyio.protocol import DefNumberVector, DefTextVector, Message, PingReply, SetNumberVector, SetTextVector
 from indianyio.testing import Peer, member_values, running
 from tests.driver.gadget import DEVICE, Gadget, new_abort, new_number
@@ -152,6 +153,28 @@ async def test_d4_a_failing_handler_costs_its_own_event(caplog: pytest.LogCaptur
     assert len(driver.events) == 2
     assert driver.number.state == "Alert"
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("failure", [WriteRefusedError("not now"), RuntimeError("gearbox jammed")])
+async def test_a_flood_of_writes_that_fail_does_not_fill_a_disk(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def on_write(driver: Gadget, event: NewEvent) -> None:
+        raise failure
+
+    async with running(Gadget(on_write=on_write)) as peer:
+        for number in range(200):
+            await peer.send(new_number(number % 100))
+            await peer.expect(SetNumberVector, state="Alert")
+        await peer.send(new_abort())
+        await settle(peer)
+    lines = [line for line in caplog.messages if "refused: not now" in line or "rxevent failed" in line]
+    assert [line for line in lines if "ABORT" in line]
+    of_numbers = [line for line in lines if "NUMBER" in line]
+    assert len(of_numbers) < 50
+    left_out = sum(int(line.split("; ")[1].split()[0]) for line in of_numbers if "were left out" in line)
+    # The last line in the end stands for one that was left out.
+    assert len(of_numbers) + left_out == 200
 
 
 async def test_rxerror_can_be_overridden_and_may_fail_itself(caplog: pytest.LogCaptureFixture) -> None:

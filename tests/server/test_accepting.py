@@ -329,3 +329,18 @@ async def test_without_descriptors_it_accepts_again_when_there_are_some(anyio_ba
     (line,) = log.splitlines()
     assert line.startswith("ERROR 127.0.0.1:")
     assert "no client can be accepted for now: [Errno 24] Too many open files" in line
+
+
+@pytest.mark.parametrize(
+    ("connection", "origin"),
+    [
+        (Connection("tcp", "192.168.1.7", 50_000), "192.168.1.7"),
+        (Connection("tcp", "::ffff:192.168.1.7", 50_000), "192.168.1.7"),
+        (Connection("tcp", "2001:db8::1:2:3:4", 50_000), "2001:db8::/64"),
+        (Connection("tcp", "fe80::1%eth0", 50_000), "fe80::/64"),
+        (Connection("unix", uid=1000, gid=1000, pid=4711), "user 1000"),
+        (Connection("unix"), "unix socket"),
+    ],
+)
+def test_one_machine_or_user_is_one_origin(connection: Connection, origin: str) -> None:
+    assert connection.origin == origin

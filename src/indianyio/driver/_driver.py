@@ -15,6 +15,7 @@ from anyio.abc import TaskStatus
 
 from indianyio._failures import described, text_of
 from indianyio._model import AT_ONCE, Outbox, SnoopEvent, SnoopTable
+from indianyio._rated_log import RatedLog
 from indianyio._vocabulary import Limits, State
 from indianyio.driver._device import Device, Directory
 from indianyio.driver._events import NewEvent
@@ -78,6 +79,8 @@ class IPyDriver(Directory[Device]):
         self._snoops = SnoopTable()
         self._background = Background()
         self._run_state = RunState()
+        # A client can cause thousands of lines a second, and a disk has an end.
+        self._rated_log = RatedLog(logger)
         self._on_snooped: dict[tuple[str | None, str | None], SnoopHandler] = {}
         for device in devices:
             self._check(device)
@@ -121,12 +124,13 @@ class IPyDriver(Directory[Device]):
         A :exc:`WriteRefusedError` is no fault of the driver's but its answer, and logged as a warning. The driver
         goes on. Override it to do something else.
         """
+        log, place = self._rated_log, (event.devicename, event.vectorname)
         if isinstance(exc, WriteRefusedError):
             reason = text_of(exc)
-            logger.warning("%s.%s: refused: %s", event.devicename, event.vectorname, reason)
+            log.warning(("refused", *place), "%s.%s: refused: %s", *place, reason)
             text = brief(reason)
         else:
-            logger.error("rxevent failed for %s.%s", event.devicename, event.vectorname, exc_info=exc)
+            log.log(("failed", *place), logging.ERROR, "rxevent failed for %s.%s", *place, error=exc)
             text = brief(described(exc))
         vector = self[event.devicename][event.vectorname]
         # A BLOB's content is not what the client waits for.
@@ -135,7 +139,7 @@ class IPyDriver(Directory[Device]):
             await vector.send_setVectorMembers(message=text, state=State.ALERT, members=names)
         except LocalProtocolError as error:
             # The values are longer than any server takes, which may well be what went wrong.
-            logger.error("%s.%s: answered without values: %s", event.devicename, event.vectorname, error)
+            log.log(("bare", *place), logging.ERROR, "%s.%s: answered without values: %s", *place, error)
             await vector.send_setVectorMembers(message=text, state=State.ALERT, members=())
 
     async def snoopevent(self, event: SnoopEvent) -> None:

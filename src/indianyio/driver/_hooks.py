@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
 from indianyio._model import SnoopEvent, SnoopTable
+from indianyio._rated_log import RatedLog
 from indianyio.driver._device import Device
 from indianyio.driver._events import NewEvent
 from indianyio.driver._owners import Background
@@ -25,6 +26,7 @@ class DriverHooks(Protocol):
     data: dict[str, Device]
     _snoops: SnoopTable
     _background: Background
+    _rated_log: RatedLog
     _on_snooped: dict[tuple[str | None, str | None], SnoopHandler]
 
     async def hardware(self) -> None:

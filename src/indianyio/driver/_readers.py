@@ -102,7 +102,7 @@ class Handlers:
         try:
             event = await arrival.open(self._guard.is_cancelled)
         except _UNREADABLE as error:
-            logger.warning("%s: a snooped BLOB cannot be read: %s", self._name, error)
+            self._driver._rated_log.warning("blob", "%s: a snooped BLOB cannot be read: %s", self._name, error)
             return
         for handler in self._snoop_handlers(event):
             failure = await self._guard.failure_of(handler, event)
@@ -120,7 +120,8 @@ class Handlers:
     def _note(self, failure: BaseException, text: str, event: NewEvent | SnoopEvent) -> None:
         """Log an error of a handler; what is graver than that ends the run."""
         if isinstance(failure, Exception):
-            logger.error(text, event.devicename, event.vectorname, exc_info=failure)
+            place = event.devicename, event.vectorname
+            self._driver._rated_log.log((text, *place), logging.ERROR, text, *place, error=failure)
         else:
             self._fail(failure)
 

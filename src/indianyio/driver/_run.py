@@ -235,6 +235,7 @@ class DriverRun:
             try:
                 await self._leave()
             finally:
+                driver._rated_log.flush()
                 self._flushing.deadline = anyio.current_time() + driver.grace
                 self._link.close()
 

@@ -165,7 +165,7 @@ def decide_without_certificate(rule: AccessRule, connection: Connection, log: Ra
 
 def _log_failure(log: RatedLog, connection: Connection, error: BaseException) -> None:
     text = "%s: refused, because the access rule failed"
-    log.log((connection.address, "rule failed"), logging.ERROR, text, connection.name, error=error)
+    log.log((connection.origin, "rule failed"), logging.ERROR, text, connection.name, error=error)
 
 
 class _Unverified(Connection):

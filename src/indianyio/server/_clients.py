@@ -96,10 +96,10 @@ class Clients:
         try:
             await self._serve_accepted(hub, accepted)
         except ConnectionLostError as error:
-            self._log.warning((accepted.connection.address, "lost"), "%s", error)
+            self._log.warning((accepted.connection.origin, "lost"), "%s", error)
         except FAILURES as error:
             text = "%s: serving this client failed"
-            kind = (accepted.connection.address, "failed")
+            kind = (accepted.connection.origin, "failed")
             self._log.log(kind, logging.ERROR, text, name, error=failure_in(error))
 
     def finish(self, reason: str) -> None:
@@ -142,12 +142,12 @@ class Clients:
         if self._present < self._most:
             return False
         text = "%s: refused: there are %d clients already"
-        self._log.warning((connection.address, "full"), text, connection.name, self._present)
+        self._log.warning((connection.origin, "full"), text, connection.name, self._present)
         return True
 
     def _refuse(self, connection: Connection) -> None:
         text = "%s: refused by the access rule"
-        self._log.warning((connection.address, "refused"), text, connection.name)
+        self._log.warning((connection.origin, "refused"), text, connection.name)
 
     async def _serve(self, hub: Hub, stream: ByteStream, connection: Connection, access: Access) -> None:
         if access is Access.REFUSED:
@@ -166,8 +166,8 @@ class Clients:
         outbox = self._make_outbox()
         # One process may connect several times; the number tells its connections apart.
         name = f"{connection.name} (client {self._served})"
-        port = Peer(hub, stream, outbox, CLIENT, name=name, log=self._link_log.of(connection.address))
-        self._log.log((connection.address, "connected"), logging.INFO, "%s: connected, %s", port.name, access)
+        port = Peer(hub, stream, outbox, CLIENT, name=name, log=self._link_log.of(connection.origin))
+        self._log.log((connection.origin, "connected"), logging.INFO, "%s: connected, %s", port.name, access)
         hub.add_client(port, may_write=access is Access.FULL)
         self.ports[port] = None
         reason = "the server ends"
@@ -178,4 +178,4 @@ class Clients:
             hub.remove(port, reason)
             # A client that does not read has lost messages, which somebody should know.
             level = logging.INFO if outbox.failure is None else logging.WARNING
-            self._log.log((connection.address, "disconnected", level), level, "%s: %s", port.name, reason)
+            self._log.log((connection.origin, "disconnected", level), level, "%s: %s", port.name, reason)

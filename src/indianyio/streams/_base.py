@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal, NamedTuple, Protocol
 
 import anyio
@@ -224,6 +225,19 @@ class Connection:
         if self.kind == "unix":
             return "unix socket" if self.pid is None else f"process {self.pid}"
         return f"[{self.address}]:{self.port}" if ":" in str(self.address) else f"{self.address}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Where the client comes from, for what is counted for each: an IPv4 address, an IPv6 network, or a user.
+
+        One machine with IPv6 has all the addresses of a network of 64 bits.
+        """
+        if self.kind == "unix":
+            return "unix socket" if self.uid is None else f"user {self.uid}"
+        address = ip_address(str(self.address))
+        if not isinstance(address, IPv6Address):
+            return str(address)
+        return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
     @property
     def common_name(self) -> str | None:

@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections import Counter
 from dataclasses import replace
-from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from indianyio._rated_log import RatedLog
 from indianyio.streams._base import Accepted, ByteStream, Connection
@@ -52,7 +51,7 @@ class Handshakes:
         :raises ConnectionLostError: the client does not speak TLS, its certificate is not accepted, it took too
             long or has disconnected.
         """
-        origin = _origin(connection)
+        origin = connection.origin
         if self._begun.total() >= self._most:
             text = "%s: refused: there are %d TLS handshakes already"
             self._log.warning((origin, "all"), text, connection.name, self._most)
@@ -102,11 +101,3 @@ class EncryptedConnection(Accepted):
             self._encrypted.close()
         else:
             hang_up(self._socket)
-
-
-def _origin(connection: Connection) -> str:
-    """Return where a client comes from; one machine with IPv6 has all the addresses of a network of 64 bits."""
-    address = ip_address(str(connection.address))
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
