@@ -243,6 +243,32 @@ MUTANTS = (
         '            policy = replace(policy, kept_back=frozenset({"newNumberVector"}))\n',
     ),
     Mutant(
+        "Aborts to another server are lost after the first reconnection",
+        "indianyio.server._remotes",
+        "        policy = FEEDER if self._blobs else _WITHOUT_BLOBS\n",
+        "        policy = FEEDER if self._blobs else _WITHOUT_BLOBS\n"
+        "        if self._connections:\n"
+        '            policy = replace(policy, kept_back=frozenset({"newSwitchVector"}))\n',
+    ),
+    Mutant(
+        "Aborts to a program are lost after it was started again",
+        "indianyio.server._exdrivers",
+        "        peer = self._port = Peer(hub, process.stream, outbox, FEEDER, name=self.name)\n",
+        "        policy = FEEDER\n"
+        "        if self.restarts_done:\n"
+        '            policy = replace(policy, kept_back=frozenset({"newSwitchVector"}))\n'
+        "        peer = self._port = Peer(hub, process.stream, outbox, policy, name=self.name)\n",
+        seeds=100,
+    ),
+    Mutant(
+        "Aborts to a driver in the server are lost when it has got thirty messages",
+        "indianyio.server._local_driver",
+        "        size, rank = len(frame.data), rank_of(frame)\n",
+        "        size, rank = len(frame.data), rank_of(frame)\n"
+        '        if frame.tag == "newSwitchVector" and self._traffic.messages_out > 30:\n'
+        "            return True\n",
+    ),
+    Mutant(
         "settings are written into the file itself",
         "indianyio._whole_files",
         "    with new_file(path.parent, mode) as file:\n        file.write(data)\n        file.replace(path)\n",

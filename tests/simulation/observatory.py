@@ -64,8 +64,11 @@ class Rule:
     def asked(self, user: User, device: str, value: float) -> None:
         """See that a user sets a target, just before it is written."""
 
-    def wrote_last(self, writer: Session | User, device: str, value: float) -> None:
+    def wrote_last(self, last: LastWrite) -> None:
         """See a write of those with which a night ends, just before it is sent."""
+
+    def settled_last(self, last: LastWrite, failure: Exception | None) -> None:
+        """See what the library's client says has become of one of these; no failure means that it was done."""
 
     def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         """See what the library's client says has become of it; no failure means that the target was reached."""
@@ -169,6 +172,32 @@ def _known(vector: AnyVector) -> Known:
 
 def _text(value: object) -> str:
     return ("On" if value else "Off") if isinstance(value, bool) else str(value)
+
+
+@dataclass
+class LastWrite:
+    """A write of those with which a night ends, and what has come of it.
+
+    :ivar writer: whose it is.
+    :ivar device: to which device.
+    :ivar name: to which of its vectors.
+    :ivar at: when it was written.
+    :ivar value: the target, which nobody else has written; 0 for an Abort.
+    :ivar number: of the wish; 0 for users, whose writes have a timestamp of the library's own.
+    :ivar is_done: whether the station has reached the target, or has begun to deal with the Abort.
+    :ivar is_answered: whether the writer has heard so.
+    :ivar failure: what the library's client has said instead.
+    """
+
+    writer: Session | User
+    device: str
+    name: str
+    at: float
+    value: float = 0.0
+    number: int = 0
+    is_done: bool = False
+    is_answered: bool = False
+    failure: Exception | None = None
 
 
 @dataclass

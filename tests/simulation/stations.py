@@ -158,7 +158,8 @@ class Station(IPyDriver):
         if event.vector is self.target:
             await self._move(event)
         elif event.vector is self.stop_switch:
-            await self.stop_switch.send_setVector(state="Ok")
+            # Its timestamp says which Abort this answers, as an Abort has no value of its own.
+            await self.stop_switch.send_setVector(state="Ok", timestamp=event.timestamp)
 
     async def _move(self, event: NewEvent) -> None:
         if self.part.number("slow", 0):

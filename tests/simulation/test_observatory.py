@@ -28,11 +28,11 @@ from indianyio.testing.simulation._simulating import compared, fail_if_broken
 from tests.simulation import last_writes, observatory_run, observatory_users, server_rules, user_rules
 from tests.simulation import observatory_rules as rules
 from tests.simulation.__main__ import COMMAND, main
-from tests.simulation.observatory import Observatory, Rule, Session, User
+from tests.simulation.observatory import LastWrite, Observatory, Rule, Session, User
 from tests.simulation.observatory_plans import plan_for_observatory
 from tests.simulation.observatory_rules import RULES
 from tests.simulation.observatory_run import play_observatory
-from tests.simulation.stations import Station
+from tests.simulation.stations import STOP, Station
 
 FIXED_SEEDS = 100
 IN_THE_FAST_SUITE = 5
@@ -327,8 +327,19 @@ class HearsNothingOfLastWrites(last_writes.LastWritesGetThrough):
 
 
 class UsersHearNothingOfLastWrites(last_writes.LastWritesGetThrough):
-    def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
+    def settled_last(self, last: LastWrite, failure: Exception | None) -> None:
         pass
+
+
+class SeesNoLastAbort(last_writes.LastWritesGetThrough):
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        pass
+
+
+class HearsOnlyAnothersAborts(last_writes.LastWritesGetThrough):
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.key[1] != STOP:
+            super().heard(session, message)
 
 
 class HearsOfNoEnd(user_rules.VerdictsAreTrue):
@@ -373,6 +384,8 @@ SABOTEURS: tuple[type[Rule], ...] = (
     SeesNothingDone,
     HearsNothingOfLastWrites,
     UsersHearNothingOfLastWrites,
+    SeesNoLastAbort,
+    HearsOnlyAnothersAborts,
 )
 
 
@@ -380,8 +393,8 @@ def test_the_plan_of_the_saboteurs_breaks_no_rule() -> None:
     outcome = play_observatory(PLAN, RULES)
     assert outcome.findings == []
     assert outcome.figures["lives"] == 4
-    # Thirty in the night, and three with which it ends.
-    assert outcome.figures["written"] == 33
+    # Thirty in the night, and at its end a target and an Abort for each of three devices.
+    assert outcome.figures["written"] == 36
 
 
 @pytest.mark.parametrize("saboteur", SABOTEURS)
