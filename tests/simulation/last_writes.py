@@ -28,8 +28,13 @@ class LastWritesGetThrough(Rule):
     the library gives them; but users write one after the other, when all that the clients have written is done.
 
     Of clients that want BLOBs ``Only`` it is not asked that they hear of it: they are told of nothing else, so most
-    know no device to write to. Nothing is asked of who is given up because it was still behind. A device whose
-    driver has ended for good is known to nobody by then, which is another rule.
+    know no device to write to. A device whose driver has ended for good is known to nobody by then, which is
+    another rule.
+
+    A server may still give up who is behind. Then what is on that line is lost, in both directions: a write, also
+    one that was sent before its writer heard of the end, and the answer. So that excuses a write if it happens from
+    a moment before the write on. If it happened earlier, the writer has a new line by then, or has heard that the
+    device is gone and does not write to it.
     """
 
     def __init__(self, scene: Observatory) -> None:
@@ -47,8 +52,8 @@ class LastWritesGetThrough(Rule):
     def handled(self, station: Station, vector: str, number: int) -> None:
         if vector != STOP:
             return
-        # Of a user's Aborts at most one to a device is on its way.
-        for last in self._to(station.name, STOP):
+        # Of a user's Aborts it can only be the latest one: they write one after the other.
+        for last in reversed([*self._to(station.name, STOP)]):
             if last.number == number and not last.is_done:
                 last.is_done = True
                 return
@@ -66,14 +71,15 @@ class LastWritesGetThrough(Rule):
     def over(self) -> None:
         for last in self._all:
             is_deaf = isinstance(last.writer, Session) and last.writer.policy == "Only"
-            is_behind = any(
-                one.where in self.scene.places(last.writer, last.device) for one in self.scene.given_up_late
-            )
-            if is_behind or (last.is_done and (last.is_answered or is_deaf)):
+            if (last.is_done and (last.is_answered or is_deaf)) or self._is_excused(last):
                 continue
             text = "it was not told so" if last.is_done else "it was not done"
             failure = f": {last.failure!r}" if last.failure is not None else ""
             self.broken(f"the last write of {last.writer}, to {last.device}.{last.name}: {text}{failure}")
+
+    def _is_excused(self, last: LastWrite) -> bool:
+        places = self.scene.places(last.writer, last.device)
+        return any(one.where in places and one.at >= last.at - _ON_THE_WAY_SECONDS for one in self.scene.given_up)
 
     def _to(self, device: str, name: str) -> Iterator[LastWrite]:
         return (last for last in self._all if (last.device, last.name) == (device, name))
@@ -99,9 +105,9 @@ async def write_last(scene: Observatory) -> None:
                 nursery.start_soon(_write, scene, session)
     await trio.sleep(_ON_THE_WAY_SECONDS + slowest * len(sessions))
     for user in scene.users:
-        if user.client is None:
+        if user.client is None or not user.client.is_connected:
             continue
-        known = [vector for device in user.client.values() for vector in device.values() if vector.exists]
+        known = [one for device in user.client.values() for one in device.values() if one.exists and not one.stale]
         async with trio.open_nursery() as nursery:
             for vector in sorted(known, key=lambda vector: (vector.device, vector.name)):
                 if vector.name in {STOP, TARGET}:

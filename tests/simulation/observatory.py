@@ -220,7 +220,6 @@ class Observatory:
     tasks_left: int = 0
     messages: int = 0
     last_values: int = 0
-    quiet_since: float | None = None
     verdicts: int = 0
     turns: int = 0
     longest: int = 0
@@ -278,11 +277,6 @@ class Observatory:
             for at, line in self.network.hung_up
             if self.asked_to_end_at is None or at < self.asked_to_end_at
         ]
-
-    @property
-    def given_up_late(self) -> list[Fault]:
-        """Those that it has disconnected when all the rest was well."""
-        return [one for one in self.given_up if self.quiet_since is not None and one.at >= self.quiet_since]
 
     def _place(self, line: str) -> str:
         """Return what faults call a line that one host has made to another."""

@@ -113,7 +113,6 @@ async def _run(scene: Observatory, nursery: trio.Nursery) -> None:
     await trio.sleep(RECOVERY_SECONDS)
     for rule in scene.rules:
         rule.quiet()
-    scene.quiet_since = scene.now
     await write_last(scene)
     await _let_some_fail(scene)
     scene.asked_to_end_at = scene.now
