@@ -236,8 +236,8 @@ class Observatory:
     # -- who is where ------------------------------------------------------------------------------------------
 
     def home(self, device: str) -> str:
-        """Return the server that has a device's driver."""
-        return next(part.text("server") for part in self.plan.of_kind("driver") if part.name == device)
+        """Return the server that has a device's driver; nothing if noise has made up the device."""
+        return next((part.text("server") for part in self.plan.of_kind("driver") if part.name == device), "")
 
     def way(self, server: str, home: str) -> list[str] | None:
         """Return the lines from a server to another, as ``A-B``; ``None`` if there is no way."""

@@ -36,6 +36,10 @@ class UpdatesAreWhole(Rule):
     called tells what changes at once, and its answer comes behind. Across two connections of a client nothing
     is said, as it asks anew in each. Not for BLOBs, which a client that is behind may miss, and not for clients
     that want nothing else, which are told of nothing else.
+
+    An Alert is no update here: no station has one to tell. It is how the library refuses a write, for instance to
+    a lane that is full, and it repeats what is: the client that wrote shows what it asked for. So it must say what
+    was told last, and does not count.
     """
 
     def __init__(self, *args: object) -> None:
@@ -61,6 +65,11 @@ class UpdatesAreWhole(Rule):
         defines = message.tag.startswith("def")
         before = self._last.get(key)
         if before is None and not defines:
+            return
+        if message.state == "Alert" and not defines:
+            known = session.mirror[message.key].values
+            if message.values != known:
+                self.broken(f"{session}: {'.'.join(message.key)}: Alert with {message.values}, after {known}")
             return
         self._last[key] = life, serial, defines
         if before is None or life != before[0]:
@@ -163,21 +172,40 @@ class WritesAreHandledInOrder(Rule):
 class WritesArrive(Rule):
     """A write to a device that a client knows is handled within 5 s, if nothing goes wrong on its way.
 
-    A target is only moved one after the other, so of a station that is slow only what is written to the switch that
-    stops counts. A fault of a server's line counts until it must have been mended.
+    A target is only moved one after the other. So those of a slow station must be handled by the time when all has
+    been well for long, or have been refused: only so many may wait in a lane. A refusal does not say which write it
+    is for, so it may be for any of its client's that wait. Clients that want BLOBs ``Only`` do not hear of it. A
+    fault of a server's line counts until it must have been mended.
     """
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
         self._waiting: dict[int, float] = {}
+        self._in_lanes: dict[int, Session] = {}
 
     def wrote(self, session: Session, wish: Wish) -> None:
         slow = any(part.number("slow", 0) for part in self.scene.plan.of_kind("driver") if part.name == wish.device)
         if not (slow and wish.name == TARGET):
             self._waiting[wish.number] = self.scene.now + _HANDLED_SECONDS
+        elif session.policy != "Only":
+            self._in_lanes[wish.number] = session
+
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.state == "Alert" and message.key[1] == TARGET:
+            for number, writer in list(self._in_lanes.items()):
+                if writer is session and self.scene.wishes[number][1].key == message.key:
+                    del self._in_lanes[number]
 
     def handled(self, station: Station, vector: str, number: int) -> None:
         self._waiting.pop(number, None)
+        self._in_lanes.pop(number, None)
+
+    def quiet(self) -> None:
+        for number, session in self._in_lanes.items():
+            _, wish, at = self.scene.wishes[number]
+            places = self.scene.places(session, wish.device)
+            if session.is_open and not self.scene.is_troubled(places, at - 1, self.scene.now, REPAIR_SECONDS):
+                self.broken(f"write {number} of {session} to {'.'.join(wish.key)} was neither handled nor refused")
 
     def second(self) -> None:
         for number, due in list(self._waiting.items()):

@@ -9,7 +9,7 @@ import trio
 
 from indianyio import State, open_client
 from indianyio.client import AnyVector, Client
-from indianyio.exceptions import ConnectionLostError, OperationAbortedError
+from indianyio.exceptions import ConnectionLostError, OperationAbortedError, RefusedError
 from indianyio.testing.simulation import Finding, Part, chance
 from tests.simulation.observatory import PORT, Observatory, User
 from tests.simulation.stations import MOST, TARGET
@@ -70,7 +70,7 @@ async def _set_one(user: User, client: Client, scene: Observatory, generator: ra
     with trio.move_on_after(0.05 if hurries else math.inf) as patience:
         try:
             await target.set(value=value, timeout=_PATIENCE_SECONDS, start_timeout=5.0)
-        except (OperationAbortedError, TimeoutError, ConnectionLostError) as error:
+        except (RefusedError, OperationAbortedError, TimeoutError, ConnectionLostError) as error:
             failure = error
     if not patience.cancelled_caught:
         scene.settle(user, target.device, value, failure)

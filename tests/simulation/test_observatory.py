@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from tests.simulation.observatory import LastWrite, Observatory, Rule, Session, 
 from tests.simulation.observatory_plans import plan_for_observatory
 from tests.simulation.observatory_rules import RULES
 from tests.simulation.observatory_run import play_observatory
-from tests.simulation.stations import STOP, Station
+from tests.simulation.stations import STOP, TARGET, Station
 
 FIXED_SEEDS = 100
 IN_THE_FAST_SUITE = 5
@@ -125,6 +126,13 @@ class HearsAnUpdateTwice(rules.UpdatesAreWhole):
         super().heard(session, message)
         if message.tag == "setNumberVector":
             super().heard(session, message)
+
+
+class HearsARefusalThatSaysMore(rules.UpdatesAreWhole):
+    def heard(self, session: Session, message: Heard) -> None:
+        if message.tag == "setNumberVector":
+            message = replace(message, attributes={**message.attributes, "state": "Alert"})
+        super().heard(session, message)
 
 
 class HearsNoEnd(rules.LivesAreToldApart):
@@ -350,6 +358,7 @@ class HearsOfNoEnd(user_rules.VerdictsAreTrue):
 SABOTEURS: tuple[type[Rule], ...] = (
     MissesAnUpdate,
     HearsAnUpdateTwice,
+    HearsARefusalThatSaysMore,
     HearsNoEnd,
     KnowsWhatHasGone,
     KnowsNothing,
@@ -413,6 +422,48 @@ def test_without_a_driver_the_rules_hold_too() -> None:
         parts = [part for part in PLAN.parts if part.kind in kinds]
         plan = msgspec.structs.replace(PLAN, seconds=5.0, parts=parts, faults=[])
         assert play_observatory(plan, RULES).findings == []
+
+
+CROWD = msgspec.structs.replace(
+    PLAN,
+    parts=[
+        Part("server", "A", {"remotes": []}),
+        Part("driver", "Mount", {"server": "A", "stays": True, "slow": 1.0}),
+        *(Part("client", name, {"server": "A", "at": 1.0, "writes": 40, "burst": 40}) for name in ("c1", "c2")),
+    ],
+    faults=[],
+)
+
+
+def test_what_finds_no_room_in_a_lane_is_refused() -> None:
+    handled, refused = [], []
+
+    class SeesRefusals(Rule):
+        def handled(self, station: Station, vector: str, number: int) -> None:
+            if vector == TARGET and number <= 80:
+                handled.append(number)
+
+        def heard(self, session: Session, message: Heard) -> None:
+            if message.state == "Alert":
+                refused.append(message.values)
+
+    assert play_observatory(CROWD, (*RULES, SeesRefusals)).findings == []
+    # One is handled and 32 wait, or some more, as the second client begins later. Both hear of each refusal.
+    assert 33 <= len(handled) < 40
+    assert len(refused) == 2 * (80 - len(handled))
+
+
+class HandlesAndRefusesNothing(rules.WritesArrive):
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        pass
+
+    def heard(self, session: Session, message: Heard) -> None:
+        pass
+
+
+def test_a_write_that_is_neither_handled_nor_refused_is_found() -> None:
+    findings = play_observatory(CROWD, (HandlesAndRefusesNothing,)).findings
+    assert len([one for one in findings if "neither handled nor refused" in one.text]) == 80
 
 
 def test_who_does_not_read_is_given_up() -> None:
