@@ -73,6 +73,9 @@ class Rule:
     def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         """See what the library's client says has become of it; no failure means that the target was reached."""
 
+    def got_image(self, user: User, device: str, content: bytes) -> None:
+        """See an image that a user has got."""
+
     def snooped(self, station: Station, event: SnoopEvent) -> None:
         """See what a station hears of another one."""
 
@@ -221,6 +224,7 @@ class Observatory:
     messages: int = 0
     last_values: int = 0
     verdicts: int = 0
+    images: int = 0
     turns: int = 0
     longest: int = 0
     network: Network = field(init=False)
@@ -341,6 +345,11 @@ class Observatory:
     def settle(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         for rule in self.rules:
             rule.settled(user, device, value, failure)
+
+    def get_image(self, user: User, device: str, content: bytes) -> None:
+        self.images += 1
+        for rule in self.rules:
+            rule.got_image(user, device, content)
 
     def _moved(self, station: Station, value: float) -> None:
         for rule in self.rules:

@@ -21,7 +21,7 @@ from tests.simulation.server_rules import (
     WhoReadsIsKept,
 )
 from tests.simulation.stations import COUNT, IMAGE, TARGET, Station
-from tests.simulation.user_rules import NothingStaleIsKept, UsersKnowWhatTheyHeard, VerdictsAreTrue
+from tests.simulation.user_rules import ImagesAreTrue, NothingStaleIsKept, UsersKnowWhatTheyHeard, VerdictsAreTrue
 
 # What a write takes on a good line, with a station that is slow and others before it in its lane.
 _HANDLED_SECONDS = 5.0
@@ -276,11 +276,12 @@ class BLOBsAreWanted(Rule):
         if near not in self.scene.servers or far not in self.scene.servers or b"<setBLOBVector" not in data:
             return
         now, patience = self.scene.now, self._patience_seconds
-        wanting = [
+        wanting: list[Session | User] = [
             one
             for one in self.scene.sessions
             if one.policy != "Never" and (one.open_since(now - patience) or self._is_cut_off(one, now - patience))
         ]
+        wanting += [one for one in self.scene.users if self._looks(one, now - patience)]
         ways = [self.scene.way(one.server, far) for one in wanting]
         if not any(way is not None and between(near, far) in way for way in ways) and not self.scene.is_troubled(
             [between(near, far)], now - patience, now, REPAIR_SECONDS
@@ -289,7 +290,12 @@ class BLOBsAreWanted(Rule):
 
     _patience_seconds = 3.0
 
-    def _is_cut_off(self, session: Session, since: float) -> bool:
+    def _looks(self, user: User, since: float) -> bool:
+        """Whether a user wants images, or may still do so: one that asks for the next one does now and then."""
+        until = user.part.number("until", 0)
+        return bool(user.part.text("images")) and (not until or until >= since or self._is_cut_off(user, since))
+
+    def _is_cut_off(self, session: Session | User, since: float) -> bool:
         return self.scene.is_troubled(
             [f"{session.part.name}-{session.server}"], since, self.scene.now, REPAIR_SECONDS
         )
@@ -371,6 +377,7 @@ RULES: tuple[type[Rule], ...] = (
     UsersKnowWhatTheyHeard,
     NothingStaleIsKept,
     VerdictsAreTrue,
+    ImagesAreTrue,
     LastWritesGetThrough,
 )
 

@@ -101,7 +101,7 @@ PLAN = Plan(
         Part("driver", "Focuser", {"server": "B", "program": True, "every": 1.0}),
         Part("client", "c1", {"server": "A", "at": 1.0, "writes": 30, "pause": 0.5, "abort": 0.5}),
         Part("client", "c2", {"server": "A", "at": 1.0, "policy": "Only"}),
-        Part("user", "u1", {"server": "A", "at": 1.0}),
+        Part("user", "u1", {"server": "A", "at": 1.0, "images": "watch"}),
     ],
     faults=[Fault(15.0, "die", "Focuser"), Fault(17.0, "noise", "u1-A", seconds=2.5, amount=0.02)],
 )
@@ -324,6 +324,17 @@ class SeesNoTimeOut(user_rules.VerdictsAreTrue):
         super().settled(user, device, value, TimeoutError("made up"))
 
 
+class GetsAnotherImage(user_rules.ImagesAreTrue):
+    def got_image(self, user: User, device: str, content: bytes) -> None:
+        super().got_image(user, device, content + b"more")
+
+
+class GetsImagesBackwards(user_rules.ImagesAreTrue):
+    def got_image(self, user: User, device: str, content: bytes) -> None:
+        super().got_image(user, device, content)
+        super().got_image(user, device, next(one for one in self.scene.stations if one.name == device).image_of(1))
+
+
 class SeesNothingDone(last_writes.LastWritesGetThrough):
     def moved(self, station: Station, value: float) -> None:
         pass
@@ -390,6 +401,8 @@ SABOTEURS: tuple[type[Rule], ...] = (
     SeesNothingMove,
     HearsOfNoEnd,
     SeesNoTimeOut,
+    GetsAnotherImage,
+    GetsImagesBackwards,
     SeesNothingDone,
     HearsNothingOfLastWrites,
     UsersHearNothingOfLastWrites,
