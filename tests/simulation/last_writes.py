@@ -13,8 +13,9 @@ from indianyio.client import AnyVector
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Heard, Wish
 from indianyio.testing.simulation._wishes import stamp_of_wish
-from tests.simulation.observatory import LastWrite, Observatory, Rule, Session, User
+from tests.simulation.observatory import Observatory, Rule
 from tests.simulation.stations import STOP, TARGET, Station
+from tests.simulation.writers import LastWrite, Session, User
 
 # What a write and its answer take on the slowest of lines.
 _ON_THE_WAY_SECONDS = 5.0

@@ -9,23 +9,18 @@ from dataclasses import dataclass, field
 import trio
 
 from indianyio import SnoopEvent
-from indianyio.client import AnyVector, Client
 from indianyio.server import IPyServer
 from indianyio.testing.simulation import (
     Fault,
     Finding,
     Heard,
-    Known,
-    LineEnd,
-    Mirror,
     Network,
     Part,
     Plan,
-    PlanError,
-    SimulatedProgram,
     Wish,
 )
 from tests.simulation.stations import MOST, Ears, Station
+from tests.simulation.writers import LastWrite, Session, User
 
 PORT = 7624
 
@@ -90,117 +85,6 @@ class Rule:
 
     def over(self) -> None:
         """Look at what is left, when everything has ended."""
-
-
-@dataclass(eq=False)
-class Session:
-    """One connection of a client.
-
-    :ivar part: what the plan says of the client.
-    :ivar number: of this connection of the client.
-    :ivar at: when it was made.
-    :ivar mirror: what the client knows.
-    """
-
-    part: Part
-    number: int
-    at: float
-    stream: LineEnd
-    mirror: Mirror = field(default_factory=Mirror)
-    is_open: bool = True
-    closed_at: float = 0.0
-
-    @property
-    def server(self) -> str:
-        return self.part.text("server")
-
-    @property
-    def policy(self) -> str:
-        return self.part.text("policy") or "Never"
-
-    def open_since(self, moment: float) -> bool:
-        """Whether it was still open at a moment or after it."""
-        return self.is_open or self.closed_at >= moment
-
-    async def send(self, wish: Wish) -> None:
-        """Send a write.
-
-        :raises ConnectionLostError: the connection is lost.
-        """
-        await self.stream.send(wish.encode())
-
-    def wants(self, device: str) -> bool:
-        """Whether it has asked for a device."""
-        return not self.part.names("wants") or device in self.part.names("wants")
-
-    def __str__(self) -> str:
-        return f"{self.part.name}, connection {self.number}"
-
-
-@dataclass(eq=False)
-class User:
-    """A program that uses the library's own client.
-
-    :ivar part: what the plan says of it.
-    :ivar client: the client, as long as it is open.
-    :ivar is_deaf: whether a line to it has garbled something, so that it may not know what it should.
-    """
-
-    part: Part
-    client: Client | None = None
-    is_deaf: bool = False
-
-    @property
-    def server(self) -> str:
-        return self.part.text("server")
-
-    @property
-    def mirror(self) -> Mirror:
-        """What its client has of the server, other than from an earlier connection."""
-        vectors = [] if self.client is None else [one for device in self.client.values() for one in device.values()]
-        return Mirror({(one.device, one.name): _known(one) for one in vectors if not one.stale})
-
-    def wants(self, device: str) -> bool:
-        """Whether it has asked for a device, as it has for all."""
-        return True
-
-    def __str__(self) -> str:
-        return self.part.name
-
-
-def _known(vector: AnyVector) -> Known:
-    values = {name: _text(value) for name, value in vector.items()} if vector.kind != "BLOB" else {}
-    return Known(vector.kind, {}, {}, str(vector.state), values)
-
-
-def _text(value: object) -> str:
-    return ("On" if value else "Off") if isinstance(value, bool) else str(value)
-
-
-@dataclass
-class LastWrite:
-    """A write of those with which a night ends, and what has come of it.
-
-    :ivar writer: whose it is.
-    :ivar device: to which device.
-    :ivar name: to which of its vectors.
-    :ivar at: when it was written.
-    :ivar value: the target, which nobody else has written; 0 for an Abort.
-    :ivar number: of the wish; 0 for users, whose writes have a timestamp of the library's own.
-    :ivar is_done: whether the station has reached the target, or has begun to deal with the Abort.
-    :ivar is_answered: whether the writer has heard so.
-    :ivar failure: what the library's client has said instead.
-    """
-
-    writer: Session | User
-    device: str
-    name: str
-    at: float
-    value: float = 0.0
-    number: int = 0
-    is_done: bool = False
-    is_answered: bool = False
-    failure: Exception | None = None
 
 
 @dataclass
@@ -358,69 +242,6 @@ class Observatory:
     def _snooped(self, station: Station, event: SnoopEvent) -> None:
         for rule in self.rules:
             rule.snooped(station, event)
-
-    # -- what goes wrong ---------------------------------------------------------------------------------------
-
-    async def misbehave(self, fault: Fault) -> None:
-        await trio.sleep_until(fault.at)
-        one, _, other = fault.where.partition("-")
-        match fault.what:
-            case "part":
-                await self._part(fault, one, other)
-            case "cut":
-                self.network.cut(one, other)
-            case "flap":
-                for _ in range(int(fault.amount)):
-                    self.network.cut(one, other)
-                    await trio.sleep(fault.seconds / fault.amount)
-            case "garble":
-                await self._garble(fault, one, other)
-            case "noise":
-                await self._make_noise(fault, one, other)
-            case "die":
-                self._die(fault.where)
-            case "hang":
-                await self._hang(fault)
-            case what:
-                raise PlanError(f"an observatory knows no fault {what!r}")
-
-    async def _part(self, fault: Fault, one: str, other: str) -> None:
-        self.network.part(one, other)
-        await trio.sleep(fault.seconds)
-        self.network.join(one, other)
-
-    async def _garble(self, fault: Fault, one: str, other: str) -> None:
-        for line in self.network.lines(one, other):
-            line.garble(fault.amount, to="b")
-        await trio.sleep(fault.seconds)
-        for line in self.network.lines(one, other):
-            line.garble(0.0, to="b")
-
-    async def _make_noise(self, fault: Fault, one: str, other: str) -> None:
-        """Garble what a server sends, then lose the line: otherwise nobody would repeat what the noise has cost."""
-        for line in self.network.lines(one, other):
-            line.garble(fault.amount, to="a")
-        await trio.sleep(fault.seconds)
-        self.network.cut(one, other)
-
-    def _die(self, device: str) -> None:
-        for program in self._programs(device):
-            program.die()
-            return
-        for station in self.stations:
-            if station.name == device:
-                station.die()
-
-    async def _hang(self, fault: Fault) -> None:
-        for program in self._programs(fault.where):
-            program.line.stall()
-            await trio.sleep(fault.seconds)
-            program.line.go_on()
-            return
-
-    def _programs(self, device: str) -> Iterator[SimulatedProgram]:
-        """Yield the program of a device that runs."""
-        return (one for one in self.network.programs if one.name == device and one.status is None)
 
 
 def between(one: str, other: str) -> str:

@@ -10,8 +10,9 @@ import trio
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Finding, Part, Reader, Wish, chance
-from tests.simulation.observatory import PORT, Observatory, Session
+from tests.simulation.observatory import PORT, Observatory
 from tests.simulation.stations import MOST, STOP, TARGET
+from tests.simulation.writers import Session
 
 
 async def keep_connected(part: Part, scene: Observatory) -> None:

@@ -24,6 +24,7 @@ from indianyio.testing.simulation._standstill import Standstill
 from tests.simulation.last_writes import write_last
 from tests.simulation.observatory import END_SECONDS, PORT, RECOVERY_SECONDS, Observatory, Rule
 from tests.simulation.observatory_clients import keep_connected
+from tests.simulation.observatory_faults import misbehave
 from tests.simulation.observatory_users import keep_using
 
 # Of the fixed seeds none takes more than a fifth of these.
@@ -111,7 +112,7 @@ async def _run(scene: Observatory, nursery: trio.Nursery) -> None:
     for part in plan.of_kind("user"):
         nursery.start_soon(keep_using, part, scene)
     for fault in plan.faults:
-        nursery.start_soon(scene.misbehave, fault)
+        nursery.start_soon(misbehave, scene, fault)
     nursery.start_soon(_look_round, scene)
     await trio.sleep_until(max([plan.seconds, *(fault.until for fault in plan.faults)]))
     await trio.sleep(RECOVERY_SECONDS)

@@ -13,8 +13,9 @@ from indianyio import State, open_client
 from indianyio.client import AnyVector, Client
 from indianyio.exceptions import ConnectionLostError, OperationAbortedError, RefusedError, UnknownVectorError
 from indianyio.testing.simulation import Finding, Part, chance
-from tests.simulation.observatory import PORT, Observatory, User
+from tests.simulation.observatory import PORT, Observatory
 from tests.simulation.stations import IMAGE, MOST, TARGET
+from tests.simulation.writers import User
 
 # For as long as a station that is slow may need, with some who wait before.
 _PATIENCE_SECONDS = 60.0

@@ -211,7 +211,7 @@ MUTANTS = (
     ),
     Mutant(
         "the clients of the simulation itself drop what they write",
-        "tests.simulation.observatory",
+        "tests.simulation.writers",
         "        await self.stream.send(wish.encode())\n",
         "        pass\n",
     ),

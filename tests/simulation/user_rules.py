@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Known, Line, Mirror, Reader, Wish
-from tests.simulation.observatory import REPAIR_SECONDS, Rule, Session, User
+from tests.simulation.observatory import REPAIR_SECONDS, Rule
 from tests.simulation.stations import TARGET, Station
+from tests.simulation.writers import Session, User
 
 # What was said of an earlier write may be on its way for so long, on a good line.
 _UNDER_WAY_SECONDS = 5.0
