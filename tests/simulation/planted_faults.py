@@ -239,7 +239,6 @@ MUTANTS = (
         "        if self.restarts_done:\n"
         '            policy = replace(policy, kept_back=frozenset({"newSwitchVector"}))\n'
         "        peer = self._port = Peer(hub, process.stream, outbox, policy, name=self.name)\n",
-        seeds=100,
     ),
     Mutant(
         "Aborts to a driver in the server are lost when it has got thirty messages",

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from indianyio.testing.simulation import Fault, Heard, Part, Plan
-from tests.simulation import observatory_run, observatory_users, write_rules
+from tests.simulation import last_writes, observatory_run, observatory_users, write_rules
 from tests.simulation.observatory import Rule
 from tests.simulation.observatory_rules import RULES
 from tests.simulation.observatory_run import play_observatory
@@ -90,6 +90,21 @@ def test_who_does_not_read_is_given_up() -> None:
     outcome = play_observatory(plan, RULES)
     assert outcome.findings == []
     assert outcome.figures["given_up"] == 2
+
+
+@pytest.mark.parametrize(("seconds", "is_excused"), [(-10.0, False), (-1.0, True), (1.0, True)])
+def test_only_a_line_given_up_about_then_excuses_a_last_write(seconds: float, is_excused: bool) -> None:
+    class SeesNothingDone(last_writes.LastWritesGetThrough):
+        def moved(self, station: Station, value: float) -> None:
+            pass
+
+        def quiet(self) -> None:
+            line = next(self.scene.network.lines("c1", "A"))
+            self.scene.network.hung_up.append((self.scene.now + seconds, line))
+
+    texts = [finding.text for finding in play_observatory(PLAN, (SeesNothingDone,)).findings]
+    assert is_excused == (not any("of c1, connection 1, to Mount.TARGET" in text for text in texts))
+    assert any("of u1, to Mount.TARGET" in text for text in texts)
 
 
 def _found(plan: Plan) -> set[str]:
