@@ -25,6 +25,8 @@ from tests.simulation.user_rules import ImagesAreTrue, NothingStaleIsKept, Users
 from tests.simulation.write_rules import AbortsAreAnswered, WritesAreHandledInOrder, WritesArrive
 from tests.simulation.writers import Session, User
 
+_BEGINNING = b"<setBLOBVector"
+
 
 class UpdatesAreWhole(Rule):
     """A client gets the updates of a vector in the order in which they were sent, and none is left out or repeated.
@@ -160,6 +162,10 @@ class LeavesOnce(Rule):
 class BLOBsAreWanted(Rule):
     """No client gets BLOBs that it has not asked for, and when it is quiet no server sends what nobody wants."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._ends: dict[str, bytes] = {}
+
     def heard(self, session: Session, message: Heard) -> None:
         if message.tag == "setBLOBVector" and session.policy == "Never":
             self.broken(f"{session} got a BLOB of {message.key[0]}, and has asked for none")
@@ -174,7 +180,7 @@ class BLOBsAreWanted(Rule):
         a server does not see that it leaves.
         """
         far, _, near = receiver.partition("#")[0].partition(" for ")
-        if near not in self.scene.servers or far not in self.scene.servers or b"<setBLOBVector" not in data:
+        if near not in self.scene.servers or far not in self.scene.servers or not self._begins(receiver, data):
             return
         now, patience = self.scene.now, self._patience_seconds
         wanting: list[Session | User] = [
@@ -190,6 +196,12 @@ class BLOBsAreWanted(Rule):
             self.broken(f"{far} sends BLOBs to {near}, where nobody wants one")
 
     _patience_seconds = 3.0
+
+    def _begins(self, receiver: str, data: bytes) -> bool:
+        """Whether a BLOB begins in a piece, or was about to at the end of the piece before."""
+        data = self._ends.get(receiver, b"") + data
+        self._ends[receiver] = data[1 - len(_BEGINNING) :]
+        return _BEGINNING in data
 
     def _looks(self, user: User, since: float) -> bool:
         """Whether a user wants images, or may still do so: one that asks for the next one does now and then."""
