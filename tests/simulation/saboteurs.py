@@ -13,7 +13,7 @@ from tests.simulation import observatory_rules as rules
 from tests.simulation import server_rules, write_rules
 from tests.simulation.observatory import Rule
 from tests.simulation.stations import Station
-from tests.simulation.writers import Session
+from tests.simulation.writers import Session, User
 
 
 def _c1(rule: Rule) -> Session:
@@ -121,12 +121,15 @@ class GetsMoreThanBLOBs(rules.BLOBsAreWanted):
 
 class SeesNobodyWhoWantsBLOBs(rules.BLOBsAreWanted):
     def passed(self, receiver: str, data: bytes) -> None:
-        for session in self.scene.sessions:
+        everybody: list[Session | User] = [*self.scene.sessions, *self.scene.users]
+        for one in everybody:
             # The plan's own part is another test's, too.
-            session.part = msgspec.structs.replace(
-                session.part, settings={**session.part.settings, "policy": "Never"}
-            )
+            settings = {**one.part.settings, "policy": "Never", "images": ""}
+            one.part = msgspec.structs.replace(one.part, settings=settings)
         super().passed(receiver, data)
+
+    def heard(self, session: Session, message: Heard) -> None:
+        pass
 
 
 class SnoopsNoEnd(rules.SnoopersAreTold):

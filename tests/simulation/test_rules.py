@@ -10,7 +10,7 @@ from tests.simulation import last_writes, observatory_run, observatory_users, wr
 from tests.simulation.observatory import Rule
 from tests.simulation.observatory_rules import RULES
 from tests.simulation.observatory_run import play_observatory
-from tests.simulation.saboteurs import SABOTEURS
+from tests.simulation.saboteurs import SABOTEURS, SeesItsOwn, SeesNobodyWhoWantsBLOBs
 from tests.simulation.small_observatories import CROWD, PLAN
 from tests.simulation.stations import TARGET, Station
 from tests.simulation.user_saboteurs import USER_SABOTEURS
@@ -90,6 +90,13 @@ def test_who_does_not_read_is_given_up() -> None:
     outcome = play_observatory(plan, RULES)
     assert outcome.findings == []
     assert outcome.figures["given_up"] == 2
+
+
+@pytest.mark.parametrize("saboteur", [SeesItsOwn, SeesNobodyWhoWantsBLOBs])
+def test_what_begins_in_two_pieces_is_noticed(saboteur: type[Rule]) -> None:
+    plan = msgspec.structs.replace(PLAN, seconds=10.0, knobs={"split": 13.0}, faults=[])
+    texts = [finding.text for finding in play_observatory(plan, (saboteur,)).findings]
+    assert any(" sends " in text for text in texts)
 
 
 @pytest.mark.parametrize(("seconds", "is_excused"), [(-10.0, False), (-1.0, True), (1.0, True)])
