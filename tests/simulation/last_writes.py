@@ -5,83 +5,98 @@ During the night a write may get lost for many a reason, so little can be asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import trio
 
+from indianyio.client import AnyVector
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Heard, Wish
-from tests.simulation.observatory import Observatory, Rule, Session, User
-from tests.simulation.stations import TARGET, Station
+from indianyio.testing.simulation._wishes import stamp_of_wish
+from tests.simulation.observatory import Observatory, Rule
+from tests.simulation.stations import STOP, TARGET, Station
+from tests.simulation.writers import LastWrite, Session, User
 
 # What a write and its answer take on the slowest of lines.
 _ON_THE_WAY_SECONDS = 5.0
 
 
-@dataclass
-class _Last:
-    """A last write, and what has come of it.
-
-    :ivar writer: whose it is.
-    :ivar has_moved: whether the station has reached the target.
-    :ivar is_answered: whether the writer has heard that it is reached.
-    :ivar failure: what the library's client has said instead.
-    """
-
-    writer: Session | User
-    has_moved: bool = False
-    is_answered: bool = False
-    failure: Exception | None = None
-
-
 class LastWritesGetThrough(Rule):
-    """When all has been well for 80 s, each write of each client to each device is done, and its writer hears so.
+    """When all has been well for 80 s, each target and Abort of each client to each device is done and answered.
 
-    Each has a value of its own, which nobody else has written in that night. Of clients that want BLOBs ``Only`` it
-    is not asked that they hear of it: they are told of nothing else, so most know no device to write to. Nothing is
-    asked of who is given up because it was still behind. A device whose driver has ended for good is known to
-    nobody by then, which is another rule.
+    Each target has a value of its own, which nobody else has written in that night. An Abort has none, so its
+    timestamp says whose it is, and that of the answer, which is the same. A user's Aborts have the timestamp that
+    the library gives them; but users write one after the other, when all that the clients have written is done.
+
+    Of clients that want BLOBs ``Only`` it is not asked that they hear of it: they are told of nothing else, so most
+    know no device to write to. A device whose driver has ended for good is known to nobody by then, which is
+    another rule.
+
+    A server may still give up who is behind. Then what is on that line is lost, in both directions: a write, also
+    one that was sent before its writer heard of the end, and the answer. So that excuses a write if it happens from
+    a moment before the write on. If it happened earlier, the writer has a new line by then, or has heard that the
+    device is gone and does not write to it.
     """
 
     def __init__(self, scene: Observatory) -> None:
         super().__init__(scene)
-        self._last: dict[tuple[str, float], _Last] = {}
+        self._all: list[LastWrite] = []
 
-    def wrote_last(self, writer: Session | User, device: str, value: float) -> None:
-        self._last[device, value] = _Last(writer)
+    def wrote_last(self, last: LastWrite) -> None:
+        self._all.append(last)
 
     def moved(self, station: Station, value: float) -> None:
-        if (station.name, value) in self._last:
-            self._last[station.name, value].has_moved = True
+        for last in self._to(station.name, TARGET):
+            if last.value == value:
+                last.is_done = True
+
+    def handled(self, station: Station, vector: str, number: int) -> None:
+        if vector != STOP:
+            return
+        # Of a user's Aborts it can only be the latest one: they write one after the other.
+        for last in reversed([*self._to(station.name, STOP)]):
+            if last.number == number and not last.is_done:
+                last.is_done = True
+                return
 
     def heard(self, session: Session, message: Heard) -> None:
-        if message.key[1] != TARGET or message.state != "Ok" or "value" not in message.values:
+        if message.state != "Ok" or not message.tag.startswith("set"):
             return
-        last = self._last.get((message.key[0], float(message.values["value"])))
-        if last is not None and last.writer is session:
-            last.is_answered = True
+        for last in self._to(*message.key):
+            if last.writer is session and _answers(message, last):
+                last.is_answered = True
 
-    def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
-        last = self._last.get((device, value))
-        if last is not None:
-            last.is_answered, last.failure = failure is None, failure
+    def settled_last(self, last: LastWrite, failure: Exception | None) -> None:
+        last.is_answered, last.failure = failure is None, failure
 
     def over(self) -> None:
-        for (device, _), last in self._last.items():
+        for last in self._all:
             is_deaf = isinstance(last.writer, Session) and last.writer.policy == "Only"
-            is_behind = any(one.where in self.scene.places(last.writer, device) for one in self.scene.given_up_late)
-            if is_behind or (last.has_moved and (last.is_answered or is_deaf)):
+            if (last.is_done and (last.is_answered or is_deaf)) or self._is_excused(last):
                 continue
-            text = "the station has not moved" if not last.has_moved else "it was not told so"
+            text = "it was not told so" if last.is_done else "it was not done"
             failure = f": {last.failure!r}" if last.failure is not None else ""
-            self.broken(f"the last write of {last.writer}, to {device}.{TARGET}: {text}{failure}")
+            self.broken(f"the last write of {last.writer}, to {last.device}.{last.name}: {text}{failure}")
+
+    def _is_excused(self, last: LastWrite) -> bool:
+        places = self.scene.places(last.writer, last.device)
+        return any(one.where in places and one.at >= last.at - _ON_THE_WAY_SECONDS for one in self.scene.given_up)
+
+    def _to(self, device: str, name: str) -> Iterator[LastWrite]:
+        return (last for last in self._all if (last.device, last.name) == (device, name))
+
+
+def _answers(message: Heard, last: LastWrite) -> bool:
+    if last.name == STOP:
+        return message.attributes.get("timestamp") == stamp_of_wish(last.number)
+    return "value" in message.values and float(message.values["value"]) == last.value
 
 
 async def write_last(scene: Observatory) -> None:
-    """Let each client and each user write once to each target that it knows; return when all must be done.
+    """Let each client and each user write once to each target, and abort each device, that it knows.
 
     First the clients, all at once; then the users, one after the other, so that Busy and Ok can only mean
-    their own.
+    their own. Return when all must be done.
     """
     slowest = max((part.number("slow", 0) for part in scene.plan.of_kind("driver")), default=0.0)
     sessions = [session for session in scene.sessions if session.is_open]
@@ -91,43 +106,53 @@ async def write_last(scene: Observatory) -> None:
                 nursery.start_soon(_write, scene, session)
     await trio.sleep(_ON_THE_WAY_SECONDS + slowest * len(sessions))
     for user in scene.users:
-        client = user.client
-        if client is None:
+        if user.client is None or not user.client.is_connected:
             continue
+        known = [one for device in user.client.values() for one in device.values() if one.exists and not one.stale]
         async with trio.open_nursery() as nursery:
-            for name in sorted(client):
-                if TARGET in client[name] and client[name][TARGET].exists:
-                    nursery.start_soon(_set, scene, user, name, _ON_THE_WAY_SECONDS + slowest)
+            for vector in sorted(known, key=lambda vector: (vector.device, vector.name)):
+                if vector.name in {STOP, TARGET}:
+                    nursery.start_soon(_set, scene, user, vector, _ON_THE_WAY_SECONDS + slowest)
 
 
 async def _write(scene: Observatory, session: Session) -> None:
     """Send the writes of one client, one after the other, as pieces of two would get mixed."""
     for device, name in sorted(session.mirror):
-        if name == TARGET:
-            value = _begin(scene, session, device)
-            wish = Wish(scene.next_wish(), device, TARGET, "Number", {"value": f"{value:.0f}"})
-            scene.note(session, wish)
-            try:
-                await session.send(wish)
-            except ConnectionLostError:
-                return  # so the write does not get there, which the rule reports
+        if name not in {STOP, TARGET}:
+            continue
+        last = LastWrite(session, device, name, scene.now, number=scene.next_wish())
+        if name == STOP:
+            wish = Wish(last.number, device, name, "Switch", {"ABORT": "On"})
+        else:
+            last.value = scene.next_last_value()
+            wish = Wish(last.number, device, name, "Number", {"value": f"{last.value:.0f}"})
+        _begin(scene, last)
+        scene.note(session, wish)
+        try:
+            await session.send(wish)
+        except ConnectionLostError:
+            return  # so the write does not get there, which the rule reports
 
 
-async def _set(scene: Observatory, user: User, device: str, patience_seconds: float) -> None:
-    assert user.client is not None
-    value = _begin(scene, user, device)
+async def _set(scene: Observatory, user: User, vector: AnyVector, patience_seconds: float) -> None:
+    last = LastWrite(user, vector.device, vector.name, scene.now)
+    values: dict[str, float] = {"ABORT": True}
+    if vector.name == TARGET:
+        last.value = scene.next_last_value()
+        values = {"value": last.value}
+        scene.ask(user, last.device, last.value)
+    _begin(scene, last)
     failure: Exception | None = None
-    scene.ask(user, device, value)
     try:
-        await user.client[device][TARGET].set(value=value, timeout=patience_seconds, start_timeout=patience_seconds)
+        await vector.set(values, timeout=patience_seconds, start_timeout=patience_seconds)
     except Exception as error:  # noqa: BLE001 - whatever it is, the rule reports it
         failure = error
-    scene.settle(user, device, value, failure)
-
-
-def _begin(scene: Observatory, writer: Session | User, device: str) -> float:
-    """Return a value that nobody has written in this night, see :meth:`Observatory.next_last_value`."""
-    value = scene.next_last_value()
+    if vector.name == TARGET:
+        scene.settle(user, last.device, last.value, failure)
     for rule in scene.rules:
-        rule.wrote_last(writer, device, value)
-    return value
+        rule.settled_last(last, failure)
+
+
+def _begin(scene: Observatory, last: LastWrite) -> None:
+    for rule in scene.rules:
+        rule.wrote_last(last)

@@ -9,23 +9,18 @@ from dataclasses import dataclass, field
 import trio
 
 from indianyio import SnoopEvent
-from indianyio.client import AnyVector, Client
 from indianyio.server import IPyServer
 from indianyio.testing.simulation import (
     Fault,
     Finding,
     Heard,
-    Known,
-    LineEnd,
-    Mirror,
     Network,
     Part,
     Plan,
-    PlanError,
-    SimulatedProgram,
     Wish,
 )
 from tests.simulation.stations import MOST, Ears, Station
+from tests.simulation.writers import LastWrite, Session, User
 
 PORT = 7624
 
@@ -64,11 +59,17 @@ class Rule:
     def asked(self, user: User, device: str, value: float) -> None:
         """See that a user sets a target, just before it is written."""
 
-    def wrote_last(self, writer: Session | User, device: str, value: float) -> None:
+    def wrote_last(self, last: LastWrite) -> None:
         """See a write of those with which a night ends, just before it is sent."""
+
+    def settled_last(self, last: LastWrite, failure: Exception | None) -> None:
+        """See what the library's client says has become of one of these; no failure means that it was done."""
 
     def settled(self, user: User, device: str, value: float, failure: Exception | None) -> None:
         """See what the library's client says has become of it; no failure means that the target was reached."""
+
+    def got_image(self, user: User, device: str, content: bytes) -> None:
+        """See an image that a user has got."""
 
     def snooped(self, station: Station, event: SnoopEvent) -> None:
         """See what a station hears of another one."""
@@ -84,91 +85,6 @@ class Rule:
 
     def over(self) -> None:
         """Look at what is left, when everything has ended."""
-
-
-@dataclass(eq=False)
-class Session:
-    """One connection of a client.
-
-    :ivar part: what the plan says of the client.
-    :ivar number: of this connection of the client.
-    :ivar at: when it was made.
-    :ivar mirror: what the client knows.
-    """
-
-    part: Part
-    number: int
-    at: float
-    stream: LineEnd
-    mirror: Mirror = field(default_factory=Mirror)
-    is_open: bool = True
-    closed_at: float = 0.0
-
-    @property
-    def server(self) -> str:
-        return self.part.text("server")
-
-    @property
-    def policy(self) -> str:
-        return self.part.text("policy") or "Never"
-
-    def open_since(self, moment: float) -> bool:
-        """Whether it was still open at a moment or after it."""
-        return self.is_open or self.closed_at >= moment
-
-    async def send(self, wish: Wish) -> None:
-        """Send a write.
-
-        :raises ConnectionLostError: the connection is lost.
-        """
-        await self.stream.send(wish.encode())
-
-    def wants(self, device: str) -> bool:
-        """Whether it has asked for a device."""
-        return not self.part.names("wants") or device in self.part.names("wants")
-
-    def __str__(self) -> str:
-        return f"{self.part.name}, connection {self.number}"
-
-
-@dataclass(eq=False)
-class User:
-    """A program that uses the library's own client.
-
-    :ivar part: what the plan says of it.
-    :ivar client: the client, as long as it is open.
-    :ivar is_deaf: whether a line to it has garbled something, so that it may not know what it should.
-    """
-
-    part: Part
-    client: Client | None = None
-    is_deaf: bool = False
-
-    @property
-    def server(self) -> str:
-        return self.part.text("server")
-
-    @property
-    def mirror(self) -> Mirror:
-        """What its client has of the server, other than from an earlier connection."""
-        vectors = [] if self.client is None else [one for device in self.client.values() for one in device.values()]
-        return Mirror({(one.device, one.name): _known(one) for one in vectors if not one.stale})
-
-    def wants(self, device: str) -> bool:
-        """Whether it has asked for a device, as it has for all."""
-        return True
-
-    def __str__(self) -> str:
-        return self.part.name
-
-
-def _known(vector: AnyVector) -> Known:
-    values = {name: _text(value) for name, value in vector.items()} if vector.kind != "BLOB" else {}
-    return Known(vector.kind, {}, {}, str(vector.state), values)
-
-
-def _text(value: object) -> str:
-    return ("On" if value else "Off") if isinstance(value, bool) else str(value)
 
 
 @dataclass
@@ -191,8 +107,8 @@ class Observatory:
     tasks_left: int = 0
     messages: int = 0
     last_values: int = 0
-    quiet_since: float | None = None
     verdicts: int = 0
+    images: int = 0
     turns: int = 0
     longest: int = 0
     network: Network = field(init=False)
@@ -208,8 +124,8 @@ class Observatory:
     # -- who is where ------------------------------------------------------------------------------------------
 
     def home(self, device: str) -> str:
-        """Return the server that has a device's driver."""
-        return next(part.text("server") for part in self.plan.of_kind("driver") if part.name == device)
+        """Return the server that has a device's driver; nothing if noise has made up the device."""
+        return next((part.text("server") for part in self.plan.of_kind("driver") if part.name == device), "")
 
     def way(self, server: str, home: str) -> list[str] | None:
         """Return the lines from a server to another, as ``A-B``; ``None`` if there is no way."""
@@ -249,11 +165,6 @@ class Observatory:
             for at, line in self.network.hung_up
             if self.asked_to_end_at is None or at < self.asked_to_end_at
         ]
-
-    @property
-    def given_up_late(self) -> list[Fault]:
-        """Those that it has disconnected when all the rest was well."""
-        return [one for one in self.given_up if self.quiet_since is not None and one.at >= self.quiet_since]
 
     def _place(self, line: str) -> str:
         """Return what faults call a line that one host has made to another."""
@@ -319,6 +230,11 @@ class Observatory:
         for rule in self.rules:
             rule.settled(user, device, value, failure)
 
+    def get_image(self, user: User, device: str, content: bytes) -> None:
+        self.images += 1
+        for rule in self.rules:
+            rule.got_image(user, device, content)
+
     def _moved(self, station: Station, value: float) -> None:
         for rule in self.rules:
             rule.moved(station, value)
@@ -326,69 +242,6 @@ class Observatory:
     def _snooped(self, station: Station, event: SnoopEvent) -> None:
         for rule in self.rules:
             rule.snooped(station, event)
-
-    # -- what goes wrong ---------------------------------------------------------------------------------------
-
-    async def misbehave(self, fault: Fault) -> None:
-        await trio.sleep_until(fault.at)
-        one, _, other = fault.where.partition("-")
-        match fault.what:
-            case "part":
-                await self._part(fault, one, other)
-            case "cut":
-                self.network.cut(one, other)
-            case "flap":
-                for _ in range(int(fault.amount)):
-                    self.network.cut(one, other)
-                    await trio.sleep(fault.seconds / fault.amount)
-            case "garble":
-                await self._garble(fault, one, other)
-            case "noise":
-                await self._make_noise(fault, one, other)
-            case "die":
-                self._die(fault.where)
-            case "hang":
-                await self._hang(fault)
-            case what:
-                raise PlanError(f"an observatory knows no fault {what!r}")
-
-    async def _part(self, fault: Fault, one: str, other: str) -> None:
-        self.network.part(one, other)
-        await trio.sleep(fault.seconds)
-        self.network.join(one, other)
-
-    async def _garble(self, fault: Fault, one: str, other: str) -> None:
-        for line in self.network.lines(one, other):
-            line.garble(fault.amount, to="b")
-        await trio.sleep(fault.seconds)
-        for line in self.network.lines(one, other):
-            line.garble(0.0, to="b")
-
-    async def _make_noise(self, fault: Fault, one: str, other: str) -> None:
-        """Garble what a server sends, then lose the line: otherwise nobody would repeat what the noise has cost."""
-        for line in self.network.lines(one, other):
-            line.garble(fault.amount, to="a")
-        await trio.sleep(fault.seconds)
-        self.network.cut(one, other)
-
-    def _die(self, device: str) -> None:
-        for program in self._programs(device):
-            program.die()
-            return
-        for station in self.stations:
-            if station.name == device:
-                station.die()
-
-    async def _hang(self, fault: Fault) -> None:
-        for program in self._programs(fault.where):
-            program.line.stall()
-            await trio.sleep(fault.seconds)
-            program.line.go_on()
-            return
-
-    def _programs(self, device: str) -> Iterator[SimulatedProgram]:
-        """Yield the program of a device that runs."""
-        return (one for one in self.network.programs if one.name == device and one.status is None)
 
 
 def between(one: str, other: str) -> str:

@@ -10,8 +10,9 @@ import trio
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Finding, Part, Reader, Wish, chance
-from tests.simulation.observatory import PORT, Observatory, Session
+from tests.simulation.observatory import PORT, Observatory
 from tests.simulation.stations import MOST, STOP, TARGET
+from tests.simulation.writers import Session
 
 
 async def keep_connected(part: Part, scene: Observatory) -> None:
@@ -85,7 +86,8 @@ def _questions(session: Session) -> bytes:
 
 async def _write_one(session: Session, scene: Observatory, generator: random.Random) -> None:
     stops = generator.random() < session.part.number("abort", 0)
-    known = sorted(key for key in session.mirror if key[1] == (STOP if stops else TARGET))
+    only = session.part.text("writes_to")
+    known = sorted(key for key in session.mirror if key[1] == (STOP if stops else TARGET) and only in {"", key[0]})
     value = generator.randint(0, MOST)
     if known:
         device, name = generator.choice(known)

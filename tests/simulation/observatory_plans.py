@@ -46,6 +46,8 @@ def plan_for_observatory(seed: int, seconds: float = 40.0) -> Plan:
     _add_panels(plan, chance(seed, "panels"))
     _let_followed_die(plan, chance(seed, "followed"))
     _let_two_share_a_target(plan, chance(seed, "sharing"))
+    _fill_a_lane(plan, chance(seed, "crowd"))
+    _let_users_want_images(plan, chance(seed, "images for users"))
     plan.faults.sort(key=lambda fault: fault.at)
     if "capacity_bytes" in plan.knobs:
         # A line that is always full costs turns for each time that there is room again.
@@ -97,9 +99,16 @@ def _let_some_fail_at_the_end(plan: Plan, generator: random.Random) -> None:
 
 
 def _make_outboxes_small(plan: Plan, generator: random.Random) -> None:
-    """Let servers keep little for a client in some nights, so that one that stalls is given up."""
+    """Let servers keep little for a client in some nights, so that one that stalls is given up.
+
+    In others programs keep little for their server, or a server for its programs.
+    """
     if generator.random() < 0.3:
         plan.knobs["outbox_bytes"] = generator.choice((20_000, 100_000))
+    if generator.random() < 0.3:
+        plan.knobs["driver_outbox_bytes"] = generator.choice((300, 3000))
+    if generator.random() < 0.3:
+        plan.knobs["program_outbox_bytes"] = generator.choice((20_000, 300_000))
 
 
 def _add_panels(plan: Plan, generator: random.Random) -> None:
@@ -142,6 +151,24 @@ def _let_two_share_a_target(plan: Plan, generator: random.Random) -> None:
         user.settings.update(sets=station.name, until=0, hurry=0.0, **settings)
         plan.parts.append(user)
     plan.faults = [fault for fault in plan.faults if not fault.where.startswith("u")]
+
+
+def _fill_a_lane(plan: Plan, generator: random.Random) -> None:
+    """Let clients write more to one slow station in some nights than may wait there, so that some is refused."""
+    if generator.random() > 0.1 or not any(part.number("writes", 0) for part in plan.of_kind("client")):
+        return
+    station = plan.of_kind("driver")[0]
+    station.settings["slow"] = 1.0
+    for part in plan.of_kind("client"):
+        part.settings.update(writes=40, burst=generator.choice((10, 40)), writes_to=station.name)
+        part.settings.pop("wants", None)
+
+
+def _let_users_want_images(plan: Plan, generator: random.Random) -> None:
+    """Let some users watch the images of all cameras, or ask for the next one of one camera, again and again."""
+    for part in plan.of_kind("user"):
+        if generator.random() < 0.5:
+            part.settings["images"] = generator.choice(("watch", "next"))
 
 
 def _user(name: str, servers: list[str], seconds: float, generator: random.Random) -> Part:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from indianyio import SnoopEvent
-from indianyio.testing.simulation import Heard, Known, Wish
+from indianyio.testing.simulation import Heard, Known
 from tests.simulation.last_writes import LastWritesGetThrough
-from tests.simulation.observatory import REPAIR_SECONDS, START_SECONDS, Rule, Session, User, between
+from tests.simulation.observatory import REPAIR_SECONDS, START_SECONDS, Rule, between
 from tests.simulation.server_rules import (
     NothingComesBack,
     NothingIsLeft,
@@ -21,11 +21,11 @@ from tests.simulation.server_rules import (
     WhoReadsIsKept,
 )
 from tests.simulation.stations import COUNT, IMAGE, TARGET, Station
-from tests.simulation.user_rules import NothingStaleIsKept, UsersKnowWhatTheyHeard, VerdictsAreTrue
+from tests.simulation.user_rules import ImagesAreTrue, NothingStaleIsKept, UsersKnowWhatTheyHeard, VerdictsAreTrue
+from tests.simulation.write_rules import AbortsAreAnswered, WritesAreHandledInOrder, WritesArrive
+from tests.simulation.writers import Session, User
 
-# What a write takes on a good line, with a station that is slow and others before it in its lane.
-_HANDLED_SECONDS = 5.0
-_ABORT_SECONDS = 5.0
+_BEGINNING = b"<setBLOBVector"
 
 
 class UpdatesAreWhole(Rule):
@@ -36,6 +36,10 @@ class UpdatesAreWhole(Rule):
     called tells what changes at once, and its answer comes behind. Across two connections of a client nothing
     is said, as it asks anew in each. Not for BLOBs, which a client that is behind may miss, and not for clients
     that want nothing else, which are told of nothing else.
+
+    An Alert is no update here: no station has one to tell. It is how the library refuses a write, for instance to
+    a lane that is full, and it repeats what is: the client that wrote shows what it asked for. So it must say what
+    was told last, and does not count.
     """
 
     def __init__(self, *args: object) -> None:
@@ -61,6 +65,11 @@ class UpdatesAreWhole(Rule):
         defines = message.tag.startswith("def")
         before = self._last.get(key)
         if before is None and not defines:
+            return
+        if message.state == "Alert" and not defines:
+            known = session.mirror[message.key].values
+            if message.values != known:
+                self.broken(f"{session}: {'.'.join(message.key)}: Alert with {message.values}, after {known}")
             return
         self._last[key] = life, serial, defines
         if before is None or life != before[0]:
@@ -138,84 +147,6 @@ class ClientsKnowTheTruth(Rule):
         return ""
 
 
-class WritesAreHandledInOrder(Rule):
-    """The writes of one connection to one vector are handled in their order, and none twice.
-
-    A line that garbles may make of a write another one of ours, so what was sent while one does is left out.
-    """
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
-        self._last: dict[tuple[Session, str, str], int] = {}
-
-    def handled(self, station: Station, vector: str, number: int) -> None:
-        if number not in self.scene.wishes or is_garbled(self, number):
-            return
-        session, wish, _ = self.scene.wishes[number]
-        if (station.name, vector) != wish.key:
-            self.broken(f"write {number} to {'.'.join(wish.key)} was handled by {station.name}.{vector}")
-        last = self._last.get((session, *wish.key), 0)
-        if number <= last:
-            self.broken(f"{'.'.join(wish.key)}: write {number} of {session} was handled after {last}")
-        self._last[session, *wish.key] = number
-
-
-class WritesArrive(Rule):
-    """A write to a device that a client knows is handled within 5 s, if nothing goes wrong on its way.
-
-    A target is only moved one after the other, so of a station that is slow only what is written to the switch that
-    stops counts. A fault of a server's line counts until it must have been mended.
-    """
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
-        self._waiting: dict[int, float] = {}
-
-    def wrote(self, session: Session, wish: Wish) -> None:
-        slow = any(part.number("slow", 0) for part in self.scene.plan.of_kind("driver") if part.name == wish.device)
-        if not (slow and wish.name == TARGET):
-            self._waiting[wish.number] = self.scene.now + _HANDLED_SECONDS
-
-    def handled(self, station: Station, vector: str, number: int) -> None:
-        self._waiting.pop(number, None)
-
-    def second(self) -> None:
-        for number, due in list(self._waiting.items()):
-            if self.scene.now <= due:
-                continue
-            del self._waiting[number]
-            session, wish, at = self.scene.wishes[number]
-            left = session.part.number("until", 0)
-            places = self.scene.places(session, wish.device)
-            if (not left or left > due) and not self.scene.is_troubled(places, at - 1, due, REPAIR_SECONDS):
-                self.broken(f"write {number} of {session} to {'.'.join(wish.key)} was not handled")
-
-
-class AbortsAreAnswered(Rule):
-    """Who stops something hears of it within 5 s, if nothing goes wrong on the way."""
-
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
-        self._waiting: dict[tuple[Session, str, str], float] = {}
-
-    def wrote(self, session: Session, wish: Wish) -> None:
-        if wish.kind == "Switch" and session.policy != "Only":
-            self._waiting.setdefault((session, *wish.key), self.scene.now)
-
-    def heard(self, session: Session, message: Heard) -> None:
-        if message.tag.startswith("set"):
-            self._waiting.pop((session, *message.key), None)
-
-    def second(self) -> None:
-        for (session, device, name), at in list(self._waiting.items()):
-            if self.scene.now <= at + _ABORT_SECONDS:
-                continue
-            del self._waiting[session, device, name]
-            places = self.scene.places(session, device)
-            if session.is_open and not self.scene.is_troubled(places, at - 1, self.scene.now, REPAIR_SECONDS):
-                self.broken(f"{session} heard nothing of {device}.{name} within {_ABORT_SECONDS:g} s")
-
-
 class LeavesOnce(Rule):
     """Each driver that was started has left once, whatever ended it.
 
@@ -231,6 +162,10 @@ class LeavesOnce(Rule):
 class BLOBsAreWanted(Rule):
     """No client gets BLOBs that it has not asked for, and when it is quiet no server sends what nobody wants."""
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._ends: dict[str, bytes] = {}
+
     def heard(self, session: Session, message: Heard) -> None:
         if message.tag == "setBLOBVector" and session.policy == "Never":
             self.broken(f"{session} got a BLOB of {message.key[0]}, and has asked for none")
@@ -245,14 +180,15 @@ class BLOBsAreWanted(Rule):
         a server does not see that it leaves.
         """
         far, _, near = receiver.partition("#")[0].partition(" for ")
-        if near not in self.scene.servers or far not in self.scene.servers or b"<setBLOBVector" not in data:
+        if near not in self.scene.servers or far not in self.scene.servers or not self._begins(receiver, data):
             return
         now, patience = self.scene.now, self._patience_seconds
-        wanting = [
+        wanting: list[Session | User] = [
             one
             for one in self.scene.sessions
             if one.policy != "Never" and (one.open_since(now - patience) or self._is_cut_off(one, now - patience))
         ]
+        wanting += [one for one in self.scene.users if self._looks(one, now - patience)]
         ways = [self.scene.way(one.server, far) for one in wanting]
         if not any(way is not None and between(near, far) in way for way in ways) and not self.scene.is_troubled(
             [between(near, far)], now - patience, now, REPAIR_SECONDS
@@ -261,7 +197,18 @@ class BLOBsAreWanted(Rule):
 
     _patience_seconds = 3.0
 
-    def _is_cut_off(self, session: Session, since: float) -> bool:
+    def _begins(self, receiver: str, data: bytes) -> bool:
+        """Whether a BLOB begins in a piece, or was about to at the end of the piece before."""
+        data = self._ends.get(receiver, b"") + data
+        self._ends[receiver] = data[1 - len(_BEGINNING) :]
+        return _BEGINNING in data
+
+    def _looks(self, user: User, since: float) -> bool:
+        """Whether a user wants images, or may still do so: one that asks for the next one does now and then."""
+        until = user.part.number("until", 0)
+        return bool(user.part.text("images")) and (not until or until >= since or self._is_cut_off(user, since))
+
+    def _is_cut_off(self, session: Session | User, since: float) -> bool:
         return self.scene.is_troubled(
             [f"{session.part.name}-{session.server}"], since, self.scene.now, REPAIR_SECONDS
         )
@@ -343,15 +290,6 @@ RULES: tuple[type[Rule], ...] = (
     UsersKnowWhatTheyHeard,
     NothingStaleIsKept,
     VerdictsAreTrue,
+    ImagesAreTrue,
     LastWritesGetThrough,
 )
-
-
-def is_garbled(rule: Rule, number: int) -> bool:
-    """Return whether a write may have been changed on its way: any is, that was sent while its line garbles."""
-    session, _, at = rule.scene.wishes[number]
-    line = f"{session.part.name}-{session.server}"
-    return any(
-        fault.what == "garble" and fault.where == line and fault.at - 2 <= at <= fault.until + 2
-        for fault in rule.scene.plan.faults
-    )

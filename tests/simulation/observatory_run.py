@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import trio
 
+from indianyio.driver import _driver
 from indianyio.server import IPyServer
 from indianyio.testing.simulation import (
     Finding,
@@ -18,10 +19,12 @@ from indianyio.testing.simulation import (
     Reality,
     run_seeded,
 )
+from indianyio.testing.simulation._reality import replaced
 from indianyio.testing.simulation._standstill import Standstill
 from tests.simulation.last_writes import write_last
 from tests.simulation.observatory import END_SECONDS, PORT, RECOVERY_SECONDS, Observatory, Rule
 from tests.simulation.observatory_clients import keep_connected
+from tests.simulation.observatory_faults import misbehave
 from tests.simulation.observatory_users import keep_using
 
 # Of the fixed seeds none takes more than a fifth of these.
@@ -47,7 +50,8 @@ class _Faults(logging.Handler):
 def play_observatory(plan: Plan, rules: Sequence[type[Rule]]) -> Outcome:
     """Run an observatory as a plan says, and return what came of it."""
     reality = Reality(plan.seed, tick=plan.knob("tick", 0.0))
-    with reality.kept_out():
+    outbox_bytes = int(plan.knob("driver_outbox_bytes", _driver._OUTBOX_BYTES))
+    with reality.kept_out(), replaced(_driver, "_OUTBOX_BYTES", outbox_bytes):
         scene = run_seeded(plan.seed, _play, plan, rules)
     figures: dict[str, float] = {
         "heard": scene.messages,
@@ -56,6 +60,7 @@ def play_observatory(plan: Plan, rules: Sequence[type[Rule]]) -> Outcome:
         "lives": len(scene.stations),
         "programs": len(scene.network.programs),
         "verdicts": scene.verdicts,
+        "images": scene.images,
         "turns": scene.turns,
         "longest": scene.longest,
         "given_up": len(scene.given_up),
@@ -107,13 +112,12 @@ async def _run(scene: Observatory, nursery: trio.Nursery) -> None:
     for part in plan.of_kind("user"):
         nursery.start_soon(keep_using, part, scene)
     for fault in plan.faults:
-        nursery.start_soon(scene.misbehave, fault)
+        nursery.start_soon(misbehave, scene, fault)
     nursery.start_soon(_look_round, scene)
     await trio.sleep_until(max([plan.seconds, *(fault.until for fault in plan.faults)]))
     await trio.sleep(RECOVERY_SECONDS)
     for rule in scene.rules:
         rule.quiet()
-    scene.quiet_since = scene.now
     await write_last(scene)
     await _let_some_fail(scene)
     scene.asked_to_end_at = scene.now
@@ -142,6 +146,8 @@ def _server(scene: Observatory, part: Part) -> IPyServer:
         if driver.settings.get("program"):
             host.installed[driver.name] = lambda driver=driver: scene.new_station(driver)  # type: ignore[misc]
             server.add_exdriver(driver.name)
+    for program in server.exdrivers:
+        program._outbox_bytes = int(scene.plan.knob("program_outbox_bytes", program._outbox_bytes))
     for far in part.names("remotes"):
         server.add_remote(far, PORT)
     return server

@@ -8,6 +8,7 @@ from indianyio.streams import RECEIVE_BYTES
 from tests.simulation.observatory import END_SECONDS, REPAIR_SECONDS, START_SECONDS, Rule, between
 
 _DEVICE = re.compile(rb'<set\w+Vector device="(\w+)"')
+_LONGEST_BEGINNING = 80
 
 
 class NothingComesBack(Rule):
@@ -17,17 +18,32 @@ class NothingComesBack(Rule):
     something went wrong between them.
     """
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._ends: dict[str, bytes] = {}
+
     def passed(self, receiver: str, data: bytes) -> None:
         far, _, near = receiver.partition("#")[0].partition(" for ")
-        if near not in self.scene.servers or far not in self.scene.servers or self.scene.now < 2 * START_SECONDS:
+        if near not in self.scene.servers or far not in self.scene.servers:
             return
+        devices = self._devices(receiver, data)
         now = self.scene.now
-        for device in sorted({found.decode() for found in _DEVICE.findall(data)}):
+        if now < 2 * START_SECONDS:
+            return
+        for device in sorted(devices):
             own = any(
                 part.name == device and part.text("server") == near for part in self.scene.plan.of_kind("driver")
             )
             if own and not self.scene.is_troubled([between(near, far)], now, now, REPAIR_SECONDS):
                 self.broken(f"{far} sends {near} its own {device}")
+
+    def _devices(self, receiver: str, data: bytes) -> set[str]:
+        """Return the devices of which updates begin in a piece, or have begun at the end of the piece before."""
+        data = self._ends.get(receiver, b"") + data
+        found = list(_DEVICE.finditer(data))
+        rest = data[found[-1].end() :] if found else data
+        self._ends[receiver] = rest[-_LONGEST_BEGINNING:]
+        return {one[1].decode() for one in found}
 
 
 class ServersEndInOrder(Rule):

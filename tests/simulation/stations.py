@@ -68,6 +68,7 @@ class Station(IPyDriver):
         self.part = part
         self.life = life
         self.left = 0
+        self.images = 0
         self._chance = chance(seed, f"{part.name} life {life}")
         self._panel_chance = chance(seed, f"panel of {part.name} life {life}")
         self._quiet_from = quiet_from
@@ -131,12 +132,15 @@ class Station(IPyDriver):
                 await self.count.send_setVector()
 
     async def _take_images(self) -> None:
-        number, size = 0, int(self.part.number("image_bytes", 100))
         while anyio.current_time() < self._quiet_from:
             await anyio.sleep(self._chance.expovariate(1.0) * self.part.number("images", 1.0))
-            number += 1
-            self.image["image"] = f"{self.life} {number} ".encode() + bytes(size)
+            self.images += 1
+            self.image["image"] = self.image_of(self.images)
             await self.image.send_setVectorMembers(members=["image"])
+
+    def image_of(self, number: int) -> bytes:
+        """Return the how manieth image."""
+        return f"{self.life} {number} ".encode() + bytes(int(self.part.number("image_bytes", 100)))
 
     async def _open_and_close(self) -> None:
         generator = self._panel_chance
@@ -158,7 +162,8 @@ class Station(IPyDriver):
         if event.vector is self.target:
             await self._move(event)
         elif event.vector is self.stop_switch:
-            await self.stop_switch.send_setVector(state="Ok")
+            # Its timestamp says which Abort this answers, as an Abort has no value of its own.
+            await self.stop_switch.send_setVector(state="Ok", timestamp=event.timestamp)
 
     async def _move(self, event: NewEvent) -> None:
         if self.part.number("slow", 0):

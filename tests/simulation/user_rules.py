@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation import Known, Line, Mirror, Reader, Wish
-from tests.simulation.observatory import REPAIR_SECONDS, Rule, Session, User
+from tests.simulation.observatory import REPAIR_SECONDS, Rule
 from tests.simulation.stations import TARGET, Station
+from tests.simulation.writers import Session, User
 
 # What was said of an earlier write may be on its way for so long, on a good line.
 _UNDER_WAY_SECONDS = 5.0
@@ -238,3 +239,33 @@ class VerdictsAreTrue(Rule):
             for key, until in self._pending.items()
             if key[0] == device and key[1] != value and until > self.scene.now
         }
+
+
+class ImagesAreTrue(Rule):
+    """An image that the library's client gives was taken by that station, and none comes after a later one.
+
+    Some may be left out: who watches gets the latest one, and who asks for the next one misses those between. Who
+    watches may find the same one twice, as a vector is looked at when its change is told. Nothing is asked from the
+    first byte on that was garbled on the line to this client, to the end of that connection.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._last: dict[tuple[User, str], tuple[int, int]] = {}
+
+    def got_image(self, user: User, device: str, content: bytes) -> None:
+        if user.is_deaf:
+            return
+        found = _IMAGE.match(content)
+        life, number = (int(found[1]), int(found[2])) if found else (0, 0)
+        station = next((one for one in self.scene.stations if (one.name, one.life) == (device, life)), None)
+        if station is None or not 1 <= number <= station.images or content != station.image_of(number):
+            self.broken(f"{user} got {content[:20]!r} of {device}, which has not taken such an image")
+            return
+        before = self._last.get((user, device), (0, 0))
+        if (life, number) < before or ((life, number) == before and user.part.text("images") == "next"):
+            self.broken(f"{user} got image {life, number} of {device} after {before}")
+        self._last[user, device] = life, number
+
+
+_IMAGE = re.compile(rb"(\d+) (\d+) ")
