@@ -70,6 +70,7 @@ def test_a_reader_gets_every_line(ends: Ends) -> None:
     assert read_all(ends) == f"{LINE}{LINE}"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(30)
 def test_d13_without_a_reader_lines_are_dropped_and_counted(ends: Ends) -> None:
     console = Console()

@@ -205,6 +205,7 @@ def test_the_log_says_how_much_of_it_was_lost(start: Start, tmp_path: Path) -> N
     assert whole + sum(lost) == 2000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("attempt", range(2))
 def test_work_that_refuses_to_end_is_ended_with_status_1_and_its_stack(start: Start, attempt: int) -> None:
     process = start("Swallowing")

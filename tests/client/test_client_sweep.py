@@ -136,6 +136,7 @@ def test_cancelled_at_every_step() -> None:
     assert open_descriptors() == before
 
 
+@pytest.mark.long
 @pytest.mark.anyio
 async def test_cancelled_at_any_moment() -> None:
     """In real time, so that asyncio has its turn too."""

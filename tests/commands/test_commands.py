@@ -459,6 +459,7 @@ def test_only_what_is_needed_is_loaded(night: Observatory) -> None:
     assert done.stdout.splitlines()[1:] == [""]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_checking_a_driver(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     good = "indianyio.examples.thermostat:Thermostat"

@@ -398,6 +398,7 @@ def test_what_was_begun_is_taken_back_if_a_file_cannot_be_written(
     assert files(tmp_path) == {}
 
 
+@pytest.mark.long
 def test_several_at_once_leave_whole_files(prefix: Path) -> None:
     def one(group: str) -> None:
         command = [sys.executable, "-m", "indianyio", "register", HEATER, "--group", group, "--prefix", str(prefix)]

@@ -55,6 +55,7 @@ def test_any_bytes(data: bytes, backend: str) -> None:
     anyio.run(is_answered, data, backend=backend)
 
 
+@pytest.mark.long
 @settings(max_examples=150)
 @given(parts=st.lists(st.one_of(st.sampled_from(TOKENS), st.binary(max_size=8)), max_size=30))
 def test_any_tokens(parts: list[bytes]) -> None:

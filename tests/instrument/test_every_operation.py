@@ -483,11 +483,15 @@ async def sweep_all(simulator: type[Instrument], kind: Kind, each: int) -> None:
 
 
 INTERRUPTIONS = pytest.mark.parametrize("kind", ["abort", "disconnect", "end", "cancel"])
-OF_ALL = pytest.mark.parametrize("simulator", SIMULATORS)
+# What these do takes most of the time.
+LARGE = (SmallCamera, FullMount, dome)
+OF_ALL = pytest.mark.parametrize(
+    "simulator", [pytest.param(one, marks=pytest.mark.long) if one in LARGE else one for one in SIMULATORS]
+)
 
 
 # In the fast suite only some of the awaits: a prime number, so that they are not always the same of a loop.
-SOME = 41
+SOME = 17
 
 
 @pytest.mark.anyio

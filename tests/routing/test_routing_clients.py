@@ -300,6 +300,7 @@ def test_an_unknown_tag_is_dropped() -> None:
         assert world.send(peer, odd) == Routed(dropped="a newLightVector is not an INDI message")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [(), ("get",)])
 def test_a_client_may_name_only_so_many(before: tuple[str, ...]) -> None:
     world = served()

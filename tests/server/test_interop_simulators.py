@@ -74,6 +74,7 @@ def test_getprop_lists_all_of_them(night: IndiServer) -> None:
     assert len(listed) > 200
 
 
+@pytest.mark.long
 def test_the_mount_slews_the_dome_follows_and_the_camera_knows(night: IndiServer, tmp_path: Path) -> None:
     assert_set(night, f"{MOUNT}.TELESCOPE_PARK.UNPARK=On")
     assert_set(night, f"{MOUNT}.ON_COORD_SET.TRACK=On")
@@ -117,6 +118,7 @@ def test_an_image_that_getprop_saves_is_whole(night: IndiServer, tmp_path: Path)
         assert header["INSTRUME"] == CAMERA
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("query", "there", "back"), [(POSITION, 49_000, 50_000), (SLOT, 3, 1), (AZIMUTH, 60, 20)])
 def test_what_is_told_to_move_arrives(night: IndiServer, query: str, there: float, back: float) -> None:
     assert_set(night, f"{DOME}.DOME_AUTOSYNC.DOME_AUTOSYNC_DISABLE=On")

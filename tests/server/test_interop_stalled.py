@@ -91,6 +91,7 @@ def test_s2_all_updates_pass_a_client_that_does_not_read(server: IndiServer) -> 
         fence(two)  # which is served as before
 
 
+@pytest.mark.long
 def test_s2_who_watches_a_video_slowly_loses_frames_and_stays(server: IndiServer) -> None:
     pid = server.process.pid
     with small_client(server) as slow, tcp_client(server) as fast:

@@ -15,6 +15,7 @@ test_the_focuser = pytest.mark.long(simulate(simulators.focuser, seeds=20, rules
 test_the_dome = pytest.mark.long(simulate(simulators.dome, seeds=20, rules=INSTRUMENT_RULES))
 
 
+@pytest.mark.long
 def test_an_abort_that_ends_nothing_is_found() -> None:
     outcomes = [play_driver(plan_for_driver(seed), StaysBusy, [AbortsEndEverything]) for seed in range(10)]
     found = {finding.text for outcome in outcomes for finding in outcome.findings}

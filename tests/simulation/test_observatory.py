@@ -28,7 +28,7 @@ from tests.simulation.small_observatories import PLAN
 from tests.simulation.writers import Session
 
 FIXED_SEEDS = 100
-IN_THE_FAST_SUITE = 5
+IN_THE_FAST_SUITE = 3
 # A seed says nothing of a plan that was made smaller, or if seeds make other plans by now.
 KEPT = sorted(Path(__file__).with_name("plans").glob("*.json"))
 

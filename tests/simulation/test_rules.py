@@ -27,6 +27,7 @@ def test_the_plan_of_the_saboteurs_breaks_no_rule() -> None:
     assert outcome.figures["written"] == 36
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("saboteur", ALL)
 def test_a_rule_that_sees_something_else_is_broken(saboteur: type[Rule]) -> None:
     outcome = play_observatory(PLAN, (saboteur,))

@@ -126,6 +126,7 @@ class KeyErrorsAreExpected(NothingUnexpectedIsLogged):
     expected: ClassVar[tuple[type[BaseException], ...]] = (KeyError,)
 
 
+@pytest.mark.long
 def test_an_author_says_which_errors_he_expects() -> None:
     others = [rule for rule in RULES if rule is not NothingUnexpectedIsLogged]
     plans = [plan_for_driver(seed) for seed in range(12)]
@@ -227,6 +228,7 @@ def test_no_real_instrument_is_reached(
     assert "open" not in vars(TcpWire)
 
 
+@pytest.mark.long
 def test_a_run_is_the_same_again() -> None:
     for seed in range(4):
         digests = {play_driver(plan_for_driver(seed), Thermostat).digest for _ in range(2)}
@@ -281,6 +283,7 @@ def _failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulationError
     raise AssertionError("no seed has found it")
 
 
+@pytest.mark.long
 def test_a_failure_tells_its_seed_its_plan_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

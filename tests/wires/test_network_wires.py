@@ -157,6 +157,7 @@ def test_wrong_addresses_are_refused_at_once() -> None:
     assert UdpWire("::1", 4030).name == "[::1]:4030"
 
 
+@pytest.mark.long
 async def test_cancelled_at_any_await_the_answers_stay_right() -> None:
     async def ask(wire: Wire) -> None:
         assert await wire.query(b"FIRST#", until=b"#") == b"FIRST"

@@ -294,6 +294,7 @@ async def test_opening_blocks_nobody_and_can_be_cancelled(monkeypatch: pytest.Mo
     assert not open_ports(instrument.device)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "anyio_backend",
     [virtual_backend(name, idle_seconds=0.1) for name in ("asyncio", "trio")],
