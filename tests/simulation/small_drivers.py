@@ -53,6 +53,15 @@ class Good(IPyDriver):
         await event.vector.send_setVector(state="Ok")
 
 
+class WaitsForEver(Good):
+    """Its note waits for a lock that is never released, once it begins with an "a"."""
+
+    async def rxevent(self, event: NewEvent) -> None:
+        if event.vector is self.note and self.note["text"].startswith("a"):
+            await anyio.sleep_forever()
+        await super().rxevent(event)
+
+
 class LeavesTwice(Good):
     async def hardware(self) -> None:
         try:

@@ -281,6 +281,16 @@ def test_messages_do_not_depend_on_where_they_are_cut(size: int) -> None:
     assert (known.kind, known.state, known.values, known.is_writable) == ("Number", "Busy", {"n": "2"}, True)
 
 
+def test_a_mirror_takes_the_new_limits_of_an_update() -> None:
+    reader, mirror = Reader(), Mirror()
+    number = b"<defNumber name='a' format='%g' min='0' max='5' step='1'>1</defNumber>"
+    defined = b"<defNumberVector device='D' name='N' perm='rw' state='Ok'>" + number + b"</defNumberVector>"
+    update = b"<setNumberVector device='D' name='N'><oneNumber name='a' max='9'>1</oneNumber></setNumberVector>"
+    for one in reader.feed(defined + update):
+        mirror.apply(one)
+    assert mirror["D", "N"].members["a"] == {"name": "a", "format": "%g", "min": "0", "max": "9", "step": "1"}
+
+
 def test_a_mirror_forgets_what_is_deleted() -> None:
     reader, mirror = Reader(), Mirror()
     for one in reader.feed(_SAID + b"<delProperty device='E'/>"):

@@ -15,12 +15,17 @@ from indianyio.testing.simulation._plan import Part
 from indianyio.testing.simulation._reader import Known
 from indianyio.testing.simulation._wishes import Wish, bad_wish, good_wish
 
-__all__ = ["LEAVE_ALONE", "connect", "write_as_planned"]
+__all__ = ["LEAVE_ALONE", "connect", "write_as_planned", "write_last"]
 
 LEAVE_ALONE = ("CONFIG_PROCESS", "UPLOAD_MODE", "UPLOAD_SETTINGS", "DEVICE_PORT", "CONNECTION_MODE", "SIMULATION")
 """The vectors that clients do not write to, because that would write files or use a real instrument."""
 
 _CONNECTION, _SIMULATION = "CONNECTION", "SIMULATION"
+
+# Virtual time costs little, and a handler may take its time: an exposure, for instance.
+_LAST_SECONDS = 3600.0
+# One write may set the limits of another, of which clients have to hear first.
+_NEWS_SECONDS = 2.0
 
 
 async def connect(scene: DriverScene) -> None:
@@ -50,6 +55,26 @@ async def write_as_planned(part: Part, scene: DriverScene) -> None:
             for _ in range(min(burst, left)):
                 await _write_one(part, scene, generator)
             left -= burst
+    except ConnectionLostError:
+        pass  # as above
+
+
+async def write_last(scene: DriverScene) -> None:
+    """Write once to each vector that can be written, one after the other, each when the one before is handled.
+
+    During the run a write may get lost because the line garbles. Now nothing can excuse it, except that its vector
+    is deleted meanwhile.
+    """
+    generator = chance(scene.plan.seed, "last writes")
+    try:
+        for key in sorted(key for key in _writable(scene) if key[1] not in scene.leave_alone):
+            if key in scene.mirror:
+                wish = good_wish(scene.next_number(), key, scene.mirror[key], generator)
+                is_handled = scene.last[wish.number] = trio.Event()
+                await scene.write(wish)
+                with trio.move_on_after(_LAST_SECONDS):
+                    await is_handled.wait()
+                await trio.sleep(_NEWS_SECONDS)
     except ConnectionLostError:
         pass  # as above
 

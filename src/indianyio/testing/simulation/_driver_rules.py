@@ -18,6 +18,7 @@ __all__ = [
     "ClientsKnowTheTruth",
     "EndsInTime",
     "HandlesInOrder",
+    "LastWritesAreHandled",
     "LeavesNoTask",
     "LeavesOnce",
     "NothingUnexpectedIsLogged",
@@ -184,6 +185,38 @@ class AbortIsAnswered(Rule):
                 self.broken(f"{_name(key)} was not answered for {self.scene.now - due + _ABORT_SECONDS:.0f} s")
 
 
+class LastWritesAreHandled(Rule):
+    """At the end of a run each vector still hears what is written to it.
+
+    When all has been well for a while, a client writes once to each vector that can be written. The handler of that
+    write must begin within an hour: those before it may take long. That it says something is not asked: some
+    drivers answer only with what they measure. A vector that is deleted or defined anew meanwhile is left out.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._excused: set[int] = set()
+
+    def heard(self, message: Heard) -> None:
+        """Excuse the writes whose vector has gone, or has come again."""
+        if message.tag != "delProperty" and not (message.tag.startswith("def") and not self.scene.asking):
+            return
+        device, name = message.key
+        for number in self.scene.last:
+            key = self.scene.written[number].wish.key
+            if key == (device, name) or (not name and key[0] == device):
+                self._excused.add(number)
+
+    def over(self) -> None:
+        """Report the writes that nothing has come of; if the run has ended by itself, another rule tells of it."""
+        if self.scene.asked_to_end_at is None:
+            return
+        for number, is_handled in self.scene.last.items():
+            if not is_handled.is_set() and number not in self._excused:
+                wish = self.scene.written[number].wish
+                self.broken(f"{_name(wish.key)}: {dict(wish.values)}, written last, was not handled in an hour")
+
+
 class ClientsKnowTheTruth(Rule):
     """What clients know is what the driver says when it is asked: nothing was changed silently, or lost.
 
@@ -292,6 +325,7 @@ RULES: tuple[type[Rule], ...] = (
     HandlesInOrder,
     RefusesBadWrites,
     AbortIsAnswered,
+    LastWritesAreHandled,
     ClientsKnowTheTruth,
     QueuesAreBounded,
     NothingUnexpectedIsLogged,

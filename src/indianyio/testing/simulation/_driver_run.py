@@ -10,7 +10,7 @@ import trio
 from indianyio.driver import IPyDriver, _driver
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing._running import require_driver
-from indianyio.testing.simulation._driver_clients import LEAVE_ALONE, connect, write_as_planned
+from indianyio.testing.simulation._driver_clients import LEAVE_ALONE, connect, write_as_planned, write_last
 from indianyio.testing.simulation._driver_plans import ENDS
 from indianyio.testing.simulation._driver_rules import RULES
 from indianyio.testing.simulation._driver_scene import DriverScene, Rule
@@ -177,7 +177,7 @@ async def _look_round(scene: DriverScene) -> None:
 
 
 async def _until_the_end(scene: DriverScene) -> None:
-    """Have the clients do what they are to do, and compare what they know with what the driver says."""
+    """Have the clients do what they are to do, compare what they know with what the driver says, and write last."""
     with trio.move_on_after(_CONNECT_SECONDS):
         await connect(scene)
     async with trio.open_nursery() as clients:
@@ -188,6 +188,8 @@ async def _until_the_end(scene: DriverScene) -> None:
     for number in range(_COMPARISONS):
         await trio.sleep(_QUIET_SECONDS)
         await _compare(scene, f"comparison {number}")
+    await write_last(scene)
+    await trio.sleep(_QUIET_SECONDS)  # so long may the answers take, to an Abort for instance
 
 
 async def _compare(scene: DriverScene, uid: str) -> None:

@@ -91,6 +91,8 @@ class DriverScene:
     :ivar leave_alone: names of vectors that clients do not write to.
     :ivar mirror: what clients know.
     :ivar written: the writes that were sent, by their numbers.
+    :ivar last: the writes with which the run ends, when all has been well, by their numbers; each is set when its
+        handler begins.
     :ivar asking: whether the driver has been asked, so that the definitions that come now are the answer.
     :ivar left: how often ``leave()`` was called.
     :ivar failure: what left ``asyncrun``.
@@ -108,6 +110,7 @@ class DriverScene:
     findings: list[Finding] = field(default_factory=list)
     mirror: Mirror = field(default_factory=Mirror)
     written: dict[int, Written] = field(default_factory=dict)
+    last: dict[int, trio.Event] = field(default_factory=dict)
     asking: bool = False
     left: int = 0
     failure: BaseException | None = None
@@ -224,6 +227,8 @@ class DriverScene:
         async def observed(event: NewEvent) -> None:
             number = 0 if isinstance(event, getProperties) else wish_of_stamp(event.timestamp)
             self.handled += 1
+            if number in self.last:
+                self.last[number].set()
             for rule in self.rules:
                 rule.begins(event.vector, number)
             try:

@@ -134,6 +134,9 @@ class Mirror(dict[tuple[str, str], Known]):
             if known is None:
                 return True
             known.state = heard.state or known.state
+            known.members = {
+                name: _with_limits(one, heard.members.get(name)) for name, one in known.members.items()
+            }
             if kind != "BLOB":
                 known.values.update(heard.values)
         elif heard.tag == "delProperty":
@@ -150,3 +153,9 @@ class Mirror(dict[tuple[str, str], Known]):
     def _named(self, heard: Heard) -> Iterator[tuple[str, str]]:
         device, name = heard.key
         return (key for key in self if key[0] == device and name in {"", key[1]})
+
+
+def _with_limits(member: Mapping[str, str], heard: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return what is known of a member with the new limits of an update, as libindi's clients take them."""
+    new = {name: heard[name] for name in ("min", "max", "step") if name in heard} if heard else None
+    return {**member, **new} if new else member
