@@ -14,11 +14,11 @@ PAGE = "docs/simulation.md"
 
 @pytest.mark.long
 def test_its_tests_pass(tmp_path: Path) -> None:
-    assert sorted(python_blocks(PAGE)) == ["test_my_rule.py", "test_my_thermostat.py"]
+    assert sorted(python_blocks(PAGE)) == ["test_my_rule.py", "test_my_thermostat.py", "test_my_time_outs.py"]
     write_all(PAGE, tmp_path)
     options = ("-p", "no:indianyio", "-p", "no:cacheprovider", "--timeout", "60")
     output = run_python("-m", "pytest", *options, folder=tmp_path, **FEW_PLUGINS)
-    assert "40 passed" in output
+    assert "45 passed" in output
 
 
 def test_it_names_every_rule_for_drivers() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import traceback
+from bisect import insort
+from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
 import trio
 
 from indianyio.driver._vectors import AnyVector
 from indianyio.testing.simulation._driver_scene import Rule, Written
+from indianyio.testing.simulation._findings import Finding
+from indianyio.testing.simulation._logged import logged_at
 from indianyio.testing.simulation._reader import Heard, Mirror
 
 __all__ = [
@@ -293,13 +298,13 @@ class NothingUnexpectedIsLogged(Rule):
 
     An error that leaves a handler is logged by the library, with what it was called for, and answered with Alert;
     so clients are told, and only the log shows that it is a flaw of the driver. A handler that must refuse a write
-    raises :exc:`WriteRefusedError`, which is no such error. Who expects others names them in a subclass, and
-    puts it in the place of this rule::
+    raises :exc:`WriteRefusedError`, which is no such error. A group of exceptions is judged by those in it. Who
+    expects others names them in a subclass, which takes the place of this rule::
 
         class OnlyTimeOutsAreLogged(NothingUnexpectedIsLogged):
             expected = (WireTimeoutError,)
 
-        rules = [OnlyTimeOutsAreLogged if rule is NothingUnexpectedIsLogged else rule for rule in RULES]
+        test = simulate(Focuser, rules=[*RULES, OnlyTimeOutsAreLogged])
 
     :cvar expected: the classes of the exceptions that may be logged.
     """
@@ -307,15 +312,27 @@ class NothingUnexpectedIsLogged(Rule):
     expected: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def over(self) -> None:
-        """Report what was logged, each text once."""
-        told = dict[str, int]()
+        """Report what was logged, each type of exception and each place once, at the time of the first."""
+        first = dict[tuple[type[BaseException], str], tuple[float, str]]()
+        times = Counter[tuple[type[BaseException], str]]()
         for record in self.scene.logged:
             error = record.exc_info[1] if record.exc_info else None
-            if error is not None and not isinstance(error, self.expected):
-                text = f"{record.name} logged {record.getMessage()!r} with {error!r}{_place(error)}{_leaves(error)}"
-                told[text] = told.get(text, 0) + 1
-        for text, times in told.items():
-            self.broken(text if times == 1 else f"{text}, {times} times")
+            wrong = None if error is None else self._unexpected(error)
+            if error is not None and wrong is not None:
+                place = _place(wrong) or _place(error)
+                text = f"{record.name} logged {record.getMessage()!r} with {wrong!r}{place}"
+                first.setdefault((type(wrong), place), (logged_at(record), text))
+                times[type(wrong), place] += 1
+        for kind, (at, text) in first.items():
+            repeated = "" if times[kind] == 1 else f", and {times[kind]} times in all {kind[0].__name__} from there"
+            finding = Finding(type(self).__name__, text + repeated, at)
+            insort(self.scene.findings, finding, key=lambda one: one.at)
+
+    def _unexpected(self, error: BaseException) -> BaseException | None:
+        """Return the first exception that is not expected: the error itself, or one in it if it is a group."""
+        if isinstance(error, BaseExceptionGroup):
+            return next((wrong for one in error.exceptions if (wrong := self._unexpected(one)) is not None), None)
+        return None if isinstance(error, self.expected) else error
 
 
 RULES: tuple[type[Rule], ...] = (
@@ -331,6 +348,15 @@ RULES: tuple[type[Rule], ...] = (
     NothingUnexpectedIsLogged,
 )
 """The rules for any driver."""
+
+
+def in_place_of_bases(rules: Sequence[type[Rule]]) -> list[type[Rule]]:
+    """Return the rules without those of :data:`RULES` of which a subclass is among them."""
+    return [
+        rule
+        for rule in rules
+        if rule not in RULES or not any(one is not rule and issubclass(one, rule) for one in rules)
+    ]
 
 
 def is_abort(name: str, others: object) -> bool:

@@ -3,19 +3,20 @@
 While a run lasts, the clocks that modules have imported are replaced by virtual ones, in the library's modules and
 in the author's. If the author's code uses one, that is noted as well, because at the real mount it would not be
 virtual. Threads, sockets and programs cannot be simulated; if the author's code uses them, that is noted too. A
-wire that would lead to a real instrument is not opened, and no socket connected: a run writes whatever the limits
-allow, and a real mount would move. The library itself uses threads for what takes long to compute. In a run this
-is computed in the event loop, where it takes no virtual time at all.
+wire that would lead to a real instrument is not opened, nor a device by ``open()``, and no socket connected: a run
+writes whatever the limits allow, and a real mount would move. The library itself uses threads for what takes long
+to compute. In a run this is computed in the event loop, where it takes no virtual time at all.
 """
 
 from __future__ import annotations
 
+import builtins
 import datetime as real_datetime
 import errno
+import io
 import os
 import secrets as real_secrets
 import socket
-import subprocess
 import sys
 import threading
 import time as real_time
@@ -29,6 +30,7 @@ import trio
 
 from indianyio.exceptions import WireError
 from indianyio.testing.simulation._chance import chance
+from indianyio.testing.simulation._crossings import CROSSINGS, Crossing, is_device
 from indianyio.testing.simulation._seeded import run_seeded
 from indianyio.wires import SerialWire, TcpWire, UdpWire, Wire
 
@@ -70,20 +72,22 @@ class Reality:
         self._tick = tick
         self._ticks = 0
         self._secrets = chance(seed, "secrets")
+        self._watched: list[tuple[Any, str, Callable[..., Any]]] = []
+        self._real: list[object] = []
 
     @contextmanager
     def kept_out(self) -> Generator[None]:
         """Keep the real world out for as long as the block lasts."""
         with self._kept_out as stack:
+            self._watched = self._at_the_border()
+            self._real = [getattr(owner, name) for owner, name, _ in self._watched]
             for name, module in list(sys.modules.items()):
                 if name in self._authors:
-                    stack.enter_context(_exchanged(module, self._virtual(tell=self._tell)))
+                    stack.enter_context(self._exchanged(module))
                 elif (name.partition(".")[0] == _LIBRARY) and not name.startswith(__package__):
                     stack.enter_context(_exchanged(module, self._virtual(tell=None)))
-            stack.enter_context(replaced(anyio.to_thread, "run_sync", self._at_once))
-            stack.enter_context(replaced(trio.to_thread, "run_sync", self._at_once))
-            for owner, name, what in _CROSSINGS:
-                stack.enter_context(replaced(owner, name, self._noting(what, getattr(owner, name))))
+            for owner, name, value in self._watched:
+                stack.enter_context(replaced(owner, name, value))
             for wire in (SerialWire, TcpWire, UdpWire):
                 stack.enter_context(replaced(wire, "open", self._refusing_to_open()))
             stack.enter_context(replaced(socket.socket, "connect", self._refusing_to_connect()))
@@ -94,7 +98,25 @@ class Reality:
         for name in sorted(set(authors) - self._authors):
             self._authors.add(name)
             if name in sys.modules:
-                self._kept_out.enter_context(_exchanged(sys.modules[name], self._virtual(tell=self._tell)))
+                self._kept_out.enter_context(self._exchanged(sys.modules[name]))
+
+    def _at_the_border(self) -> list[tuple[Any, str, Callable[..., Any]]]:
+        """Return the attributes through which the real world comes in, and what takes their place."""
+        watched: list[tuple[Any, str, Callable[..., Any]]] = [
+            (crossing.owner, crossing.name, self._noting(crossing)) for crossing in CROSSINGS
+        ]
+        watched += [(owner, "open", self._opening(owner.open)) for owner in (builtins, io)]
+        return watched + [(owner, "run_sync", self._at_once) for owner in (anyio.to_thread, trio.to_thread)]
+
+    @contextmanager
+    def _exchanged(self, module: ModuleType) -> Generator[None]:
+        """Exchange what one of the author's modules has imported, whatever it calls it there."""
+        virtual = self._virtual(tell=self._tell)
+        for (owner, _, value), real in zip(self._watched, self._real, strict=True):
+            if isinstance(owner, ModuleType):  # a class is changed itself, and so for all who have imported it
+                virtual[id(real)] = value
+        with _exchanged(module, virtual):
+            yield
 
     # -- what takes the place of what --------------------------------------------------------------------------
 
@@ -119,6 +141,8 @@ class Reality:
             clocks[name] = self._of_a_moment(name, told)
         if tell is not None:
             clocks["sleep"] = told("time.sleep", _stay_awake)
+        clocks |= _clocks_by_number(clocks)
+        clocks |= _texts_of_a_moment(clocks["localtime"])
         moments, days = self._datetime_class(told), self._date_class(told)
         replaced: dict[int, object] = {id(getattr(real_time, name)): clock for name, clock in clocks.items()}
         replaced[id(real_time)] = _proxy(real_time, clocks)
@@ -174,15 +198,26 @@ class Reality:
     def _tell(self, what: str) -> None:
         self._note(what, sys._getframe(2))
 
-    def _noting(self, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _noting(self, crossing: Crossing) -> Callable[..., Any]:
+        function = getattr(crossing.owner, crossing.name)
+
         def noting(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes
             caller = sys._getframe(1)
-            # Python's own modules open files in this way, such as temporary ones, which are no devices.
-            if function is not _OS_OPEN or caller.f_globals.get("__name__") in self._authors:
-                self._note(what, caller)
+            if not crossing.only_directly or caller.f_globals.get("__name__") in self._authors:
+                self._note(crossing.what, caller)
             return function(*args, **kwargs)
 
         return noting
+
+    def _opening(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def opening(file: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever open() takes
+            place = self._place(sys._getframe(1)) if is_device(file) else ""
+            if place:
+                self.crossings.setdefault("a wire", f"{os.fsdecode(file)}, opened at {place}")
+                raise OSError(errno.ENXIO, "a simulation opens no device", os.fsdecode(file))
+            return function(file, *args, **kwargs)
+
+        return opening
 
     def _refusing_to_open(self) -> Callable[[Wire], Awaitable[None]]:
         async def refuse(wire: Wire) -> None:
@@ -224,16 +259,27 @@ class Reality:
         return ""
 
 
-_OS_OPEN = os.open
+def _clocks_by_number(clocks: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Return ``clock_gettime()`` and ``clock_gettime_ns()``; people are told of the clock that they ask for."""
 
-# The methods by which the real world comes in: a thread is started, a socket opened, or a program started.
-_CROSSINGS: list[tuple[Any, str, str]] = [
-    (threading.Thread, "start", "a thread"),
-    (socket.socket, "__init__", "a socket"),
-    (subprocess.Popen, "__init__", "a program"),
-    (os, "system", "a program"),
-    (os, "open", "a file or a device by its descriptor"),
-]
+    def gettime(ending: str) -> Callable[[int], Any]:
+        others = clocks[f"monotonic{ending}"]
+        return lambda number: (clocks[f"time{ending}"] if number == real_time.CLOCK_REALTIME else others)()
+
+    names = {"clock_gettime": "", "clock_gettime_ns": "_ns"}
+    return {name: gettime(ending) for name, ending in names.items() if hasattr(real_time, name)}  # not on Windows
+
+
+def _texts_of_a_moment(localtime: Callable[[], real_time.struct_time]) -> dict[str, Callable[..., Any]]:
+    """Return ``strftime()`` and ``asctime()``, which take the time of ``localtime()`` if they are given none."""
+
+    def strftime(form: str, moment: Any = None) -> str:  # noqa: ANN401 - any tuple of nine numbers
+        return real_time.strftime(form, localtime() if moment is None else moment)
+
+    def asctime(moment: Any = None) -> str:  # noqa: ANN401 - likewise
+        return real_time.asctime(localtime() if moment is None else moment)
+
+    return {"strftime": strftime, "asctime": asctime}
 
 
 def modules_of(driver: type) -> list[str]:

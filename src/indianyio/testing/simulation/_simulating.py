@@ -13,7 +13,7 @@ from typing import Any
 from indianyio.driver import IPyDriver
 from indianyio.testing.simulation._driver_clients import LEAVE_ALONE
 from indianyio.testing.simulation._driver_plans import DRIVER_SCENE, plan_for_driver
-from indianyio.testing.simulation._driver_rules import RULES
+from indianyio.testing.simulation._driver_rules import RULES, in_place_of_bases
 from indianyio.testing.simulation._driver_run import play_driver
 from indianyio.testing.simulation._driver_scene import Rule
 from indianyio.testing.simulation._findings import Finding, Outcome, SimulationError
@@ -54,7 +54,7 @@ def simulate(
 
     :param make: the driver's class, or what makes one. It is made within the run, once for each.
     :param seeds: how many, counted from 0; or which.
-    :param rules: classes of rules; those for any driver if absent.
+    :param rules: classes of rules; those for any driver if absent. A subclass of one of these takes its place.
     :param seconds: how long clients write, in virtual time.
     :param aborts: names of vectors that stop something, besides those with ABORT in their name.
     :param leave_alone: names of vectors that clients do not write to.
@@ -164,7 +164,9 @@ def load_subject(subject: str) -> Callable[[], IPyDriver]:
 def _player(
     make: Callable[[], IPyDriver], rules: Sequence[type[Rule]], aborts: Sequence[str], leave_alone: Sequence[str]
 ) -> Callable[[Plan], Outcome]:
+    chosen = in_place_of_bases(rules)
+
     def play(plan: Plan) -> Outcome:
-        return play_driver(plan, make, rules, aborts=aborts, leave_alone=leave_alone)
+        return play_driver(plan, make, chosen, aborts=aborts, leave_alone=leave_alone)
 
     return play
