@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from indianyio.testing.simulation import Rule, Written
-from indianyio.testing.simulation._driver_rules import is_abort
+from indianyio.testing.simulation._write_rules import is_abort
 
 _REST_SECONDS = 5.0
 

@@ -9,11 +9,11 @@ import trio
 
 from indianyio.exceptions import ConnectionLostError
 from indianyio.testing.simulation._chance import chance
-from indianyio.testing.simulation._driver_rules import is_abort
 from indianyio.testing.simulation._driver_scene import DriverScene
 from indianyio.testing.simulation._plan import Part
 from indianyio.testing.simulation._reader import Known
 from indianyio.testing.simulation._wishes import Wish, bad_wish, good_wish
+from indianyio.testing.simulation._write_rules import is_abort
 
 __all__ = ["LEAVE_ALONE", "connect", "write_as_planned", "write_last"]
 

@@ -12,7 +12,7 @@ from indianyio.exceptions import ConnectionLostError
 from indianyio.testing._running import require_driver
 from indianyio.testing.simulation._driver_clients import LEAVE_ALONE, connect, write_as_planned, write_last
 from indianyio.testing.simulation._driver_plans import ENDS
-from indianyio.testing.simulation._driver_rules import RULES
+from indianyio.testing.simulation._driver_rules import RULES, in_place_of_bases
 from indianyio.testing.simulation._driver_scene import DriverScene, Rule
 from indianyio.testing.simulation._findings import Finding, Outcome
 from indianyio.testing.simulation._logged import noted
@@ -48,7 +48,7 @@ def play_driver(
 
     :param plan: see :func:`plan_for_driver`.
     :param make: makes the driver; its class, as a rule. Called within the run.
-    :param rules: what must hold.
+    :param rules: what must hold. A subclass of one of those for any driver takes its place.
     :param aborts: vectors that stop something, besides those with ABORT in their name.
     :param leave_alone: vectors that clients do not write to.
     :raises PlanError: the plan asks for something that does not exist.
@@ -117,7 +117,7 @@ async def _play(
     driver = make()
     require_driver(driver)
     scene = DriverScene(plan, driver, aborts, leave_alone)
-    scene.rules = [rule(scene) for rule in rules]
+    scene.rules = [rule(scene) for rule in in_place_of_bases(rules)]
     before = trio.lowlevel.current_statistics().tasks_living
     run, play = trio.CancelScope(), trio.CancelScope()
     async with trio.open_nursery() as nursery:

@@ -13,7 +13,7 @@ from typing import Any
 from indianyio.driver import IPyDriver
 from indianyio.testing.simulation._driver_clients import LEAVE_ALONE
 from indianyio.testing.simulation._driver_plans import DRIVER_SCENE, plan_for_driver
-from indianyio.testing.simulation._driver_rules import RULES, in_place_of_bases
+from indianyio.testing.simulation._driver_rules import RULES
 from indianyio.testing.simulation._driver_run import play_driver
 from indianyio.testing.simulation._driver_scene import Rule
 from indianyio.testing.simulation._findings import Finding, Outcome, SimulationError
@@ -164,9 +164,7 @@ def load_subject(subject: str) -> Callable[[], IPyDriver]:
 def _player(
     make: Callable[[], IPyDriver], rules: Sequence[type[Rule]], aborts: Sequence[str], leave_alone: Sequence[str]
 ) -> Callable[[Plan], Outcome]:
-    chosen = in_place_of_bases(rules)
-
     def play(plan: Plan) -> Outcome:
-        return play_driver(plan, make, chosen, aborts=aborts, leave_alone=leave_alone)
+        return play_driver(plan, make, rules, aborts=aborts, leave_alone=leave_alone)
 
     return play
