@@ -122,5 +122,9 @@ async def _set_one(user: User, client: Client, scene: Observatory, generator: ra
             await target.set(value=value, timeout=_PATIENCE_SECONDS, start_timeout=5.0)
         except (RefusedError, OperationAbortedError, TimeoutError, ConnectionLostError) as error:
             failure = error
+        except ValueError as error:
+            if not scene.may_hear_noise(user):
+                raise
+            failure = error  # noise has made other limits of those that were defined
     if not patience.cancelled_caught:
         scene.settle(user, target.device, value, failure)
