@@ -170,7 +170,7 @@ while True: time.sleep(1)
 async def test_a_program_that_talks_on_for_ever_is_ended_in_time(
     programs: Programs, helper: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_exdrivers, "_REST_SECONDS", 0.05)
+    monkeypatch.setattr(_exdrivers, "REST_SECONDS", 0.05)
     body = f"""
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 show(os.getpid())
@@ -210,7 +210,7 @@ time.sleep(60)
 async def test_a_helper_that_holds_the_connection_does_not_hide_a_death(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_exdrivers, "_REST_SECONDS", 0.05)
+    monkeypatch.setattr(_exdrivers, "REST_SECONDS", 0.05)
     body = """
 process = os.getpid()
 if os.fork():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
@@ -11,9 +12,9 @@ import anyio.lowlevel
 import pytest
 
 from indianyio import IPyServer, open_client
-from indianyio._vocabulary import Limits
+from indianyio._vocabulary import Limits, State
 from indianyio.exceptions import RefusedError
-from indianyio.protocol import DefTextVector, DelProperty, Message, SetTextVector
+from indianyio.protocol import DefTextVector, DelProperty, GetProperties, Message, SetTextVector
 from indianyio.server import Accepted
 from indianyio.server._exdrivers import ExternalDriver
 from indianyio.server._hub import Hub
@@ -22,7 +23,7 @@ from indianyio.streams import MemoryStream, memory_pair
 from tests.driver.gadget import Gadget, new_abort
 from tests.server.memory_world import MemoryProgram, World
 from tests.server.programs import write
-from tests.server.watching import Watcher, errors, feeding
+from tests.server.watching import Watcher, errors, feeding, texts
 from tests.virtual_time import hold, virtual_backend
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +169,53 @@ async def test_the_last_words_of_what_feeds_a_server_are_relayed(heard: Hear, en
         assert (await watcher.expect(SetTextVector)).message == "the motor is hot"
         assert "stopped reading" in ((await watcher.expect(Message, device="Box")).message or "")
         await watcher.expect(DelProperty, device="Box")
+
+
+@pytest.mark.parametrize("heard", [program_heard, server_heard])
+async def test_a_command_is_refused_while_a_driver_that_no_longer_reads_is_heard_out(
+    heard: Hear, caplog: pytest.LogCaptureFixture
+) -> None:
+    speaker = Speaker()
+    async with heard(speaker) as watcher:
+        await watcher.expect(DefTextVector)
+        assert speaker.stream is not None
+        close_input(speaker.stream)
+        watcher.say(write("what makes the server notice"))
+        await anyio.sleep(0.01)
+        watcher.say(write("what nobody can carry out"))
+        watcher.say(GetProperties(device="Box"))
+        answers = [message for message in watcher.received if isinstance(message, SetTextVector)]
+        assert [answer.state for answer in answers] == [State.ALERT]
+        assert (answers[0].message or "").endswith("no longer takes commands")
+        await watcher.expect(DelProperty, device="Box")
+    # A request for definitions gets no answer, and needs no line.
+    assert sum("no longer takes commands" in text for text in texts(caplog, logging.WARNING)) == 1
+
+
+async def test_a_command_is_refused_while_a_driver_of_the_server_leaves() -> None:
+    async def be_slow_to_leave(driver: Gadget) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + 1):
+                await anyio.sleep_forever()
+
+    leaving, staying = Gadget(work=be_slow_to_leave), Gadget(device="Other")
+    async with anyio.create_task_group() as tasks:
+        world = World(tasks)
+        async with IPyServer(leaving, staying, host=NEAR[0], port=NEAR[1], environment=world):
+            client = await world.connect(*NEAR, 10.0, name="a client")
+            assert isinstance(client, MemoryStream)
+            await client.send(b"<getProperties version='1.7' device='Gadget'/>")
+            await received_until(client, b"</defBLOBVector>")
+            leaving.shutdown()
+            await anyio.sleep(0.1)
+            await client.send(new_abort().encode())
+            said = await received_until(client, b"delProperty")
+    assert leaving.events == []
+    refusal, _, _ = said.partition(b"delProperty")
+    assert b'name="ABORT" state="Alert"' in refusal
+    assert b"no longer takes commands" in refusal
 
 
 @pytest.mark.parametrize("heard", [program_heard, server_heard])

@@ -99,10 +99,13 @@ class Room(Enum):
     FULL = auto()
     """They were not accepted although nothing of the sender waits: others have used up everything."""
 
+    CLOSED = auto()
+    """They were not accepted, because the receiver no longer reads; it will soon be removed."""
+
     @property
     def is_refusal(self) -> bool:
         """Whether something was not accepted."""
-        return self in (Room.NONE, Room.FULL)
+        return self in (Room.NONE, Room.FULL, Room.CLOSED)
 
 
 class _Entry(msgspec.Struct, Generic[ItemT]):

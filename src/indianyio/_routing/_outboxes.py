@@ -301,6 +301,8 @@ class DriverOutbox(Outbox):
         :return: what room there was.
         :raises ValueError: an attached BLOB cannot be read.
         """
+        if self.discarding:
+            return Room.CLOSED
         taken = True
         for frame, outgoing in relay.each(attach=attach and self.has_room_for_attachments):
             taken &= self.offer(outgoing, relay.sender, rank_of(frame))

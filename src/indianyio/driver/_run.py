@@ -202,6 +202,8 @@ class DriverRun:
             finally:
                 # Here, and not behind the group: its tasks may be slow to end, or never end.
                 self._over.set()
+                # A server in this process then refuses commands, which would wait for nobody.
+                self._link.stop_reading("the run is over")
 
     def _make_inbox(self, readers: Readers) -> Inbox:
         refuse = self._replies.refuse

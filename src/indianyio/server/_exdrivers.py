@@ -48,12 +48,10 @@ logger = logging.getLogger(__name__)
 # A program closes its socket a moment before it exits. The clients hear of the end this much later, so that the
 # text can name the exit status.
 _STATUS_SECONDS = 0.25
-# How long reading may take of what a dead process left in its socket.
-_REST_SECONDS = REST_SECONDS
-# The same for its standard error, which a helper may hold open for ever.
+# How long reading may take of the standard error of a dead process, which a helper may hold open for ever.
 _LAST_WORDS_SECONDS = 0.5
 
-END_SECONDS = REAP_SECONDS + _REST_SECONDS + _LAST_WORDS_SECONDS
+END_SECONDS = REAP_SECONDS + REST_SECONDS + _LAST_WORDS_SECONDS
 """How long the end of a program may take beyond twice its grace."""
 
 
@@ -118,7 +116,7 @@ class DriverLife:
                     if hangs:
                         logger.error("%s: process %d cannot be killed", self._peer.name, self._process.pid)
                     now = self._hub.environment.now()
-                    self._passing.deadline = now if hangs else now + _REST_SECONDS
+                    self._passing.deadline = now if hangs else now + REST_SECONDS
                     self._attending.deadline = now + _LAST_WORDS_SECONDS
         return self._reason
 
@@ -160,7 +158,7 @@ class DriverLife:
     async def _end_with_process(self) -> None:
         """Close the connection of a driver that has died, if its death did not close it."""
         await self._process.exited.wait()
-        await self._peer.hear_out(_REST_SECONDS)
+        await self._peer.hear_out(REST_SECONDS)
         self._peer.refuse("it has died, and another process holds its connection")
 
 

@@ -313,6 +313,9 @@ class Hub:
         """Tell a client that its write is not carried out, and disconnect one that goes on and on."""
         if sender is None:
             return
+        if room is Room.CLOSED:
+            self._note_closed(sender, target, frame)
+            return
         is_own = room is Room.NONE
         text = f"%s: a %s is refused: too much{' of what it sent' if is_own else ''} waits for %s already"
         self._log.warning((sender.name, "refused"), text, sender.name, frame.tag, target.name)
@@ -324,6 +327,13 @@ class Hub:
             return  # others have filled the queue; this sender is not at fault
         if self._patience_with(sender).note_refusal(self.environment.now()) and not self.router.is_server(sender):
             sender.refuse("for half a minute it has sent more than a driver takes")
+
+    def _note_closed(self, sender: Port, target: Port, frame: Frame) -> None:
+        """Tell a client that its write is not carried out, as the driver is ending and has not been removed yet."""
+        if self.router.is_client(sender) and frame.tag.startswith("new"):
+            text = "%s: a %s is refused: %s no longer takes commands"
+            self._log.warning((sender.name, "closed"), text, sender.name, frame.tag, target.name)
+            self._answer(sender, frame, f"[ERROR] not done: {target.name} no longer takes commands")
 
 
 def _flaw_of(frame: Frame) -> str | None:

@@ -70,7 +70,7 @@ class LocalLink:
     def deliver(self, relay: Relayed) -> Room | None:
         """Queue messages for the driver; see :meth:`indianyio.server._ports.Port.deliver`."""
         if self._refused is not None or self._closed.is_set():
-            return None
+            return Room.CLOSED
         taken = True
         for frame in relay.received if type(relay) is PlainRelay else relay.frames():
             taken &= self._queue_one(frame, relay.sender)
