@@ -490,13 +490,21 @@ OF_ALL = pytest.mark.parametrize(
 )
 
 
-# In the fast suite only some of the awaits: a prime number, so that they are not always the same of a loop.
+# In the fast suite only some of the awaits, among the long tests each third: prime numbers, so that they are not
+# always the same of a loop.
 SOME = 17
 
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("indi_clock")
-@pytest.mark.parametrize("each", [SOME, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize(
+    "each",
+    [
+        SOME,
+        pytest.param(3, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param(1, marks=[pytest.mark.long, pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
 @OF_ALL
 @INTERRUPTIONS
 async def test_interrupted_anywhere_it_stands_still_and_the_next_command_works(
