@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -37,6 +38,21 @@ class LogsAgain(small_drivers.Good):
             raise OSError(f"{number} bytes are missing")
         except OSError:
             _log.exception("failed at %d", number)
+
+
+class LogsWhatOthersRaise(small_drivers.Good):
+    """It reads two texts that are no JSON, which is raised in one line of the module that reads them."""
+
+    async def hardware(self) -> None:
+        for text in ("", ""):
+            try:
+                json.loads(text)
+            except ValueError:
+                _log.exception("in a loop")
+        try:
+            json.loads("")
+        except ValueError:
+            _log.exception("below it")
 
 
 class LogsGroups(small_drivers.Good):
@@ -75,6 +91,13 @@ def test_an_error_has_the_time_at_which_it_was_logged_first_and_a_count() -> Non
     assert "'failed at 0' with OSError('0 bytes are missing')" in finding.text
     assert "test_logged.py:" in finding.text
     assert finding.text.endswith(", and 3 times in all OSError from there")
+
+
+def test_the_place_of_an_error_is_in_the_driver() -> None:
+    texts = [finding.text for finding in _findings(LogsWhatOthersRaise, NothingUnexpectedIsLogged)]
+    assert ["'in a loop'" in texts[0], "'below it'" in texts[1]] == [True, True]
+    assert all("test_logged.py:" in text and " in hardware)" in text for text in texts)
+    assert ["2 times in all" in text for text in texts] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,3 @@ def test_who_asks_for_another_end_is_told() -> None:
 def test_what_is_no_driver_is_told() -> None:
     with pytest.raises(TypeError, match="is not a driver"):
         play_driver(plan_for_driver(1), lambda: "a driver")  # type: ignore[arg-type,return-value]
-
-
-# -- how people are told ---------------------------------------------------------------------------------------

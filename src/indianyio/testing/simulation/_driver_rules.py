@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +13,9 @@ import trio
 from indianyio.testing.simulation._driver_scene import Rule
 from indianyio.testing.simulation._findings import Finding
 from indianyio.testing.simulation._logged import logged_at
+from indianyio.testing.simulation._places import place_of_error
 from indianyio.testing.simulation._reader import Heard, Mirror
+from indianyio.testing.simulation._reality import modules_of
 from indianyio.testing.simulation._write_rules import (
     AbortIsAnswered,
     HandlesInOrder,
@@ -167,15 +168,19 @@ class NothingUnexpectedIsLogged(Rule):
     expected: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def over(self) -> None:
-        """Report what was logged, each type of exception and each place once, at the time of the first."""
+        """Report what was logged, each type of exception and each place once, at the time of the first.
+
+        Its place is in the driver if it came from there: all that a wire raises is raised in one line of the wire.
+        """
         first = dict[tuple[type[BaseException], str], tuple[float, str]]()
         times = Counter[tuple[type[BaseException], str]]()
+        authors = modules_of(type(self.scene.driver))
         for record in self.scene.logged:
             error = record.exc_info[1] if record.exc_info else None
             wrong = None if error is None else self._unexpected(error)
             if error is not None and wrong is not None:
-                place = _place(wrong) or _place(error)
-                text = f"{record.name} logged {record.getMessage()!r} with {wrong!r}{place}"
+                place = place_of_error(wrong, authors) or place_of_error(error, authors)
+                text = f"{record.name} logged {record.getMessage()!r} with {wrong!r}{place and f' ({place})'}"
                 first.setdefault((type(wrong), place), (logged_at(record), text))
                 times[type(wrong), place] += 1
         for kind, (at, text) in first.items():
@@ -222,12 +227,6 @@ def _same(kind: str, told: str | None, true: str) -> bool:
         return math.isclose(float(told), float(true), rel_tol=1e-9)
     except ValueError:
         return False
-
-
-def _place(error: BaseException) -> str:
-    """Return where an error was raised."""
-    steps = traceback.extract_tb(error.__traceback__)
-    return f" ({steps[-1].filename}:{steps[-1].lineno} in {steps[-1].name})" if steps else ""
 
 
 def _leaves(failure: BaseException) -> str:
